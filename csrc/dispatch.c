@@ -1,0 +1,38 @@
+/* dispatch.c -- which instruction sets this processor has, best first, and the one in use. */
+#include "fastlr.h"
+
+#include <stddef.h>
+#include <string.h>
+
+extern const flr_isa flr_isa_base;
+#if defined(__x86_64__)
+extern const flr_isa flr_isa_avx2, flr_isa_avx512;
+#elif defined(__aarch64__)
+extern const flr_isa flr_isa_neon;
+#endif
+
+const flr_isa *flr_active = &flr_isa_base;
+
+int flr_available(const flr_isa **list_out, int capacity) {
+    int n = 0;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    const int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    const int avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    if (avx512 && n < capacity) list_out[n++] = &flr_isa_avx512;
+    if (avx2 && n < capacity) list_out[n++] = &flr_isa_avx2;
+#elif defined(__aarch64__)
+    if (n < capacity) list_out[n++] = &flr_isa_neon;
+#endif
+    if (n < capacity) list_out[n++] = &flr_isa_base;
+    return n;
+}
+
+const flr_isa *flr_select(const char *name) {
+    const flr_isa *list[8];
+    const int n = flr_available(list, 8);
+    for (int i = 0; i < n; i++)
+        if (name == NULL || strcmp(name, list[i]->name) == 0) return flr_active = list[i];
+    return NULL;
+}

@@ -1,0 +1,1 @@
+/* explog_tpl.h -- vector exp and log. */

@@ -1,0 +1,147 @@
+/* pool.c -- a small thread pool: lazily started, fork-safe, one job at a time.
+ *
+ * A job is a gang: fn(context, worker, n_workers) on every worker at once, the caller being worker 0.  A second caller
+ * that finds the pool busy runs its job alone.  Workers spin for some microseconds after a job (the next batch is often
+ * near) and then sleep.  After fork() the child has no workers; pthread_atfork resets the pool and the next job starts
+ * them anew.  libgomp, which hangs there, is why this file exists.
+ */
+#define _GNU_SOURCE
+#include "fastlr.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+
+enum { MAX_WORKERS = 256, SPINS_BEFORE_YIELD = 512, SPINS_BEFORE_SLEEP = 1024 };
+
+static struct {
+    atomic_flag busy;            /* held for the length of a job */
+    pthread_mutex_t mutex;       /* guards the sleep of workers and of the caller */
+    pthread_cond_t wake, done;
+    int n_started;               /* workers that exist, the caller not counted */
+    atomic_uint job;             /* changes when a job begins */
+    atomic_int n_running;        /* workers that have not finished the job */
+    flr_gang_fn fn;
+    void *context;
+    int n_workers;
+} pool = {.busy = ATOMIC_FLAG_INIT,
+          .mutex = PTHREAD_MUTEX_INITIALIZER,
+          .wake = PTHREAD_COND_INITIALIZER,
+          .done = PTHREAD_COND_INITIALIZER};
+
+typedef struct { int index; unsigned seen; } worker_start;
+
+void flr_relax(int *spins) {
+    if (++*spins < SPINS_BEFORE_YIELD) {
+#if defined(__x86_64__) || defined(__i386__)
+        __builtin_ia32_pause();
+#elif defined(__aarch64__)
+        __asm__ volatile("yield");
+#endif
+    } else {
+        sched_yield();
+    }
+}
+
+static void *work(void *argument) {
+    const worker_start start = *(worker_start *)argument;
+    unsigned seen = start.seen;
+    /* the starter waits until its argument was read: n_running counts this worker too */
+    atomic_fetch_sub(&pool.n_running, 1);
+    for (;;) {
+        for (int spins = 0; atomic_load(&pool.job) == seen;) {
+            if (spins < SPINS_BEFORE_SLEEP) {
+                flr_relax(&spins);
+                continue;
+            }
+            pthread_mutex_lock(&pool.mutex);
+            while (atomic_load(&pool.job) == seen) pthread_cond_wait(&pool.wake, &pool.mutex);
+            pthread_mutex_unlock(&pool.mutex);
+        }
+        seen = atomic_load(&pool.job);
+        if (start.index < pool.n_workers) pool.fn(pool.context, start.index, pool.n_workers);
+        if (atomic_fetch_sub(&pool.n_running, 1) == 1) {
+            pthread_mutex_lock(&pool.mutex);
+            pthread_cond_signal(&pool.done);
+            pthread_mutex_unlock(&pool.mutex);
+        }
+    }
+    return NULL;
+}
+
+/* Start workers until n exist or the system refuses; signals stay with the threads of the user. */
+static void start_workers(int n) {
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    while (pool.n_started < n) {
+        pthread_t thread;
+        worker_start start = {pool.n_started + 1, atomic_load(&pool.job)};
+        atomic_store(&pool.n_running, 1);
+        if (pthread_create(&thread, NULL, work, &start) != 0) break;
+        pthread_detach(thread);
+        for (int spins = 0; atomic_load(&pool.n_running) != 0;) flr_relax(&spins);
+        pool.n_started++;
+    }
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+void flr_gang(flr_gang_fn fn, void *context, int n_threads) {
+    if (n_threads > MAX_WORKERS) n_threads = MAX_WORKERS;
+    if (n_threads <= 1 || atomic_flag_test_and_set(&pool.busy)) {
+        fn(context, 0, 1);
+        return;
+    }
+    if (pool.n_started < n_threads - 1) start_workers(n_threads - 1);
+    if (n_threads > pool.n_started + 1) n_threads = pool.n_started + 1;
+
+    pool.fn = fn;
+    pool.context = context;
+    pool.n_workers = n_threads;
+    atomic_store(&pool.n_running, pool.n_started);
+    pthread_mutex_lock(&pool.mutex);
+    atomic_fetch_add(&pool.job, 1);
+    pthread_cond_broadcast(&pool.wake);
+    pthread_mutex_unlock(&pool.mutex);
+
+    fn(context, 0, n_threads);
+    for (int spins = 0; atomic_load(&pool.n_running) != 0;) {
+        if (spins < SPINS_BEFORE_SLEEP) {
+            flr_relax(&spins);
+            continue;
+        }
+        pthread_mutex_lock(&pool.mutex);
+        while (atomic_load(&pool.n_running) != 0) pthread_cond_wait(&pool.done, &pool.mutex);
+        pthread_mutex_unlock(&pool.mutex);
+    }
+    atomic_flag_clear(&pool.busy);
+}
+
+typedef struct { flr_task_fn fn; void *context; int64_t n_tasks; atomic_llong next; } task_queue;
+
+static void take_tasks(void *context, int worker, int n_workers) {
+    task_queue *queue = context;
+    (void)n_workers;
+    for (int64_t task; (task = atomic_fetch_add(&queue->next, 1)) < queue->n_tasks;)
+        queue->fn(queue->context, task, worker);
+}
+
+void flr_parallel_for(flr_task_fn fn, void *context, int64_t n_tasks, int n_threads) {
+    task_queue queue = {fn, context, n_tasks, 0};
+    if (n_threads > n_tasks) n_threads = (int)n_tasks;
+    flr_gang(take_tasks, &queue, n_threads);
+}
+
+static void forget_workers(void) {
+    pthread_mutex_init(&pool.mutex, NULL);
+    pthread_cond_init(&pool.wake, NULL);
+    pthread_cond_init(&pool.done, NULL);
+    pool.n_started = 0;
+    atomic_flag_clear(&pool.busy);
+}
+
+int flr_pool_init(void) {
+    return pthread_atfork(NULL, NULL, forget_workers) == 0 ? FLR_OK : FLR_NO_MEMORY;
+}

@@ -1,0 +1,1 @@
+/* rows_tpl.h -- the softmax family over rows, and the losses. */
