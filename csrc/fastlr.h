@@ -14,6 +14,7 @@
 #ifndef FASTLR_H
 #define FASTLR_H
 
+#include <stdatomic.h>
 #include <stdint.h>
 
 enum { FLR_OK = 0, FLR_NO_MEMORY = -1, FLR_INTERRUPTED = -2 };
@@ -39,6 +40,8 @@ typedef struct {
     double smoothing;     /* labels and probabilities become (1 - smoothing) Y + smoothing / k; with k = 1, / 2 */
     double grad_scale;    /* multiplies R, not the loss: 1 for a sum, 1 / (sum of weights) for a mean */
 } flr_targets;
+
+struct flr_step;
 
 /* The kernels of one instruction set and one real type; void * stands for real *. */
 typedef struct {
@@ -71,7 +74,31 @@ typedef struct {
 
     /* G (k, ldg) += R (m, k)' X (m, d): a real sum over the m rows, added to G in double */
     void (*backward)(double *G, int64_t ldg, const void *R, const void *const *x, int64_t m, int64_t d, int64_t k);
+
+    /* rows whose label is the argmax of their logits (the first of equals); k = 1: whose label is z > threshold */
+    int64_t (*correct)(const void *Z, const int32_t *label, double threshold, int64_t m, int64_t k);
+
+    /* out (m, ld_out) = sqrt(weight) * (x - shift) * scale;  s (d,) += weight-ed sum of (x - shift) * scale */
+    void (*standardise)(void *out, int64_t ld_out, double *s, const void *const *x, const void *scale,
+                        const void *shift, const double *weight, int64_t m, int64_t d);
+
+    /* one step of gradient descent on columns [j0, j1): see sgd_tpl.h */
+    void (*step)(const struct flr_step *step, int64_t j0, int64_t j1, double *b_shift_out);
 } flr_kernels;
+
+/* G is the sum of n_parts partial gradients, each (k, d) double, part_stride apart; or, where r is set, the outer
+ * product of r (k,) and one row x (d,), both real. */
+typedef struct flr_step {
+    double *W, *velocity;    /* (k, d); velocity NULL without momentum */
+    void *W_real;            /* (k, ldw) real: W * scale, what the next batch computes with */
+    int64_t ldw;
+    const double *G, *g;     /* parts; g (k,) is already summed */
+    int64_t n_parts, part_stride;
+    const void *r, *x;
+    const double *scale, *shift; /* (d,) or NULL */
+    double factor, alpha, learning_rate, momentum; /* gradient = factor * G + alpha * W */
+    int64_t k, d;
+} flr_step;
 
 typedef struct {
     const char *name; /* "base", "avx2", "avx512", "neon" */
@@ -94,5 +121,77 @@ void flr_gang(flr_gang_fn fn, void *context, int n_threads);
 void flr_parallel_for(flr_task_fn fn, void *context, int64_t n_tasks, int n_threads);
 /* One processor's wait in a spin loop; yields after a while. */
 void flr_relax(int *spins);
+/* Chunks finish in any order and add their sums in theirs: wait until all before this one have, then let the next. */
+void flr_await_turn(atomic_llong *turn, int64_t chunk);
+void flr_end_turn(atomic_llong *turn);
+
+/* X as the user has it: any type, any strides (bytes), never copied whole. */
+typedef struct {
+    const char *data;
+    flr_dtype dtype;
+    int64_t n, d, row_stride, col_stride;
+} flr_matrix;
+
+/* A model and its data, for one pass over the rows of X.  real is double for float64 and 32- or 64-bit integer X. */
+typedef struct {
+    flr_matrix X;
+    flr_loss loss;
+    int64_t k;
+    const void *W;        /* (k, ldw) real, each row zero from d on; ldw = d rounded up to a multiple of 16 */
+    int64_t ldw;
+    const void *b;        /* (k,) real */
+    const void *offset;   /* (n, k) real, added to the logits, or NULL */
+    const int32_t *label; /* (n,), or NULL */
+    const void *prob;     /* (n, k) real, or NULL */
+    const double *weight; /* (n,), or NULL */
+    int n_threads;
+} flr_pass;
+
+/* pass.c: one trip of X through the memory bus each.  All return FLR_OK or FLR_NO_MEMORY. */
+int flr_loss_and_grad(double *loss_out, double *G_out, double *g_out, const flr_pass *pass);
+/* H_out (k, d), h_out (k,): the Hessian of the loss sum in the direction V (k, ldw), c (k,), both real */
+int flr_hessp(double *H_out, double *h_out, const flr_pass *pass, const void *V, const void *c);
+/* Z_out (n, k) real */
+int flr_logits(void *Z_out, const flr_pass *pass);
+/* G_out (d, d) = Xs' diag(weight) Xs, s_out (d,) = Xs' weight, with Xs = (X - shift) * scale; shift, scale (d,) real */
+int flr_gram(double *G_out, double *s_out, const flr_pass *pass, const void *scale, const void *shift);
+
+/* loss sum and the number of rows the model labels correctly (label targets only) */
+int flr_evaluate(double *loss_out, int64_t *correct_out, const flr_pass *pass);
+
+/* BLAS, Fortran's conventions; given once by the binding */
+typedef void flr_gemm(char *ta, char *tb, int *m, int *n, int *k, void *alpha, void *A, int *lda, void *B, int *ldb,
+                      void *beta, void *C, int *ldc);
+typedef void flr_syrk(char *uplo, char *trans, int *n, int *k, void *alpha, void *A, int *lda, void *beta, void *C,
+                      int *ldc);
+typedef struct { flr_gemm *gemm; flr_syrk *syrk; } flr_blas;
+extern flr_blas flr_blas_f32, flr_blas_f64;
+
+/* tile.c: rows of X as reals, in place where X allows it */
+enum { FLR_MAX_TILE = 1024 };
+typedef struct {
+    int64_t rows;   /* most rows of a tile */
+    int64_t ld;     /* values from a row to the next in the buffer */
+    int in_place;   /* rows of X are already reals */
+} flr_tiling;
+flr_tiling flr_tiling_of(const flr_matrix *X, int64_t size, int64_t bytes);
+/* x_out[i] = row i of the tile: X[rows[i]], or X[first + i] where rows is NULL; buffer (m, ld) is used if not in place */
+void flr_load_tile(const void **x_out, void *buffer, const flr_matrix *X, const flr_tiling *tiling, int64_t size,
+                   int64_t first, const int64_t *rows, int64_t m);
+
+/* epoch.c: gradient descent over batches of rows, in the order given */
+typedef struct {
+    const int64_t *order;  /* (n,) rows, or NULL for 0 .. n-1 */
+    int64_t batch;         /* rows of a batch */
+    double *W, *b;         /* (k, d), (k,): changed in place */
+    double *W_velocity, *b_velocity; /* or NULL without momentum */
+    const double *scale, *shift;     /* (d,) or NULL: the model sees (X - shift) * scale */
+    double learning_rate, momentum, alpha;
+    int sum;               /* the gradient of the batch is summed, not averaged */
+    int (*poll)(void);     /* called by the calling thread now and then; not 0 stops after the batch */
+} flr_epoch_options;
+/* loss_out: the sum of the losses, each before its batch's step; pass->W and pass->b are scratch (k, ldw), (k,) real.
+ * FLR_OK, FLR_NO_MEMORY or FLR_INTERRUPTED. */
+int flr_epoch(double *loss_out, const flr_pass *pass, const flr_epoch_options *options);
 
 #endif

@@ -11,7 +11,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stddef.h>
 
 enum { MAX_WORKERS = 256, SPINS_BEFORE_YIELD = 512, SPINS_BEFORE_SLEEP = 1024 };
@@ -133,6 +132,12 @@ void flr_parallel_for(flr_task_fn fn, void *context, int64_t n_tasks, int n_thre
     if (n_threads > n_tasks) n_threads = (int)n_tasks;
     flr_gang(take_tasks, &queue, n_threads);
 }
+
+void flr_await_turn(atomic_llong *turn, int64_t chunk) {
+    for (int spins = 0; atomic_load_explicit(turn, memory_order_acquire) != chunk;) flr_relax(&spins);
+}
+
+void flr_end_turn(atomic_llong *turn) { atomic_fetch_add_explicit(turn, 1, memory_order_release); }
 
 static void forget_workers(void) {
     pthread_mutex_init(&pool.mutex, NULL);

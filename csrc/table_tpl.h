@@ -4,6 +4,7 @@
 #include "rows_tpl.h"
 #include "convert_tpl.h"
 #include "linear_tpl.h"
+#include "step_tpl.h"
 
 static const flr_kernels NAME(table) = {
     .size = sizeof(REAL),
@@ -17,6 +18,9 @@ static const flr_kernels NAME(table) = {
                 NAME(convert_i64), NAME(convert_u64)},
     .forward = NAME(forward),
     .backward = NAME(backward),
+    .correct = NAME(correct),
+    .standardise = NAME(standardise),
+    .step = NAME(step),
 };
 
 #include "undef_tpl.h"

@@ -1,0 +1,264 @@
+/* linear_tpl.h -- the two products of a tile for few classes: logits Z = X W' + b and gradient G += R' X.
+ *
+ * Forward: dot products along d.  ROWS rows by up to CLASSES classes of accumulators stay in registers, so that a load of
+ * x serves CLASSES multiplications and a load of w ROWS of them; d goes in blocks, so that W stays in L1.
+ * Backward: PANEL vectors of columns by up to CLASSES classes stay in registers over all m rows; r is broadcast.
+ * Sizes: m rows, d features, k classes.  Sums over a tile are real; G is double.
+ */
+#if VBYTES == 64
+enum { NAME(fwd_rows) = 4, NAME(fwd_classes) = 5, NAME(bwd_classes) = 10, NAME(bwd_registers) = 20 };
+#else
+enum { NAME(fwd_rows) = 4, NAME(fwd_classes) = 2, NAME(bwd_classes) = 5, NAME(bwd_registers) = 10 };
+#endif
+#define FWD_ROWS NAME(fwd_rows)
+#define FWD_CLASSES NAME(fwd_classes)
+#define BWD_CLASSES NAME(bwd_classes)
+#define BWD_REGISTERS NAME(bwd_registers)
+#define D_BLOCK (4096 / (int)sizeof(REAL))
+
+/* Fold pairs of vectors: lanes of the result are half sums of a, then of b.  Adjacent pairs, log2(VLEN) times, turn VLEN
+ * accumulators into one vector of their sums, in order. */
+#if VBYTES / (REAL_BITS / 8) == 16
+#define LO8(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23)
+#define HI8(a, b) __builtin_shufflevector(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31)
+#define LO4(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27)
+#define HI4(a, b) __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31)
+#define LO2(a, b) __builtin_shufflevector(a, b, 0, 1, 4, 5, 8, 9, 12, 13, 16, 17, 20, 21, 24, 25, 28, 29)
+#define HI2(a, b) __builtin_shufflevector(a, b, 2, 3, 6, 7, 10, 11, 14, 15, 18, 19, 22, 23, 26, 27, 30, 31)
+#define LO1(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
+#define HI1(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)
+#elif VBYTES / (REAL_BITS / 8) == 8
+#define LO4(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11)
+#define HI4(a, b) __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15)
+#define LO2(a, b) __builtin_shufflevector(a, b, 0, 1, 4, 5, 8, 9, 12, 13)
+#define HI2(a, b) __builtin_shufflevector(a, b, 2, 3, 6, 7, 10, 11, 14, 15)
+#define LO1(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14)
+#define HI1(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15)
+#elif VBYTES / (REAL_BITS / 8) == 4
+#define LO2(a, b) __builtin_shufflevector(a, b, 0, 1, 4, 5)
+#define HI2(a, b) __builtin_shufflevector(a, b, 2, 3, 6, 7)
+#define LO1(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6)
+#define HI1(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7)
+#else
+#define LO1(a, b) __builtin_shufflevector(a, b, 0, 2)
+#define HI1(a, b) __builtin_shufflevector(a, b, 1, 3)
+#endif
+
+/* sum_out[i] = the sum of the lanes of a[i], i < count <= VLEN; a is overwritten */
+#define lane_sums NAME(lane_sums)
+INLINE void lane_sums(REAL *sum_out, V *a, const int count) {
+    for (int i = count; i < VLEN; i++) a[i] = (V){0};
+#if VBYTES / (REAL_BITS / 8) >= 16
+    for (int i = 0; i < (count + 1) / 2; i++) a[i] = LO8(a[2 * i], a[2 * i + 1]) + HI8(a[2 * i], a[2 * i + 1]);
+#endif
+#if VBYTES / (REAL_BITS / 8) >= 8
+    for (int i = 0; i < (VLEN == 16 ? (count + 3) / 4 : (count + 1) / 2); i++)
+        a[i] = LO4(a[2 * i], a[2 * i + 1]) + HI4(a[2 * i], a[2 * i + 1]);
+#endif
+#if VBYTES / (REAL_BITS / 8) >= 4
+    for (int i = 0; i < (VLEN == 4 ? (count + 1) / 2 : 2); i++)
+        a[i] = LO2(a[2 * i], a[2 * i + 1]) + HI2(a[2 * i], a[2 * i + 1]);
+#endif
+    const V sums = LO1(a[0], a[1]) + HI1(a[0], a[1]);
+    if (count == VLEN) {
+        store(sum_out, sums);
+    } else {
+        REAL all[VBYTES / sizeof(REAL)];
+        store(all, sums);
+        for (int i = 0; i < count; i++) sum_out[i] = all[i];
+    }
+}
+
+/* Z_out (rows, ldz)[:, :classes] = (first ? b : Z_out) + x[:, j0:j1] W[:, j0:j1]' */
+#define forward_block NAME(forward_block)
+INLINE void forward_block(REAL *Z_out, int64_t ldz, const REAL *const *x, const REAL *W, int64_t ldw, const REAL *b,
+                          int64_t j0, int64_t j1, int first, const int rows, const int classes) {
+    V acc[FWD_ROWS * 2 * FWD_CLASSES + VBYTES / sizeof(REAL)];
+    for (int i = 0; i < rows * classes; i++) acc[i] = (V){0};
+    int64_t j = j0;
+    for (; j + VLEN <= j1; j += VLEN) {
+        V xj[FWD_ROWS * 2];
+        for (int r = 0; r < rows; r++) xj[r] = load(x[r] + j);
+        for (int c = 0; c < classes; c++) {
+            const V w = load(W + c * ldw + j);
+            for (int r = 0; r < rows; r++) acc[r * classes + c] = vfma(xj[r], w, acc[r * classes + c]);
+        }
+    }
+    if (j < j1) {
+        V xj[FWD_ROWS * 2];
+        for (int r = 0; r < rows; r++) xj[r] = load_part(x[r] + j, (int)(j1 - j));
+        for (int c = 0; c < classes; c++) {
+            const V w = load(W + c * ldw + j);
+            for (int r = 0; r < rows; r++) acc[r * classes + c] = vfma(xj[r], w, acc[r * classes + c]);
+        }
+    }
+    REAL sums[FWD_ROWS * 2 * FWD_CLASSES + VBYTES / sizeof(REAL)];
+    for (int i = 0; i < rows * classes; i += VLEN) {
+        const int left = rows * classes - i;
+        lane_sums(sums + i, acc + i, left < VLEN ? left : VLEN);
+    }
+    for (int r = 0; r < rows; r++)
+        for (int c = 0; c < classes; c++) {
+            REAL *z = Z_out + r * ldz + c;
+            *z = (first ? b[c] : *z) + sums[r * classes + c];
+        }
+}
+
+/* all m rows for a block of classes; compiled once for each number of classes */
+#define FORWARD_ROWS(count, classes)                                                                                  \
+    for (; i + (count) <= m; i += (count))                                                                            \
+        forward_block(Z_out + i * ldz, ldz, x + i, W, ldw, b, j0, j1, first, count, classes);
+
+#define DEFINE_FORWARD(classes, many)                                                                                 \
+    static void NAME(forward_##classes)(REAL *Z_out, int64_t ldz, const REAL *const *x, const REAL *W, int64_t ldw,   \
+                                        const REAL *b, int64_t j0, int64_t j1, int first, int64_t m) {                \
+        int64_t i = 0;                                                                                                \
+        FORWARD_ROWS(many, classes)                                                                                   \
+        FORWARD_ROWS(1, classes)                                                                                      \
+    }
+DEFINE_FORWARD(1, 8)
+DEFINE_FORWARD(2, 4)
+#if VBYTES == 64
+DEFINE_FORWARD(3, 4)
+DEFINE_FORWARD(4, 4)
+DEFINE_FORWARD(5, 4)
+#endif
+
+static void NAME(forward)(void *Z_out, const void *const *x, const void *W, int64_t ldw, const void *b, int64_t m,
+                          int64_t d, int64_t k) {
+    typedef void (*forward_fn)(REAL *, int64_t, const REAL *const *, const REAL *, int64_t, const REAL *, int64_t,
+                               int64_t, int, int64_t);
+    static const forward_fn block[] = {
+        NAME(forward_1), NAME(forward_2),
+#if VBYTES == 64
+        NAME(forward_3), NAME(forward_4), NAME(forward_5),
+#endif
+    };
+    const int64_t n_blocks = (k + FWD_CLASSES - 1) / FWD_CLASSES;
+    for (int64_t j0 = 0; j0 == 0 || j0 < d; j0 += D_BLOCK) {
+        const int64_t j1 = j0 + D_BLOCK < d ? j0 + D_BLOCK : d;
+        for (int64_t q = 0; q < n_blocks; q++) {
+            const int64_t c0 = q * k / n_blocks, c1 = (q + 1) * k / n_blocks;
+            block[c1 - c0 - 1]((REAL *)Z_out + c0, k, (const REAL *const *)x, (const REAL *)W + c0 * ldw, ldw,
+                               (const REAL *)b + c0, j0, j1, j0 == 0, m);
+        }
+    }
+}
+
+/* G (classes, panel of vectors) += R (m, classes)' x (m, panel); the last vector may be a part */
+#define backward_panel NAME(backward_panel)
+INLINE void backward_panel(double *G, int64_t ldg, const REAL *R, int64_t ldr, const REAL *const *x, int64_t m,
+                           int64_t j, const int classes, const int panel, int part) {
+    V acc[BWD_REGISTERS];
+    for (int i = 0; i < classes * panel; i++) acc[i] = (V){0};
+    for (int64_t i = 0; i < m; i++) {
+        V xj[BWD_REGISTERS];
+        for (int v = 0; v < panel; v++)
+            xj[v] = part ? load_part(x[i] + j + v * VLEN, part) : load(x[i] + j + v * VLEN);
+        for (int c = 0; c < classes; c++) {
+            const V r = splat(R[i * ldr + c]);
+            for (int v = 0; v < panel; v++) acc[c * panel + v] = vfma(r, xj[v], acc[c * panel + v]);
+        }
+    }
+    const int count = part ? part : panel * VLEN;
+    for (int c = 0; c < classes; c++) {
+        REAL sums[BWD_REGISTERS * VBYTES / sizeof(REAL)];
+        for (int v = 0; v < panel; v++) store(sums + v * VLEN, acc[c * panel + v]);
+        double *g = G + c * ldg + j;
+        for (int l = 0; l < count; l++) g[l] += (double)sums[l];
+    }
+}
+
+#define DEFINE_BACKWARD(classes, panel)                                                                               \
+    static void NAME(backward_##classes)(double *G, int64_t ldg, const REAL *R, int64_t ldr, const REAL *const *x,    \
+                                         int64_t m, int64_t d) {                                                      \
+        int64_t j = 0;                                                                                                \
+        for (; j + (panel) * VLEN <= d; j += (panel) * VLEN)                                                          \
+            backward_panel(G, ldg, R, ldr, x, m, j, classes, panel, 0);                                               \
+        for (; j + VLEN <= d; j += VLEN) backward_panel(G, ldg, R, ldr, x, m, j, classes, 1, 0);                      \
+        if (j < d) backward_panel(G, ldg, R, ldr, x, m, j, classes, 1, (int)(d - j));                                 \
+    }
+#if VBYTES == 64
+DEFINE_BACKWARD(1, 8)
+DEFINE_BACKWARD(2, 8)
+DEFINE_BACKWARD(3, 4)
+DEFINE_BACKWARD(4, 4)
+DEFINE_BACKWARD(5, 4)
+DEFINE_BACKWARD(6, 2)
+DEFINE_BACKWARD(7, 2)
+DEFINE_BACKWARD(8, 2)
+DEFINE_BACKWARD(9, 2)
+DEFINE_BACKWARD(10, 2)
+#else
+DEFINE_BACKWARD(1, 8)
+DEFINE_BACKWARD(2, 4)
+DEFINE_BACKWARD(3, 3)
+DEFINE_BACKWARD(4, 2)
+DEFINE_BACKWARD(5, 2)
+#endif
+
+static void NAME(backward)(double *G, int64_t ldg, const void *R, const void *const *x, int64_t m, int64_t d,
+                           int64_t k) {
+    typedef void (*backward_fn)(double *, int64_t, const REAL *, int64_t, const REAL *const *, int64_t, int64_t);
+    static const backward_fn block[] = {
+        NAME(backward_1), NAME(backward_2), NAME(backward_3), NAME(backward_4), NAME(backward_5),
+#if VBYTES == 64
+        NAME(backward_6), NAME(backward_7), NAME(backward_8), NAME(backward_9), NAME(backward_10),
+#endif
+    };
+    const int64_t n_blocks = (k + BWD_CLASSES - 1) / BWD_CLASSES;
+    for (int64_t q = 0; q < n_blocks; q++) {
+        const int64_t c0 = q * k / n_blocks, c1 = (q + 1) * k / n_blocks;
+        block[c1 - c0 - 1](G + c0 * ldg, ldg, (const REAL *)R + c0, k, (const REAL *const *)x, m, d);
+    }
+}
+
+static int64_t NAME(correct)(const void *Z_, const int32_t *label, double threshold, int64_t m, int64_t k) {
+    const REAL *Z = Z_;
+    int64_t count = 0;
+    for (int64_t i = 0; i < m; i++) {
+        if (k == 1) {
+            count += label[i] == (Z[i] > threshold || (threshold > 0 && Z[i] == threshold));
+            continue;
+        }
+        int64_t best = 0;
+        for (int64_t c = 1; c < k; c++)
+            if (Z[i * k + c] > Z[i * k + best]) best = c;
+        count += label[i] == best;
+    }
+    return count;
+}
+
+static void NAME(standardise)(void *out_, int64_t ld_out, double *s, const void *const *x, const void *scale_,
+                              const void *shift_, const double *weight, int64_t m, int64_t d) {
+    const REAL *scale = scale_, *shift = shift_;
+    for (int64_t i = 0; i < m; i++) {
+        const REAL *xi = x[i], root = weight ? (REAL)sqrt(weight[i]) : 1;
+        REAL *o = (REAL *)out_ + i * ld_out;
+        for (int64_t j = 0; j < d; j++) {
+            const REAL value = (xi[j] - (shift ? shift[j] : 0)) * (scale ? scale[j] : 1);
+            s[j] += (weight ? weight[i] : 1) * (double)value;
+            o[j] = root * value;
+        }
+    }
+}
+
+#undef FWD_ROWS
+#undef FWD_CLASSES
+#undef BWD_CLASSES
+#undef BWD_REGISTERS
+#undef D_BLOCK
+#undef LO8
+#undef HI8
+#undef LO4
+#undef HI4
+#undef LO2
+#undef HI2
+#undef LO1
+#undef HI1
+#undef lane_sums
+#undef forward_block
+#undef FORWARD_ROWS
+#undef DEFINE_FORWARD
+#undef backward_panel
+#undef DEFINE_BACKWARD

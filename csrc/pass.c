@@ -1,0 +1,248 @@
+/* pass.c -- one pass over X: loss and gradient, Hessian product, logits.
+ *
+ * for each chunk of rows (a grid that depends on the problem alone), on any thread
+ *     for each tile of the chunk:  Z = x W' + b;  loss, R = residual(Z);  G_part += R' x     (x is hot, Z and R small)
+ *     when all earlier chunks have been added:  G += G_part
+ * The order of every sum is fixed, so the bits do not depend on the number of threads.
+ *
+ * Few classes: the kernels of linear_tpl.h.  Many: gemm on larger tiles, one BLAS thread under each of ours (the caller
+ * sees to that); G_part is then real and a chunk short, so that rounding stays small.
+ */
+#include "fastlr.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    TILE_BYTES = 256 << 10,  /* half of the smallest L2 in use today */
+    CHUNK_BYTES = 4 << 20,
+    CHUNKS = 24,             /* aimed at when X is small; divides evenly among 1, 2, 3, 4, 6, 8 threads */
+    GEMM_CLASSES = 32,       /* from here on gemm is faster: docs/performance.md */
+    GEMM_TILE_VALUES = 1 << 19,
+    GEMM_CHUNK_ROWS = 2048,
+};
+
+flr_blas flr_blas_f32, flr_blas_f64;
+
+typedef enum { LOSS_AND_GRAD, HESSP, LOGITS, EVALUATE } flr_op;
+
+typedef struct {
+    const flr_pass *p;
+    flr_op op;
+    const flr_kernels *kernels;
+    flr_tiling tiling;
+    int gemm;
+    int64_t n_chunks;
+    const void *V, *c;           /* direction of hessp */
+    void *Z_out;                 /* destination of logits */
+    double loss, *G, *g;         /* totals */
+    int64_t correct;
+    char *scratch;
+    int64_t worker_bytes;
+    atomic_llong turn;           /* the chunk whose sums are added next */
+} job;
+
+static int has_gradient(const job *j) { return j->op == LOSS_AND_GRAD || j->op == HESSP; }
+
+/* What one worker holds: m rows of the largest tile. */
+typedef struct {
+    const void **x;     /* (m,) rows of the tile */
+    char *tile;         /* (m, ld) real, if X must be converted */
+    char *Z, *U;        /* (m, k) real; U for hessp */
+    void *G;            /* (k, d) double, or real under gemm */
+    double *g;          /* (k,) */
+    int64_t bytes;      /* of all, from the scratch's beginning */
+} scratch;
+
+static void *take(char *base, int64_t *used, int64_t bytes) {
+    char *p = base + *used;
+    *used += (bytes + 127) / 64 * 64;
+    return p;
+}
+
+static scratch lay_out(const job *j, char *base) {
+    const int64_t size = j->kernels->size, m = j->tiling.rows, k = j->p->k, d = j->p->X.d;
+    scratch s = {0};
+    s.x = take(base, &s.bytes, m * (int64_t)sizeof(void *));
+    s.tile = take(base, &s.bytes, j->tiling.in_place ? 0 : m * j->tiling.ld * size);
+    s.Z = take(base, &s.bytes, j->op == LOGITS ? 0 : m * k * size);
+    s.U = take(base, &s.bytes, j->op == HESSP ? m * k * size : 0);
+    s.G = take(base, &s.bytes, has_gradient(j) ? k * d * (j->gemm ? size : 8) : 0);
+    s.g = take(base, &s.bytes, k * 8);
+    return s;
+}
+
+static void gemm(const job *j, char ta, char tb, int m, int n, int k, const void *A, int64_t lda, const void *B,
+                 int64_t ldb, void *C, int64_t ldc) {
+    float one_f = 1;
+    double one_d = 1;
+    const int f32 = j->kernels->size == 4;
+    void *one = f32 ? (void *)&one_f : (void *)&one_d;
+    int lda_ = (int)lda, ldb_ = (int)ldb, ldc_ = (int)ldc;
+    (f32 ? flr_blas_f32 : flr_blas_f64)
+        .gemm(&ta, &tb, &m, &n, &k, one, (void *)A, &lda_, (void *)B, &ldb_, one, C, &ldc_);
+}
+
+/* rows of the tile are evenly apart */
+static int64_t row_distance(const job *j) {
+    return j->tiling.in_place ? j->p->X.row_stride / j->kernels->size : j->tiling.ld;
+}
+
+/* Z (m, k) = x W' + b */
+static void forward(const job *j, void *Z, const scratch *s, const void *W, const void *b, int64_t m) {
+    const flr_pass *p = j->p;
+    const int64_t k = p->k, d = p->X.d, size = j->kernels->size;
+    if (!j->gemm) {
+        j->kernels->forward(Z, s->x, W, p->ldw, b, m, d, k);
+        return;
+    }
+    for (int64_t i = 0; i < m; i++) memcpy((char *)Z + i * k * size, b, (size_t)(k * size));
+    gemm(j, 'T', 'N', (int)k, (int)m, (int)d, W, p->ldw, s->x[0], row_distance(j), Z, k);
+}
+
+/* G (k, d) += R (m, k)' x;  g (k,) += R' 1 */
+static void backward(const job *j, const scratch *s, const void *R, int64_t m) {
+    const int64_t k = j->p->k, d = j->p->X.d;
+    if (j->gemm)
+        gemm(j, 'N', 'T', (int)d, (int)k, (int)m, s->x[0], row_distance(j), R, k, s->G, d);
+    else
+        j->kernels->backward(s->G, d, R, s->x, m, d, k);
+    if (j->kernels->size == 4) {
+        const float *r = R;
+        for (int64_t i = 0; i < m; i++)
+            for (int64_t c = 0; c < k; c++) s->g[c] += (double)r[i * k + c];
+    } else {
+        const double *r = R;
+        for (int64_t i = 0; i < m; i++)
+            for (int64_t c = 0; c < k; c++) s->g[c] += r[i * k + c];
+    }
+}
+
+static void add_offset(const job *j, void *Z, int64_t first, int64_t m) {
+    const int64_t k = j->p->k, at = first * k;
+    if (j->p->offset == NULL) return;
+    if (j->kernels->size == 4)
+        for (int64_t i = 0; i < m * k; i++) ((float *)Z)[i] += ((const float *)j->p->offset)[at + i];
+    else
+        for (int64_t i = 0; i < m * k; i++) ((double *)Z)[i] += ((const double *)j->p->offset)[at + i];
+}
+
+static double tile(const job *j, const scratch *s, int64_t *correct, int64_t first, int64_t m) {
+    const flr_pass *p = j->p;
+    const int64_t size = j->kernels->size, k = p->k;
+    const double *weight = p->weight ? p->weight + first : NULL;
+    char *Z = j->op == LOGITS ? (char *)j->Z_out + first * k * size : s->Z;
+
+    flr_load_tile(s->x, s->tile, &p->X, &j->tiling, size, first, NULL, m);
+    forward(j, Z, s, p->W, p->b, m);
+    add_offset(j, Z, first, m);
+    if (j->op == LOGITS) return 0;
+    if (j->op == HESSP) {
+        forward(j, s->U, s, j->V, j->c, m);
+        j->kernels->curvature[p->loss](s->U, Z, s->U, weight, m, k);
+        backward(j, s, s->U, m);
+        return 0;
+    }
+    const flr_targets y = {.label = p->label ? p->label + first : NULL,
+                           .prob = p->prob ? (const char *)p->prob + first * k * size : NULL,
+                           .weight = weight,
+                           .grad_scale = 1};
+    if (j->op == EVALUATE) {
+        if (y.label)
+            *correct += j->kernels->correct(Z, y.label, p->loss == FLR_SQUARED_ERROR ? 0.5 : 0, m, k);
+        return j->kernels->residual[p->loss](NULL, NULL, Z, &y, m, k, 0);
+    }
+    const double loss = j->kernels->residual[p->loss](Z, NULL, Z, &y, m, k, 0);
+    backward(j, s, Z, m);
+    return loss;
+}
+
+static void add_in_turn(job *j, const scratch *s, double loss, int64_t correct, int64_t chunk) {
+    const int64_t k = j->p->k, values = has_gradient(j) ? k * j->p->X.d : 0;
+    flr_await_turn(&j->turn, chunk);
+    j->loss += loss;
+    j->correct += correct;
+    if (j->gemm && j->kernels->size == 4)
+        for (int64_t i = 0; i < values; i++) j->G[i] += (double)((const float *)s->G)[i];
+    else
+        for (int64_t i = 0; i < values; i++) j->G[i] += ((const double *)s->G)[i];
+    for (int64_t c = 0; values && c < k; c++) j->g[c] += s->g[c];
+    flr_end_turn(&j->turn);
+}
+
+static void do_chunk(void *context, int64_t chunk, int worker) {
+    job *j = context;
+    const int64_t n = j->p->X.n, k = j->p->k, d = j->p->X.d;
+    const int64_t begin = (int64_t)((__int128)n * chunk / j->n_chunks);
+    const int64_t end = (int64_t)((__int128)n * (chunk + 1) / j->n_chunks);
+    const scratch s = lay_out(j, j->scratch + worker * j->worker_bytes);
+    if (has_gradient(j)) {
+        memset(s.G, 0, (size_t)(k * d * (j->gemm ? j->kernels->size : 8)));
+        memset(s.g, 0, (size_t)(k * 8));
+    }
+    double loss = 0;
+    int64_t correct = 0;
+    for (int64_t first = begin; first < end; first += j->tiling.rows)
+        loss += tile(j, &s, &correct, first, end - first < j->tiling.rows ? end - first : j->tiling.rows);
+    if (j->op != LOGITS) add_in_turn(j, &s, loss, correct, chunk);
+}
+
+static int64_t at_least(int64_t a, int64_t b) { return a > b ? a : b; }
+
+static int run(job *j) {
+    const flr_pass *p = j->p;
+    const int64_t n = p->X.n, d = p->X.d, k = p->k, size = j->kernels->size;
+    j->gemm = k >= GEMM_CLASSES && d >= 16 && (p->X.row_stride > 0 || !flr_tiling_of(&p->X, size, 0).in_place) &&
+              p->X.row_stride / size < INT32_MAX && d < INT32_MAX;
+    j->tiling = flr_tiling_of(&p->X, size, j->gemm ? GEMM_TILE_VALUES / at_least(d, k) * d * size : TILE_BYTES);
+
+    const int64_t row_bytes = at_least(d * size, 1);
+    int64_t chunk_rows = j->gemm ? GEMM_CHUNK_ROWS : CHUNK_BYTES / row_bytes;
+    if (chunk_rows > n / CHUNKS) chunk_rows = n / CHUNKS;
+    chunk_rows = at_least(chunk_rows, at_least(j->tiling.rows / 4, 64));
+    j->n_chunks = (n + chunk_rows - 1) / chunk_rows;
+    if (j->n_chunks > CHUNKS / 2) j->n_chunks = (j->n_chunks + CHUNKS - 1) / CHUNKS * CHUNKS;
+
+    int n_threads = p->n_threads;
+    if (n_threads > j->n_chunks) n_threads = (int)at_least(j->n_chunks, 1);
+    j->worker_bytes = lay_out(j, NULL).bytes;
+    j->scratch = NULL;
+    char *memory = malloc((size_t)(j->worker_bytes * n_threads + 64));
+    if (memory == NULL) return FLR_NO_MEMORY;
+    j->scratch = memory + (64 - (uintptr_t)memory % 64);
+    if (has_gradient(j)) {
+        memset(j->G, 0, (size_t)(k * d * 8));
+        memset(j->g, 0, (size_t)(k * 8));
+    }
+    flr_parallel_for(do_chunk, j, j->n_chunks, n_threads);
+    free(memory);
+    return FLR_OK;
+}
+
+static int64_t real_size(flr_dtype dtype) { return dtype == FLR_F64 || dtype >= FLR_I32 ? 8 : 4; }
+
+int flr_loss_and_grad(double *loss_out, double *G_out, double *g_out, const flr_pass *pass) {
+    job j = {.p = pass, .op = LOSS_AND_GRAD, .kernels = flr_kernels_of(real_size(pass->X.dtype)), .G = G_out, .g = g_out};
+    const int status = run(&j);
+    *loss_out = j.loss;
+    return status;
+}
+
+int flr_hessp(double *H_out, double *h_out, const flr_pass *pass, const void *V, const void *c) {
+    job j = {.p = pass, .op = HESSP, .kernels = flr_kernels_of(real_size(pass->X.dtype)), .V = V, .c = c,
+             .G = H_out, .g = h_out};
+    return run(&j);
+}
+
+int flr_logits(void *Z_out, const flr_pass *pass) {
+    job j = {.p = pass, .op = LOGITS, .kernels = flr_kernels_of(real_size(pass->X.dtype)), .Z_out = Z_out};
+    return run(&j);
+}
+
+int flr_evaluate(double *loss_out, int64_t *correct_out, const flr_pass *pass) {
+    job j = {.p = pass, .op = EVALUATE, .kernels = flr_kernels_of(real_size(pass->X.dtype))};
+    const int status = run(&j);
+    *loss_out = j.loss;
+    *correct_out = j.correct;
+    return status;
+}

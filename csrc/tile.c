@@ -1,0 +1,27 @@
+/* tile.c -- a tile is some rows of X as reals, small enough to stay in the L2 cache between its two uses. */
+#include "fastlr.h"
+
+static int is_real(const flr_matrix *X, int64_t size) {
+    return X->dtype == (size == 4 ? FLR_F32 : FLR_F64) && X->col_stride == size && X->row_stride % size == 0 &&
+           (uintptr_t)X->data % (uintptr_t)size == 0;
+}
+
+flr_tiling flr_tiling_of(const flr_matrix *X, int64_t size, int64_t bytes) {
+    flr_tiling tiling = {.in_place = is_real(X, size), .ld = (X->d + 15) / 16 * 16};
+    int64_t rows = bytes / (tiling.ld * size > 0 ? tiling.ld * size : 1) / 16 * 16;
+    if (rows < 16) rows = 16;
+    if (rows > FLR_MAX_TILE) rows = FLR_MAX_TILE;
+    tiling.rows = rows;
+    return tiling;
+}
+
+void flr_load_tile(const void **x_out, void *buffer, const flr_matrix *X, const flr_tiling *tiling, int64_t size,
+                   int64_t first, const int64_t *rows, int64_t m) {
+    if (tiling->in_place) {
+        for (int64_t i = 0; i < m; i++) x_out[i] = X->data + (rows ? rows[i] : first + i) * X->row_stride;
+        return;
+    }
+    const char *data = rows ? X->data : X->data + first * X->row_stride;
+    flr_kernels_of(size)->convert[X->dtype](buffer, tiling->ld, data, X->row_stride, X->col_stride, rows, m, X->d);
+    for (int64_t i = 0; i < m; i++) x_out[i] = (char *)buffer + i * tiling->ld * size;
+}
