@@ -1,0 +1,77 @@
+"""Logistic and softmax regression on the CPU, at the speed of memory.
+
+The functions load with the package; the trainer, the estimators and the data readers when first asked for, so that
+``import fastlr`` stays light.
+"""
+
+import importlib
+import os
+
+from fastlr import _core
+
+_core.select_isa(os.environ.get("FASTLR_ISA") or None)
+
+from fastlr.functional import (  # noqa: E402  (an instruction set that does not exist must stop the import first)
+    binary_cross_entropy,
+    binary_cross_entropy_and_grad,
+    cross_entropy,
+    cross_entropy_and_grad,
+    log_sigmoid,
+    log_softmax,
+    logit,
+    logsumexp,
+    loss_and_grad,
+    one_hot,
+    sigmoid,
+    sigmoid_derivative,
+    softmax,
+    softmax_jacobian,
+)
+
+# name -> module, and whether the name is the module itself
+_LAZY = {
+    "LogisticRegression": "fastlr.linear_model",
+    "Trainer": "fastlr.trainer",
+    "datasets": "fastlr.datasets",
+    "show_config": "fastlr.config",
+}
+
+__all__ = [
+    "LogisticRegression",
+    "Trainer",
+    "__version__",
+    "binary_cross_entropy",
+    "binary_cross_entropy_and_grad",
+    "cross_entropy",
+    "cross_entropy_and_grad",
+    "datasets",
+    "log_sigmoid",
+    "log_softmax",
+    "logit",
+    "logsumexp",
+    "loss_and_grad",
+    "one_hot",
+    "show_config",
+    "sigmoid",
+    "sigmoid_derivative",
+    "softmax",
+    "softmax_jacobian",
+]
+
+
+def __getattr__(name):
+    if name == "__version__":
+        from importlib.metadata import version  # reading the package's metadata takes longer than all the kernels
+
+        value = version("fastlr")
+    elif name in _LAZY:
+        module = importlib.import_module(_LAZY[name])
+        value = module if _LAZY[name] == f"fastlr.{name}" else getattr(module, name)
+    else:
+        raise AttributeError(f"module 'fastlr' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,150 @@
+"""How many threads to use, and how to keep BLAS from adding its own.
+
+``n_threads=None`` means FASTLR_NUM_THREADS, else OMP_NUM_THREADS, else the CPUs this process may use: those it is bound
+to, or fewer where a container's quota (cgroup) allows fewer. Results never depend on the number.
+"""
+
+import math
+import operator
+import os
+import threading
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+_CGROUP_ROOT = Path("/sys/fs/cgroup")
+
+
+def resolve_n_threads(n_threads):
+    """The number of threads to run on.
+
+    Parameters
+    ----------
+    n_threads : int or None
+        As the user gave it; None takes the default described at the head of this module, read once a process.
+
+    Returns
+    -------
+    int, at least 1
+
+    Raises
+    ------
+    TypeError
+        If n_threads is not an integer.
+    ValueError
+        If it is below 1, or FASTLR_NUM_THREADS is not a positive integer.
+    """
+    if n_threads is None:
+        return default_n_threads()
+    try:
+        count = operator.index(n_threads)
+    except TypeError:
+        raise TypeError(f"n_threads is {n_threads!r}; expected a positive integer, or None for the default") from None
+    if isinstance(n_threads, bool) or count < 1:
+        raise ValueError(f"n_threads is {n_threads!r}; expected a positive integer, or None for the default")
+    return count
+
+
+@cache
+def default_n_threads():
+    """The value of ``n_threads=None``; forked children work it out again."""
+    text = os.environ.get("FASTLR_NUM_THREADS", "").strip()
+    if text:
+        if not text.isdecimal() or int(text) < 1:
+            raise ValueError(f"FASTLR_NUM_THREADS={text!r}; expected a positive integer, or unset it for the default")
+        return int(text)
+    # OpenMP allows a list, one number a nesting level; what OpenMP itself would reject is not ours to judge
+    text = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    if text.isdecimal() and int(text) >= 1:
+        return int(text)
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cpus, math.ceil(_cgroup_cpus())))
+
+
+def _cgroup_cpus():
+    """CPUs the process's control groups allow it on average: the least of its group and those above, inf for none."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return math.inf
+    least = math.inf
+    for line in lines:
+        _, controllers, name = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        root = _CGROUP_ROOT / controllers  # the one hierarchy of version 2 names no controllers
+        group = root / name.lstrip("/")
+        for folder in (group, *group.parents):
+            least = min(least, _quota(folder))
+            if folder == root:
+                break
+    return least
+
+
+def _quota(folder):
+    """Quota divided by period in one control group's folder, inf where it sets none."""
+    try:
+        if (folder / "cpu.max").exists():
+            quota, period = (folder / "cpu.max").read_text().split()
+        else:
+            quota, period = ((folder / f"cpu.cfs_{what}_us").read_text().strip() for what in ("quota", "period"))
+        return math.inf if quota in ("max", "-1") else int(quota) / int(period)
+    except (OSError, ValueError):
+        return math.inf
+
+
+@cache
+def _blas_controller():
+    """Finding the loaded BLAS libraries takes milliseconds, setting their limits microseconds."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api="blas")
+
+
+class _BlasLimit:
+    """BLAS on one thread while anyone is inside.
+
+    The limit is the whole process's: of several Python threads the first in sets it and the last out lifts it, else
+    they would restore one another's.
+    """
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.n_inside = 0
+        self.limiter = None
+
+    def enter(self):
+        with self.lock:
+            if self.n_inside == 0:
+                self.limiter = _blas_controller().limit(limits=1)
+            self.n_inside += 1
+
+    def leave(self):
+        with self.lock:
+            self.n_inside -= 1
+            if self.n_inside == 0:
+                self.limiter.restore_original_limits()
+
+    def start_again_after_fork(self):
+        """The threads inside are not in the child, and one of them may have held the lock."""
+        if self.n_inside:
+            self.limiter.restore_original_limits()
+        self.__init__()
+
+
+_blas_limit = _BlasLimit()
+
+
+@contextmanager
+def single_threaded_blas():
+    """Keep BLAS to the calling thread, for passes that call it inside fastlr's own threads."""
+    _blas_limit.enter()
+    try:
+        yield
+    finally:
+        _blas_limit.leave()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=default_n_threads.cache_clear)
+    os.register_at_fork(after_in_child=_blas_limit.start_again_after_fork)
