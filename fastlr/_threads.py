@@ -58,7 +58,7 @@ def default_n_threads():
     if text.isdecimal() and int(text) >= 1:
         return int(text)
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cpus, math.ceil(_cgroup_cpus())))
+    return max(1, math.ceil(min(cpus, _cgroup_cpus())))
 
 
 def _cgroup_cpus():
