@@ -12,23 +12,25 @@ from fastlr import _core
 _core.select_isa(os.environ.get("FASTLR_ISA") or None)
 
 from fastlr.functional import (  # noqa: E402  (an instruction set that does not exist must stop the import first)
-    binary_cross_entropy,
-    binary_cross_entropy_and_grad,
-    cross_entropy,
-    cross_entropy_and_grad,
     log_sigmoid,
     log_softmax,
     logit,
     logsumexp,
-    loss_and_grad,
     one_hot,
     sigmoid,
     sigmoid_derivative,
     softmax,
     softmax_jacobian,
 )
+from fastlr.fused import loss_and_grad  # noqa: E402
+from fastlr.losses import (  # noqa: E402
+    binary_cross_entropy,
+    binary_cross_entropy_and_grad,
+    cross_entropy,
+    cross_entropy_and_grad,
+)
 
-# name -> module, and whether the name is the module itself
+# public name -> the module that defines it, or is it
 _LAZY = {
     "LogisticRegression": "fastlr.linear_model",
     "Trainer": "fastlr.trainer",

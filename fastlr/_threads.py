@@ -8,10 +8,11 @@ import math
 import operator
 import os
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 
+GEMM_CLASSES = 32  # passes over models with this many logits call BLAS, smaller ones do not: csrc/pass.c
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 
 
@@ -143,6 +144,11 @@ def single_threaded_blas():
         yield
     finally:
         _blas_limit.leave()
+
+
+def blas_guard(n_classes):
+    """`single_threaded_blas` for a pass over a model with so many logits a row, nothing where it calls no BLAS."""
+    return single_threaded_blas() if n_classes >= GEMM_CLASSES else nullcontext()
 
 
 if hasattr(os, "register_at_fork"):

@@ -84,7 +84,8 @@ def check_labels(y, n, k, name="y"):
                         f"numbers, np.unique({name}, return_inverse=True)[1] to number other labels")
     if y.shape != (n,):
         raise ValueError(f"{name} has shape {y.shape}; expected ({n},), one label for each of the {n} rows")
-    if n and (y.min() < 0 or y.max() >= k):
+    y = y.astype(y.dtype.newbyteorder("="), copy=False)
+    if n and y.view(f"u{y.itemsize}").max() >= k:  # as unsigned, negative labels are large: one pass instead of two
         outside = np.flatnonzero((y < 0) | (y >= k))
         noun = "label" if len(outside) == 1 else "labels"
         raise ValueError(f"{name} has {len(outside)} {noun} outside [0, {k}): first is {y[outside[0]]} at row "
@@ -183,29 +184,6 @@ def check_number(name, value, minimum=-np.inf, maximum=np.inf):
     if not (np.isfinite(value) and minimum <= value <= maximum):
         raise ValueError(f"{name} is {value!r}; expected a finite number in [{minimum}, {maximum}]")
     return float(value)
-
-
-def as_real(z, name):
-    """float32 as it is, every other real type as float64; TypeError for anything else."""
-    z = np.asarray(z)
-    if z.dtype == np.float32 or z.dtype == np.float64:
-        return z
-    if z.dtype.kind not in "fiub" and z.dtype.name != "bfloat16":
-        raise TypeError(f"{name} has dtype {z.dtype}; expected real numbers")
-    return z.astype(np.float32 if z.dtype.newbyteorder("=") == np.float32 else np.float64)  # the other byte order
-
-
-def check_out(out, z, shape):
-    """Raise unless out can take a result of this shape and the input's dtype; out may be z itself, not overlap it."""
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"out is a {type(out).__name__}; expected an array of dtype {z.dtype} and shape {shape}")
-    if out.dtype != z.dtype or out.shape != shape:
-        raise ValueError(f"out has dtype {out.dtype} and shape {out.shape}; expected dtype {z.dtype} and shape {shape}")
-    if not out.flags.writeable:
-        raise ValueError("out is read-only; expected an array that can be written")
-    same = out.ctypes.data == z.ctypes.data and out.shape == z.shape and out.strides == z.strides
-    if not same and np.may_share_memory(out, z) and np.shares_memory(out, z):
-        raise ValueError("out overlaps the input; expected the input itself or memory of its own: use a copy")
 
 
 def _as_float64(v, name):

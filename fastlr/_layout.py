@@ -1,0 +1,126 @@
+"""From any real array to what the row kernels take, and back: dtypes, axes, strides, ``out=``.
+
+The kernels read C-contiguous float32 or float64, elementwise or as rows (n, k).  A C-contiguous array with the last
+axis goes to them as it is, and so does a Fortran-ordered one elementwise or along its first axis; others are copied
+once.
+"""
+
+import operator
+from math import prod
+
+import numpy as np
+
+from fastlr import _core
+from fastlr._threads import resolve_n_threads
+
+_KERNEL_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def as_real(z, name):
+    """float32 as it is, every other real type as float64; TypeError for anything else."""
+    z = np.asarray(z)
+    if z.dtype in _KERNEL_DTYPES:
+        return z
+    if z.dtype.kind not in "fiub" and z.dtype.name != "bfloat16":
+        raise TypeError(f"{name} has dtype {z.dtype}; expected real numbers")
+    byte_swapped_float32 = z.dtype.newbyteorder("=") == np.float32
+    return z.astype(np.float32 if byte_swapped_float32 else np.float64)
+
+
+def check_out(out, z, shape):
+    """Raise unless out can take a result of this shape and the input's dtype; out may be z itself, not overlap it."""
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out is a {type(out).__name__}; expected an array of dtype {z.dtype} and shape {shape}")
+    if out.dtype != z.dtype or out.shape != shape:
+        raise ValueError(f"out has dtype {out.dtype} and shape {out.shape}; expected dtype {z.dtype} and shape {shape}")
+    if not out.flags.writeable:
+        raise ValueError("out is read-only; expected an array that can be written")
+    if out is z or not np.may_share_memory(out, z):
+        return
+    same = out.ctypes.data == z.ctypes.data and out.shape == z.shape and out.strides == z.strides
+    if not same and np.shares_memory(out, z):
+        raise ValueError("out overlaps the input; expected the input itself, or memory of its own: use a copy")
+
+
+def elementwise(name, z, out, n_threads):
+    """out[i] = f(z[i]) for the map kernel of that name; a scalar for a scalar, like a ufunc."""
+    z = as_real(z, "z" if name != "logit" else "p")
+    if out is not None:
+        check_out(out, z, z.shape)
+    elif z.flags.f_contiguous and not z.flags.c_contiguous:
+        return elementwise(name, z.T, None, n_threads).T
+    source = z if z.flags.c_contiguous else z.copy()
+    direct = out is not None and out.flags.c_contiguous
+    result = out if direct else np.empty(z.shape, z.dtype)
+    _core.map(name, source, result, resolve_n_threads(n_threads))
+    if out is not None and not direct:
+        out[...] = result
+    if out is not None:
+        return out
+    return result if z.ndim else result[()]
+
+
+def along_axes(name, Z, axis, out, n_threads):
+    """The row kernel of that name, (n, k) -> (n, k), along one axis, several or all (None)."""
+    Z = as_real(Z, "Z")
+    if out is not None:
+        check_out(out, Z, Z.shape)
+    rows, order = _rows(Z, _axes(axis, Z.ndim))
+    destination = out if out is None or order is None else out.transpose(order)
+    direct = out is not None and destination.flags.c_contiguous
+    result = destination.reshape(rows.shape) if direct else np.empty(rows.shape, Z.dtype)
+    if Z.size:
+        _core.rows(name, rows, result, resolve_n_threads(n_threads))
+    if direct:
+        return out
+    if out is not None:
+        destination[...] = result.reshape(destination.shape)
+        return out
+    if order is not None:
+        return result.reshape([Z.shape[a] for a in order]).transpose(np.argsort(order))
+    return result.reshape(Z.shape) if Z.ndim else result[0, 0]
+
+
+def reduce_axes(name, Z, axis, keepdims, n_threads):
+    """The row kernel of that name, (n, k) -> (n,), along one axis, several or all (None); of no values: -inf."""
+    Z = as_real(Z, "Z")
+    axes = _axes(axis, Z.ndim)
+    rows, _ = _rows(Z, axes)
+    result = np.full(len(rows), -np.inf, Z.dtype) if not Z.size else np.empty(len(rows), Z.dtype)
+    if Z.size:
+        _core.rows(name, rows, result, resolve_n_threads(n_threads))
+    shape = [1 if a in axes else size for a, size in enumerate(Z.shape) if keepdims or a not in axes]
+    return result.reshape(shape) if shape else result[0]
+
+
+def _axes(axis, ndim):
+    """Axes as a tuple of non-negative ints; a scalar has an axis 0 or -1, as in NumPy's reductions."""
+    if axis == -1 and ndim:
+        return (ndim - 1,)
+    if axis is None:
+        return tuple(range(ndim))
+    axes = tuple(operator.index(a) for a in (axis if isinstance(axis, tuple) else (axis,)))
+    for a in axes:
+        if not -max(ndim, 1) <= a < max(ndim, 1):
+            raise np.exceptions.AxisError(a, ndim)
+    axes = tuple(a % ndim for a in axes) if ndim else ()
+    if len(set(axes)) < len(axes):
+        raise ValueError(f"axis is {axis}; expected each axis once")
+    return axes
+
+
+def _rows(Z, axes):
+    """Z as C-contiguous rows (n, k) with k the values along the axes, and the order of axes that puts those last.
+
+    The order is None where they are last already; then a C-contiguous Z is not copied.
+    """
+    order = None
+    if axes != tuple(range(Z.ndim - len(axes), Z.ndim)):
+        order = [a for a in range(Z.ndim) if a not in axes] + list(axes)
+        Z = Z.transpose(order)
+    if not Z.flags.c_contiguous:
+        Z = Z.copy()
+    if Z.ndim == 2 and len(axes) == 1:
+        return Z, order
+    n_kept = Z.ndim - len(axes)
+    return Z.reshape(prod(Z.shape[:n_kept]), prod(Z.shape[n_kept:])), order

@@ -1,0 +1,108 @@
+"""Mean loss and gradient of a linear model in one pass over X: `loss_and_grad`.
+
+The logits, their loss, the residual R = w (A - Y) and the gradient R' X are made tile by tile while a tile is in the
+cache.  Parameters, gradients and sums are float64; tiles compute in float32 for float32, 8- and 16-bit X, else float64.
+"""
+
+import numpy as np
+
+from fastlr import _core
+from fastlr._layout import as_real
+from fastlr._threads import blas_guard, resolve_n_threads
+from fastlr._validation import (
+    check_feature_vector,
+    check_finite,
+    check_labels,
+    check_number,
+    check_option,
+    check_sample_weight,
+    check_targets,
+    check_X,
+)
+from fastlr.losses import mean_factor
+
+
+def loss_and_grad(
+    X, W, b, y, *, loss="softmax", sample_weight=None, alpha=0.0, scale=None, shift=None, n_threads=None
+):
+    """Mean loss of the linear model and its gradient, in one pass over X.
+
+    With logits Z = ((X - shift) * scale) W' + b, computes sum(w * loss(Z, y)) / sum(w) + alpha / 2 ||W||^2.  X is read
+    once, as it is: no copy of it is made and no (n, k) array.
+
+    Parameters
+    ----------
+    X : array-like (n, d)
+        float64, float32, float16, bfloat16, or integers or booleans of any size; any layout.
+    W : array-like (k, d), or (d,) for one logit a row
+        Weights.
+    b : array-like (k,), or a scalar or (1,) where W is (d,)
+        Intercepts, not penalised.
+    y : array-like
+        Integer labels (n,) or targets (n, k); with one logit 0/1 labels or targets (n,).
+    loss : {"softmax", "sigmoid", "squared_error"}, default="softmax"
+        Multinomial cross-entropy; binary cross-entropy (k = 1) or k independent ones, summed; half the squared error,
+        summed over the k outputs.  Integer labels with k > 1 mean their one-hot rows.
+    sample_weight : array-like (n,), default=None
+        Non-negative; None means 1.
+    alpha : float, default=0.0
+        Strength of the L2 penalty.
+    scale, shift : float or array-like (d,), default=None
+        The model sees (X - shift) * scale; None means 1 and 0.
+    n_threads : int, default=None
+        As in `fastlr.softmax`; the result does not depend on it.
+
+    Returns
+    -------
+    loss : float
+    grad_W : ndarray of W's shape, float64
+    grad_b : ndarray of b's shape, float64
+
+    Raises
+    ------
+    TypeError
+        If X or y are not of usable types.
+    ValueError
+        If shapes do not match, X, W or b are not finite (naming the first place in X), labels lie outside [0, k),
+        weights are negative or all zero, or an option has an unknown value.
+    """
+    X = check_X(X)
+    check_option("loss", loss, _core.LOSSES)
+    alpha = check_number("alpha", alpha, minimum=0)
+    n_threads = resolve_n_threads(n_threads)
+    (n, d), W, b = X.shape, as_real(W, "W").astype(np.float64), as_real(b, "b").astype(np.float64)
+    if W.ndim not in (1, 2) or W.shape[-1] != d:
+        raise ValueError(f"W has shape {W.shape} and X {X.shape}; expected W (n_classes, {d}), or ({d},) for one logit")
+    W_rows = np.atleast_2d(W)
+    k = len(W_rows)
+    if b.shape != (k,) and not (W.ndim == 1 and b.ndim == 0):
+        raise ValueError(f"b has shape {b.shape} and W {W.shape}; expected b ({k},), one intercept a row of W")
+    target = _model_targets(y, n, k, loss, _core.real_dtype(X.dtype))
+    weight = check_sample_weight(sample_weight, n)
+    problem = _core.Problem(
+        X, target, k, loss=loss, weight=weight, n_threads=n_threads,
+        scale=check_feature_vector(scale, d, "scale"), shift=check_feature_vector(shift, d, "shift"),
+    )
+    with blas_guard(k):
+        value, grad_W, grad_b = problem.loss_and_grad(W_rows, b.reshape(k))
+    if not (np.isfinite(value) and np.isfinite(grad_W).all() and np.isfinite(grad_b).all()):
+        for name, parameter in (("W", W), ("b", b)):
+            if not np.isfinite(parameter).all():
+                raise ValueError(f"{name} has values that are not finite; expected finite parameters")
+        check_finite(X, n_threads)
+    per_weight = mean_factor(n, weight)
+    grad_W *= per_weight
+    grad_W += alpha * W_rows
+    grad_b *= per_weight
+    value = value * per_weight + 0.5 * alpha * float(np.vdot(W, W))
+    return value, grad_W.reshape(W.shape), grad_b.reshape(b.shape)
+
+
+def _model_targets(y, n, k, loss, dtype):
+    """Labels or targets of a model with k logits a row."""
+    y = np.asarray(y)
+    if k > 1 or loss == "softmax":
+        return check_labels(y, n, k) if y.ndim == 1 else check_targets(y, n, k, dtype, loss=loss)
+    if loss == "sigmoid" and y.dtype.kind in "iub" and y.ndim == 1:
+        return check_labels(y, n, 2)
+    return check_targets(y[:, None] if y.ndim == 1 else y, n, 1, dtype, loss=loss)

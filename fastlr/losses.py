@@ -1,0 +1,205 @@
+"""Cross-entropy and its gradient, from logits.
+
+Cross-entropy of a row is -sum_j y_j log softmax(z)_j, its gradient A - Y; binary cross-entropy of an element is
+-y log sigmoid(z) - (1 - y) log sigmoid(-z), its gradient sigmoid(z) - y.  With weights w both are multiplied by w, and
+"mean" divides by the sum of the weights (of no rows: nan).  Losses are summed in double.  float32 logits are computed
+in float32, all other reals in float64.
+"""
+
+import numpy as np
+
+from fastlr import _core
+from fastlr._layout import as_real, check_out
+from fastlr._threads import resolve_n_threads
+from fastlr._validation import check_labels, check_number, check_option, check_sample_weight, check_targets
+
+_REDUCTIONS = ("mean", "sum", "none")
+
+
+def cross_entropy(Z, y, *, sample_weight=None, label_smoothing=0.0, reduction="mean", n_threads=None):
+    """Cross-entropy of softmax(Z) against labels or target probabilities, from the logits.
+
+    Parameters
+    ----------
+    Z : array-like (n, k), or (k,) for one row
+        Logits.
+    y : array-like of integers (n,), or of target probabilities (n, k)
+        A scalar or (k,) where Z is one row.  Rows of probabilities sum to 1.
+    sample_weight : array-like (n,), default=None
+        Non-negative; None means 1.
+    label_smoothing : float in [0, 1], default=0.0
+        Targets become (1 - label_smoothing) Y + label_smoothing / k.
+    reduction : {"mean", "sum", "none"}, default="mean"
+        The weighted mean, the weighted sum, or the weighted loss of each row.
+    n_threads : int, default=None
+        As in `fastlr.softmax`.
+
+    Returns
+    -------
+    float, or ndarray (n,) in the logits' dtype for "none"
+
+    Raises
+    ------
+    TypeError
+        If Z or y are not of usable types.
+    ValueError
+        If shapes do not match, labels lie outside [0, k), target rows do not sum to 1, weights are negative or all
+        zero, or an option has an unknown value.
+    """
+    Z, target, weight = _softmax_arguments(Z, y, sample_weight)
+    loss, _ = _reduced("softmax", Z, target, weight, label_smoothing, reduction, False, None, n_threads)
+    return loss
+
+
+def cross_entropy_and_grad(
+    Z, y, *, sample_weight=None, label_smoothing=0.0, reduction="mean", out=None, n_threads=None
+):
+    """`cross_entropy` and its gradient with respect to the logits, in one pass.
+
+    Parameters
+    ----------
+    Z, y, sample_weight, label_smoothing, reduction, n_threads
+        As in `cross_entropy`.
+    out : ndarray, default=None
+        Where to write the gradient: Z's shape and dtype, any strides; it may be Z itself.
+
+    Returns
+    -------
+    loss : float, or ndarray (n,) for "none"
+    dZ : ndarray of Z's shape
+        Gradient of the reduced loss; for "none" that of the sum.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `cross_entropy`, and for an `out` of wrong shape or dtype, read-only, or overlapping Z.
+    """
+    Z, target, weight = _softmax_arguments(Z, y, sample_weight)
+    return _reduced("softmax", Z, target, weight, label_smoothing, reduction, True, out, n_threads)
+
+
+def binary_cross_entropy(z, y, *, sample_weight=None, label_smoothing=0.0, reduction="mean", n_threads=None):
+    """Cross-entropy of sigmoid(z) against 0/1 labels or probabilities, elementwise, from the logits.
+
+    Parameters
+    ----------
+    z : array-like of any shape
+        Logits.
+    y : array-like of z's shape
+        Labels 0 and 1 (integers or booleans), or probabilities in [0, 1].
+    sample_weight : array-like that broadcasts to z's shape, default=None
+        Non-negative; None means 1.
+    label_smoothing : float in [0, 1], default=0.0
+        Targets become (1 - label_smoothing) y + label_smoothing / 2.
+    reduction : {"mean", "sum", "none"}, default="mean"
+        The weighted mean over all elements, the weighted sum, or the weighted loss of each.
+    n_threads : int, default=None
+        As in `fastlr.softmax`.
+
+    Returns
+    -------
+    float, or ndarray of z's shape for "none"
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `cross_entropy`.
+    """
+    z, target, weight = _sigmoid_arguments(z, y, sample_weight)
+    loss, _ = _reduced("sigmoid", z, target, weight, label_smoothing, reduction, False, None, n_threads)
+    return loss
+
+
+def binary_cross_entropy_and_grad(
+    z, y, *, sample_weight=None, label_smoothing=0.0, reduction="mean", out=None, n_threads=None
+):
+    """`binary_cross_entropy` and its gradient with respect to the logits, in one pass.
+
+    Parameters
+    ----------
+    z, y, sample_weight, label_smoothing, reduction, n_threads
+        As in `binary_cross_entropy`.
+    out : ndarray, default=None
+        Where to write the gradient: z's shape and dtype, any strides; it may be z itself.
+
+    Returns
+    -------
+    loss : float, or ndarray of z's shape for "none"
+    dz : ndarray of z's shape, or a scalar for a scalar
+        Gradient of the reduced loss; for "none" that of the sum.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `cross_entropy_and_grad`.
+    """
+    z, target, weight = _sigmoid_arguments(z, y, sample_weight)
+    return _reduced("sigmoid", z, target, weight, label_smoothing, reduction, True, out, n_threads)
+
+
+def _softmax_arguments(Z, y, sample_weight):
+    """Z as given, and its rows' labels (n,) or probabilities (n, k) and weights."""
+    Z, y = as_real(Z, "Z"), np.asarray(y)
+    if Z.ndim not in (1, 2) or Z.shape[-1] == 0:
+        raise ValueError(f"Z has shape {Z.shape}; expected logits (n, k), or (k,) for one row, with at least one class")
+    k = Z.shape[-1]
+    n = len(Z) if Z.ndim == 2 else 1
+    if y.ndim == Z.ndim:
+        target = check_targets(np.atleast_2d(y), n, k, Z.dtype, loss="softmax")
+    else:
+        target = check_labels(np.atleast_1d(y), n, k)
+    return Z, target, check_sample_weight(sample_weight, n)
+
+
+def _sigmoid_arguments(z, y, sample_weight):
+    """z as given, and its elements' labels (size,) or probabilities (size, 1) and weights."""
+    z, y = as_real(z, "z"), np.asarray(y)
+    if y.shape != z.shape:
+        raise ValueError(f"y has shape {y.shape} and z {z.shape}; expected the same shape")
+    if y.dtype.kind in "iub":
+        target = check_labels(y.reshape(-1), z.size, 2)
+    else:
+        target = check_targets(y.reshape(-1, 1), z.size, 1, z.dtype, loss="sigmoid")
+    if sample_weight is not None:
+        try:
+            sample_weight = np.broadcast_to(sample_weight, z.shape).reshape(-1)
+        except ValueError:
+            shape = np.shape(sample_weight)
+            raise ValueError(f"sample_weight has shape {shape}; expected one that broadcasts to {z.shape}") from None
+    return z, target, check_sample_weight(sample_weight, z.size)
+
+
+def _reduced(loss, Z, target, weight, smoothing, reduction, with_grad, out, n_threads):
+    """The reduced loss at logits Z of the user's shape and, if asked for, its gradient in that shape (else None)."""
+    check_option("reduction", reduction, _REDUCTIONS)
+    smoothing = check_number("label_smoothing", smoothing, 0, 1)
+    if out is not None:
+        check_out(out, Z, Z.shape)
+    k = Z.shape[-1] if loss == "softmax" else 1
+    n = len(target)
+    rows = np.ascontiguousarray(Z).reshape(n, k)
+    direct = out is not None and out.flags.c_contiguous
+    grad = None
+    if with_grad:
+        grad = out.reshape(n, k) if direct else np.empty((n, k), Z.dtype)
+    losses = np.empty(n, Z.dtype) if reduction == "none" else None
+    factor = mean_factor(n, weight) if reduction == "mean" else 1.0
+    total = _core.residual(
+        loss, rows, target, weight=weight, smoothing=smoothing, grad_scale=factor, R_out=grad, loss_out=losses,
+        n_threads=resolve_n_threads(n_threads),
+    )
+    if out is None and with_grad:
+        out = grad.reshape(Z.shape) if Z.ndim else grad[0, 0]
+    elif with_grad and not direct:
+        out[...] = grad.reshape(Z.shape)
+    if losses is not None:
+        shape = Z.shape[:-1] if loss == "softmax" else Z.shape
+        return losses.reshape(shape)[()], out
+    return total * factor, out
+
+
+def mean_factor(n, weight):
+    """What turns a sum over rows into a mean: nan for no rows, as in NumPy."""
+    if n == 0:
+        return np.nan
+    return 1.0 / n if weight is None else 1.0 / float(weight.sum())
