@@ -1,0 +1,198 @@
+"""The command ``fastlr``: a function that adds a command's options, and one that runs it, for each command.
+
+A command returns its exit status (None is 0).  What a user can put right (a missing folder, a bad file, an option out
+of range, an extra that is not installed) ends in one line on stderr and status 2; anything else is a bug and shows
+itself.
+"""
+
+import argparse
+import sys
+import time
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+
+import fastlr
+
+USER_ERRORS = (OSError, ValueError, ImportError)
+
+
+def main(argv=None):
+    """Run one command.
+
+    Parameters
+    ----------
+    argv : list of str, optional
+        The arguments after the name of the program, ``sys.argv[1:]`` by default.
+
+    Returns
+    -------
+    int
+        The exit status: 0, 2 after an error the user can put right, 130 after Ctrl-C.
+    """
+    parser = argparse.ArgumentParser(prog="fastlr", description="Logistic and softmax regression on the CPU.")
+    parser.add_argument("--version", action="version", version=f"fastlr {fastlr.__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for add_command in (_add_demo, _add_info, _add_bench):
+        add_command(commands)
+    args, rest = parser.parse_known_args(argv)
+    if rest and args.run is not _run_bench:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    args.rest = rest
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            return args.run(args) or 0
+    except USER_ERRORS as error:
+        print(f"fastlr: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("fastlr: interrupted", file=sys.stderr)
+        return 130
+
+
+def _show_warning(message, *_args, **_kwargs):
+    """A warning as a line for the user, without the place in the source."""
+    print(f"fastlr: warning: {message}", file=sys.stderr)
+
+
+# ---- demo -----------------------------------------------------------------------------------------------------------
+@dataclass
+class _Task:
+    """Images to train on and to test with, one a row, and what trains well on them."""
+
+    name: str
+    image_shape: tuple
+    X_train: np.ndarray
+    y_train: np.ndarray
+    X_test: np.ndarray
+    y_test: np.ndarray
+    scale: float  # takes pixels to [0, 1]
+    epochs: int
+    batch_size: int
+    learning_rate: float
+
+
+def _add_demo(commands):
+    parser = commands.add_parser(
+        "demo",
+        help="train softmax regression on images of digits",
+        description="Train softmax regression on scikit-learn's small digits, or on MNIST, and tell how well it does.",
+    )
+    parser.add_argument("--data", metavar="FOLDER", help="MNIST as IDX files, plain or gzip (default: embedded digits)")
+    parser.add_argument("--plot", metavar="FILE.png", help="draw learning curve, confusion matrix and weights")
+    parser.add_argument("--epochs", type=int, metavar="N", help="passes over the training images (default: 25)")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="images a step (default: digits 16, MNIST 256)")
+    parser.add_argument("--learning-rate", type=float, metavar="RATE", help="(default: 0.1)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the shuffling (default: 0)")
+    parser.add_argument("--threads", type=int, metavar="N", help="(default: the CPUs this process may use)")
+    parser.set_defaults(run=_run_demo)
+
+
+def _run_demo(args):
+    from fastlr import plotting
+
+    if args.plot:
+        plotting.check_picture_path(args.plot)
+    task = _digits_task() if args.data is None else _mnist_task(args.data)
+    for option in ("epochs", "batch_size", "learning_rate"):
+        if getattr(args, option) is not None:
+            setattr(task, option, getattr(args, option))
+    height, width = task.image_shape
+    print(f"{task.name}: {len(task.y_train):,} training and {len(task.y_test):,} test images of {height} x {width}")
+
+    trainer = fastlr.Trainer(
+        epochs=task.epochs,
+        batch_size=task.batch_size,
+        learning_rate=task.learning_rate,
+        verbose=1,
+        n_threads=args.threads,
+        random_state=args.seed,
+    )
+    start = time.perf_counter()
+    trainer.fit(task.X_train, task.y_train, validation_data=(task.X_test, task.y_test), scale=task.scale)
+    seconds = time.perf_counter() - start
+    if not trainer.history_:  # the first epoch was interrupted or diverged: the warning has said so
+        return 1
+
+    step_seconds = trainer.history_["seconds"]
+    n_epochs = len(step_seconds)
+    print(f"training accuracy  {trainer.score(task.X_train, task.y_train):.4f}")
+    print(f"test accuracy      {trainer.score(task.X_test, task.y_test):.4f}")
+    print(f"time               {seconds:.3g} s for {n_epochs} epochs, {sum(step_seconds):.3g} s of it gradient steps")
+    print(f"throughput         {n_epochs * len(task.y_train) / sum(step_seconds):,.0f} examples/s in the steps")
+    if args.plot:
+        from sklearn.metrics import confusion_matrix
+
+        confusion = confusion_matrix(task.y_test, trainer.predict(task.X_test), labels=trainer.classes_)
+        plotting.save_run(
+            args.plot,
+            trainer.history_,
+            confusion,
+            trainer.coef_,
+            task.image_shape,
+            classes=trainer.classes_,
+            title=f"Softmax regression on {task.name}",
+        )
+        print(f"picture            {args.plot}")
+    return 0
+
+
+def _digits_task():
+    X, y = fastlr.datasets.load_digits()
+    test = np.arange(len(y)) % 5 == 0
+    return _Task(
+        name="digits",
+        image_shape=(8, 8),
+        X_train=X[~test],
+        y_train=y[~test],
+        X_test=X[test],
+        y_test=y[test],
+        scale=1 / 16,
+        epochs=25,
+        batch_size=16,
+        learning_rate=0.1,
+    )
+
+
+def _mnist_task(folder):
+    (X_train, y_train), (X_test, y_test) = (fastlr.datasets.load_mnist(folder, split) for split in ("train", "test"))
+    if X_train.shape[1:] != X_test.shape[1:]:
+        raise ValueError(
+            f"{folder} has training images of shape {X_train.shape[1:]} but test images of shape {X_test.shape[1:]}; "
+            "expected one shape: take all four files from one data set"
+        )
+    return _Task(
+        name="MNIST",
+        image_shape=X_train.shape[1:],
+        X_train=X_train.reshape(len(X_train), -1),
+        y_train=y_train,
+        X_test=X_test.reshape(len(X_test), -1),
+        y_test=y_test,
+        scale=1 / 255,
+        epochs=25,
+        batch_size=256,
+        learning_rate=0.1,
+    )
+
+
+# ---- info, bench ----------------------------------------------------------------------------------------------------
+def _add_info(commands):
+    parser = commands.add_parser("info", help="show version, instruction set, BLAS and threads")
+    parser.set_defaults(run=_run_info)
+
+
+def _run_info(args):
+    fastlr.show_config()
+
+
+def _add_bench(commands):
+    parser = commands.add_parser("bench", help="measure fastlr against NumPy", add_help=False)
+    parser.set_defaults(run=_run_bench)
+
+
+def _run_bench(args):
+    from fastlr import bench
+
+    return bench.main(args.rest)
