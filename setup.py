@@ -3,6 +3,7 @@
 import os
 import platform
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy
@@ -10,39 +11,46 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-DRIVERS = sorted(str(p) for p in Path("csrc").glob("*.c") if not p.name.startswith("kernels_"))
+DRIVERS = sorted(str(p) for p in Path("csrc").glob("*.c") if p.name != "kernels.c")
 HEADERS = sorted(str(p) for p in Path("csrc").glob("*.h"))
 
 # No -ffast-math: reductions are asked for explicitly, and a * b + c is fused only where the source says so.
 CFLAGS = ["-std=gnu11", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-pthread", "-Wall", "-Wextra"]
 CFLAGS += ["-fno-math-errno", "-fno-trapping-math", "-Wno-psabi"]
 
-# instruction set -> the flags its kernels are compiled with
-KERNELS = {"base": []}
+# instruction set -> bytes in a vector, and the flags its kernels are compiled with
+KERNELS = {"base": (16, [])}
 if platform.machine().lower() in ("x86_64", "amd64"):
-    KERNELS["avx2"] = ["-mavx2", "-mfma", "-mf16c"]
-    KERNELS["avx512"] = ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma", "-mf16c"]
-    KERNELS["avx512"] += ["-mprefer-vector-width=512"]
+    AVX2 = ["-mavx2", "-mfma", "-mf16c"]
+    KERNELS["avx2"] = (32, AVX2)
+    KERNELS["avx512"] = (64, [*AVX2, *(f"-mavx512{part}" for part in ("f", "bw", "dq", "vl")), "-mprefer-vector-width=512"])
 elif platform.machine().lower() in ("aarch64", "arm64"):
-    KERNELS["neon"] = []
+    KERNELS["neon"] = (16, [])
 
 # FASTLR_SANITIZE=address,undefined builds everything for the sanitizers
-SANITIZE = [f"-fsanitize={os.environ['FASTLR_SANITIZE']}"] if os.environ.get("FASTLR_SANITIZE") else []
+SANITIZE = [f"-fsanitize={os.environ['FASTLR_SANITIZE']}", "-g"] if os.environ.get("FASTLR_SANITIZE") else ["-g0"]
 
 
 class BuildExt(build_ext):
-    """Compile each kernels_*.c with its own flags and link the objects into the extension."""
+    """Compile csrc/kernels.c for each instruction set and real type and link the objects into the extension."""
 
     def build_extension(self, ext):
-        for name, flags in KERNELS.items():
-            ext.extra_objects += self.compiler.compile(
-                [f"csrc/kernels_{name}.c"],
-                output_dir=self.build_temp,
-                include_dirs=["csrc"],
-                extra_postargs=CFLAGS + SANITIZE + flags + (["-g"] if SANITIZE else []),
-                depends=HEADERS,
-            )
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for objects in pool.map(self.compile_kernels, [(isa, bits) for isa in KERNELS for bits in (32, 64)]):
+                ext.extra_objects += objects
         super().build_extension(ext)
+
+    def compile_kernels(self, pair):
+        isa, bits = pair
+        vector_bytes, flags = KERNELS[isa]
+        return self.compiler.compile(
+            ["csrc/kernels.c"],
+            output_dir=f"{self.build_temp}/{isa}{bits}",
+            macros=[("ISA", isa), ("VBYTES", str(vector_bytes)), ("REAL_BITS", str(bits))],
+            include_dirs=["csrc"],
+            extra_postargs=CFLAGS + SANITIZE + flags,
+            depends=HEADERS,
+        )
 
 
 if sys.platform == "win32":

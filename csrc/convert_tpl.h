@@ -3,7 +3,6 @@
  * float16 without F16C: the 15 bits below the sign, moved to the top of a float's exponent and mantissa and multiplied
  * by 2^112, give the value (subnormals too); exponent 31 becomes 255.  bfloat16 is the upper half of a float.
  */
-#define half_to_float NAME(half_to_float)
 INLINE float half_to_float(uint16_t h) {
     union { uint32_t u; float f; } value = {(uint32_t)(h & 0x7fff) << 13}, scale = {0x77800000u /* 2^112 */};
     value.f *= scale.f;
@@ -11,7 +10,6 @@ INLINE float half_to_float(uint16_t h) {
     return value.f;
 }
 
-#define bfloat_to_float NAME(bfloat_to_float)
 INLINE float bfloat_to_float(uint16_t h) {
     union { uint32_t u; float f; } value = {(uint32_t)h << 16};
     return value.f;
@@ -22,7 +20,7 @@ INLINE float bfloat_to_float(uint16_t h) {
 /* A contiguous row is one loop.  Else 16 columns at a time over all rows, so that a column-major X is read in runs of
  * m values and the tile's lines stay in L1 while they fill.  memcpy: X need not be aligned. */
 #define DEFINE_CONVERT(suffix, type, to_real)                                                                         \
-    static void NAME(convert_##suffix)(void *out_, int64_t ld_out, const char *X, int64_t row_stride,                 \
+    static void convert_##suffix(void *out_, int64_t ld_out, const char *X, int64_t row_stride,                 \
                                        int64_t col_stride, const int64_t *rows, int64_t m, int64_t d) {               \
         REAL *out = out_;                                                                                             \
         if (col_stride == (int64_t)sizeof(type)) {                                                                    \
@@ -59,8 +57,3 @@ DEFINE_CONVERT(i32, int32_t, AS_IS)
 DEFINE_CONVERT(u32, uint32_t, AS_IS)
 DEFINE_CONVERT(i64, int64_t, AS_IS)
 DEFINE_CONVERT(u64, uint64_t, AS_IS)
-
-#undef DEFINE_CONVERT
-#undef AS_IS
-#undef half_to_float
-#undef bfloat_to_float

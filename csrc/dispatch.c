@@ -4,14 +4,19 @@
 #include <stddef.h>
 #include <string.h>
 
-extern const flr_isa flr_isa_base;
+#define DEFINE_ISA(name)                                                  \
+    extern const flr_kernels flr_kernels_f32_##name, flr_kernels_f64_##name; \
+    static const flr_isa isa_##name = {#name, &flr_kernels_f32_##name, &flr_kernels_f64_##name};
+
+DEFINE_ISA(base)
 #if defined(__x86_64__)
-extern const flr_isa flr_isa_avx2, flr_isa_avx512;
+DEFINE_ISA(avx2)
+DEFINE_ISA(avx512)
 #elif defined(__aarch64__)
-extern const flr_isa flr_isa_neon;
+DEFINE_ISA(neon)
 #endif
 
-const flr_isa *flr_active = &flr_isa_base;
+const flr_isa *flr_active = &isa_base;
 
 int flr_available(const flr_isa **list_out, int capacity) {
     int n = 0;
@@ -20,12 +25,12 @@ int flr_available(const flr_isa **list_out, int capacity) {
     const int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     const int avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-    if (avx512 && n < capacity) list_out[n++] = &flr_isa_avx512;
-    if (avx2 && n < capacity) list_out[n++] = &flr_isa_avx2;
+    if (avx512 && n < capacity) list_out[n++] = &isa_avx512;
+    if (avx2 && n < capacity) list_out[n++] = &isa_avx2;
 #elif defined(__aarch64__)
-    if (n < capacity) list_out[n++] = &flr_isa_neon;
+    if (n < capacity) list_out[n++] = &isa_neon;
 #endif
-    if (n < capacity) list_out[n++] = &flr_isa_base;
+    if (n < capacity) list_out[n++] = &isa_base;
     return n;
 }
 

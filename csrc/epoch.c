@@ -52,6 +52,8 @@ static void chunk(job *j, int64_t q, int worker, int64_t first, int64_t m, const
     int32_t *label = (void *)(Z + rows * k * size);
     double *weight = (void *)((char *)label + rows * 8);
     char *prob = (char *)(weight + rows), *tile = prob + (p->prob ? rows * k * size : 0);
+    char *row_scratch = tile;
+    tile += flr_row_scratch(k, size);
     tile += (64 - (uintptr_t)tile % 64) % 64;
     double *G = j->G + q * k * d, *g = j->g + q * k;
     const int rank_one = j->o->batch == 1;
@@ -74,7 +76,7 @@ static void chunk(job *j, int64_t q, int worker, int64_t first, int64_t m, const
                                .weight = p->weight ? weight : NULL,
                                .grad_scale = 1};
         j->kernels->forward(Z, x, p->W, p->ldw, p->b, t, d, k);
-        j->loss[q] += j->kernels->residual[p->loss](Z, NULL, Z, &y, t, k, 0);
+        j->loss[q] += j->kernels->residual[p->loss](Z, NULL, Z, &y, row_scratch, t, k, 0);
         for (int64_t i = 0; i < t; i++)
             for (int64_t c = 0; c < k; c++)
                 g[c] += size == 4 ? (double)((float *)Z)[i * k + c] : ((double *)Z)[i * k + c];
@@ -173,7 +175,7 @@ static void work(void *context, int worker, int n_workers) {
 
 int flr_epoch(double *loss_out, const flr_pass *pass, const flr_epoch_options *options) {
     const int64_t k = pass->k, d = pass->X.d, batch = options->batch;
-    const int64_t size = pass->X.dtype == FLR_F64 || pass->X.dtype >= FLR_I32 ? 8 : 4;
+    const int64_t size = flr_real_size(pass->X.dtype);
     job j = {.p = pass, .o = options, .kernels = flr_kernels_of(size)};
     j.tiling = flr_tiling_of(&pass->X, size, 256 << 10);
     j.chunk_rows = (batch + CHUNKS - 1) / CHUNKS;
@@ -187,7 +189,7 @@ int flr_epoch(double *loss_out, const flr_pass *pass, const flr_epoch_options *o
 
     const int64_t rows = j.tiling.rows;
     j.worker_bytes = rows * ((int64_t)sizeof(void *) + k * size + 8 + 8 + (pass->prob ? k * size : 0) +
-                             (j.tiling.in_place ? 0 : j.tiling.ld * size)) + 256;
+                             (j.tiling.in_place ? 0 : j.tiling.ld * size)) + flr_row_scratch(k, size) + 256;
     j.worker_bytes = (j.worker_bytes + 63) / 64 * 64;
     const int64_t doubles = j.max_parts * (k * d + k + 1) + j.n_blocks * k + k;
     char *memory = malloc((size_t)(doubles * 8 + n_threads * j.worker_bytes + 64));

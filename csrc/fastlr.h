@@ -26,6 +26,9 @@ typedef enum {
     FLR_I32, FLR_U32, FLR_I64, FLR_U64, FLR_N_DTYPES
 } flr_dtype;
 
+/* sizeof(real) for X of this type */
+static inline int64_t flr_real_size(flr_dtype dtype) { return dtype == FLR_F64 || dtype >= FLR_I32 ? 8 : 4; }
+
 typedef enum {
     FLR_EXP, FLR_LOG, FLR_MAP_SIGMOID, FLR_MAP_SIGMOID_DERIVATIVE, FLR_MAP_LOG_SIGMOID, FLR_MAP_LOGIT, FLR_N_MAPS
 } flr_map;
@@ -43,6 +46,10 @@ typedef struct {
 
 struct flr_step;
 
+/* Results of row kernels gather in scratch, FLR_STAGE values or one row, and leave it in long runs. */
+enum { FLR_STAGE = 2048 };
+static inline int64_t flr_row_scratch(int64_t k, int64_t size) { return (k + FLR_STAGE + 64) * size; }
+
 /* The kernels of one instruction set and one real type; void * stands for real *. */
 typedef struct {
     int64_t size; /* sizeof(real) */
@@ -51,16 +58,16 @@ typedef struct {
     void (*map[FLR_N_MAPS])(void *out, const void *z, int64_t n, int stream);
 
     /* softmax, log_softmax: (m, k) -> (m, k);  logsumexp: (m, k) -> (m,).  Rows are contiguous; out may be Z. */
-    void (*rows[FLR_N_ROW_MAPS])(void *out, const void *Z, int64_t m, int64_t k, int stream);
+    void (*rows[FLR_N_ROW_MAPS])(void *out, const void *Z, void *scratch, int64_t m, int64_t k, int stream);
 
     /* R_out (m, k) = grad_scale * weight * (A - Y), or NULL; loss_out (m,) = weighted loss of each row, or NULL;
      * returns the sum of the losses.  R_out may be Z. */
-    double (*residual[FLR_N_LOSSES])(void *R_out, void *loss_out, const void *Z, const flr_targets *y, int64_t m,
-                                     int64_t k, int stream);
+    double (*residual[FLR_N_LOSSES])(void *R_out, void *loss_out, const void *Z, const flr_targets *y,
+                                     void *scratch, int64_t m, int64_t k, int stream);
 
     /* H_out (m, k) = weight * (dA/dZ) U: the Hessian's residual at logits Z in the direction U; H_out may be U */
-    void (*curvature[FLR_N_LOSSES])(void *H_out, const void *Z, const void *U, const double *weight, int64_t m,
-                                    int64_t k);
+    void (*curvature[FLR_N_LOSSES])(void *H_out, const void *Z, const void *U, const double *weight,
+                                    void *scratch, int64_t m, int64_t k);
 
     /* out (m, ld_out) = X[rows] as real: row i of X begins at X + rows[i] * row_stride (rows NULL: i * row_stride),
      * its values col_stride bytes apart */
@@ -78,11 +85,14 @@ typedef struct {
     /* rows whose label is the argmax of their logits (the first of equals); k = 1: whose label is z > threshold */
     int64_t (*correct)(const void *Z, const int32_t *label, double threshold, int64_t m, int64_t k);
 
+    /* index, within the row, of the first value that is nan or infinite; d if there is none */
+    int64_t (*first_nonfinite)(const void *x, int64_t d);
+
     /* out (m, ld_out) = sqrt(weight) * (x - shift) * scale;  s (d,) += weight-ed sum of (x - shift) * scale */
     void (*standardise)(void *out, int64_t ld_out, double *s, const void *const *x, const void *scale,
                         const void *shift, const double *weight, int64_t m, int64_t d);
 
-    /* one step of gradient descent on columns [j0, j1): see sgd_tpl.h */
+    /* one step of gradient descent on columns [j0, j1): see step_tpl.h */
     void (*step)(const struct flr_step *step, int64_t j0, int64_t j1, double *b_shift_out);
 } flr_kernels;
 
@@ -125,6 +135,12 @@ void flr_relax(int *spins);
 void flr_await_turn(atomic_llong *turn, int64_t chunk);
 void flr_end_turn(atomic_llong *turn);
 
+/* rows.c: the element-wise and row kernels on many threads, chunk by chunk.  FLR_OK or FLR_NO_MEMORY. */
+void flr_map_values(void *out, const void *z, int64_t n, int64_t size, flr_map map, int n_threads);
+int flr_map_rows(void *out, const void *Z, int64_t n, int64_t k, int64_t size, flr_row_map map, int n_threads);
+int flr_residuals(double *loss_out, void *R_out, void *losses_out, const void *Z, const flr_targets *y, flr_loss loss,
+                  int64_t n, int64_t k, int64_t size, int n_threads);
+
 /* X as the user has it: any type, any strides (bytes), never copied whole. */
 typedef struct {
     const char *data;
@@ -155,6 +171,9 @@ int flr_hessp(double *H_out, double *h_out, const flr_pass *pass, const void *V,
 int flr_logits(void *Z_out, const flr_pass *pass);
 /* G_out (d, d) = Xs' diag(weight) Xs, s_out (d,) = Xs' weight, with Xs = (X - shift) * scale; shift, scale (d,) real */
 int flr_gram(double *G_out, double *s_out, const flr_pass *pass, const void *scale, const void *shift);
+
+/* row of the first nan or infinite value of X, in the order of rows, and its column; -1 if there is none */
+int flr_find_nonfinite(int64_t *row_out, int64_t *col_out, const flr_matrix *X, int n_threads);
 
 /* loss sum and the number of rows the model labels correctly (label targets only) */
 int flr_evaluate(double *loss_out, int64_t *correct_out, const flr_pass *pass);

@@ -51,7 +51,7 @@ static void do_chunk(void *context, int64_t chunk, int worker) {
 
 int flr_gram(double *G_out, double *s_out, const flr_pass *pass, const void *scale, const void *shift) {
     const int64_t n = pass->X.n, d = pass->X.d;
-    const int64_t size = pass->X.dtype == FLR_F64 || pass->X.dtype >= FLR_I32 ? 8 : 4;
+    const int64_t size = flr_real_size(pass->X.dtype);
     job j = {.p = pass, .kernels = flr_kernels_of(size), .scale = scale, .shift = shift, .G = G_out, .s = s_out};
     j.tiling = flr_tiling_of(&pass->X, size, TILE_BYTES);
     j.n_chunks = (n + CHUNK_ROWS - 1) / CHUNK_ROWS;

@@ -6,14 +6,10 @@
  * Sizes: m rows, d features, k classes.  Sums over a tile are real; G is double.
  */
 #if VBYTES == 64
-enum { NAME(fwd_rows) = 4, NAME(fwd_classes) = 5, NAME(bwd_classes) = 10, NAME(bwd_registers) = 20 };
+enum { FWD_ROWS = 4, FWD_CLASSES = 5, BWD_CLASSES = 10, BWD_REGISTERS = 20 };
 #else
-enum { NAME(fwd_rows) = 4, NAME(fwd_classes) = 2, NAME(bwd_classes) = 5, NAME(bwd_registers) = 10 };
+enum { FWD_ROWS = 4, FWD_CLASSES = 2, BWD_CLASSES = 5, BWD_REGISTERS = 10 };
 #endif
-#define FWD_ROWS NAME(fwd_rows)
-#define FWD_CLASSES NAME(fwd_classes)
-#define BWD_CLASSES NAME(bwd_classes)
-#define BWD_REGISTERS NAME(bwd_registers)
 #define D_BLOCK (4096 / (int)sizeof(REAL))
 
 /* Fold pairs of vectors: lanes of the result are half sums of a, then of b.  Adjacent pairs, log2(VLEN) times, turn VLEN
@@ -45,7 +41,6 @@ enum { NAME(fwd_rows) = 4, NAME(fwd_classes) = 2, NAME(bwd_classes) = 5, NAME(bw
 #endif
 
 /* sum_out[i] = the sum of the lanes of a[i], i < count <= VLEN; a is overwritten */
-#define lane_sums NAME(lane_sums)
 INLINE void lane_sums(REAL *sum_out, V *a, const int count) {
     for (int i = count; i < VLEN; i++) a[i] = (V){0};
 #if VBYTES / (REAL_BITS / 8) >= 16
@@ -70,7 +65,6 @@ INLINE void lane_sums(REAL *sum_out, V *a, const int count) {
 }
 
 /* Z_out (rows, ldz)[:, :classes] = (first ? b : Z_out) + x[:, j0:j1] W[:, j0:j1]' */
-#define forward_block NAME(forward_block)
 INLINE void forward_block(REAL *Z_out, int64_t ldz, const REAL *const *x, const REAL *W, int64_t ldw, const REAL *b,
                           int64_t j0, int64_t j1, int first, const int rows, const int classes) {
     V acc[FWD_ROWS * 2 * FWD_CLASSES + VBYTES / sizeof(REAL)];
@@ -110,7 +104,7 @@ INLINE void forward_block(REAL *Z_out, int64_t ldz, const REAL *const *x, const 
         forward_block(Z_out + i * ldz, ldz, x + i, W, ldw, b, j0, j1, first, count, classes);
 
 #define DEFINE_FORWARD(classes, many)                                                                                 \
-    static void NAME(forward_##classes)(REAL *Z_out, int64_t ldz, const REAL *const *x, const REAL *W, int64_t ldw,   \
+    static void forward_##classes(REAL *Z_out, int64_t ldz, const REAL *const *x, const REAL *W, int64_t ldw,   \
                                         const REAL *b, int64_t j0, int64_t j1, int first, int64_t m) {                \
         int64_t i = 0;                                                                                                \
         FORWARD_ROWS(many, classes)                                                                                   \
@@ -124,14 +118,14 @@ DEFINE_FORWARD(4, 4)
 DEFINE_FORWARD(5, 4)
 #endif
 
-static void NAME(forward)(void *Z_out, const void *const *x, const void *W, int64_t ldw, const void *b, int64_t m,
+static void forward(void *Z_out, const void *const *x, const void *W, int64_t ldw, const void *b, int64_t m,
                           int64_t d, int64_t k) {
     typedef void (*forward_fn)(REAL *, int64_t, const REAL *const *, const REAL *, int64_t, const REAL *, int64_t,
                                int64_t, int, int64_t);
     static const forward_fn block[] = {
-        NAME(forward_1), NAME(forward_2),
+        forward_1, forward_2,
 #if VBYTES == 64
-        NAME(forward_3), NAME(forward_4), NAME(forward_5),
+        forward_3, forward_4, forward_5,
 #endif
     };
     const int64_t n_blocks = (k + FWD_CLASSES - 1) / FWD_CLASSES;
@@ -146,7 +140,6 @@ static void NAME(forward)(void *Z_out, const void *const *x, const void *W, int6
 }
 
 /* G (classes, panel of vectors) += R (m, classes)' x (m, panel); the last vector may be a part */
-#define backward_panel NAME(backward_panel)
 INLINE void backward_panel(double *G, int64_t ldg, const REAL *R, int64_t ldr, const REAL *const *x, int64_t m,
                            int64_t j, const int classes, const int panel, int part) {
     V acc[BWD_REGISTERS];
@@ -160,17 +153,17 @@ INLINE void backward_panel(double *G, int64_t ldg, const REAL *R, int64_t ldr, c
             for (int v = 0; v < panel; v++) acc[c * panel + v] = vfma(r, xj[v], acc[c * panel + v]);
         }
     }
-    const int count = part ? part : panel * VLEN;
-    for (int c = 0; c < classes; c++) {
-        REAL sums[BWD_REGISTERS * VBYTES / sizeof(REAL)];
-        for (int v = 0; v < panel; v++) store(sums + v * VLEN, acc[c * panel + v]);
-        double *g = G + c * ldg + j;
-        for (int l = 0; l < count; l++) g[l] += (double)sums[l];
-    }
+    for (int c = 0; c < classes; c++)
+        for (int v = 0; v < panel; v++) {
+            REAL sums[VBYTES / sizeof(REAL)];
+            double *g = G + c * ldg + j + v * VLEN;
+            store(sums, acc[c * panel + v]);
+            for (int l = 0; l < (part ? part : VLEN); l++) g[l] += (double)sums[l];
+        }
 }
 
 #define DEFINE_BACKWARD(classes, panel)                                                                               \
-    static void NAME(backward_##classes)(double *G, int64_t ldg, const REAL *R, int64_t ldr, const REAL *const *x,    \
+    static void backward_##classes(double *G, int64_t ldg, const REAL *R, int64_t ldr, const REAL *const *x,    \
                                          int64_t m, int64_t d) {                                                      \
         int64_t j = 0;                                                                                                \
         for (; j + (panel) * VLEN <= d; j += (panel) * VLEN)                                                          \
@@ -197,13 +190,13 @@ DEFINE_BACKWARD(4, 2)
 DEFINE_BACKWARD(5, 2)
 #endif
 
-static void NAME(backward)(double *G, int64_t ldg, const void *R, const void *const *x, int64_t m, int64_t d,
+static void backward(double *G, int64_t ldg, const void *R, const void *const *x, int64_t m, int64_t d,
                            int64_t k) {
     typedef void (*backward_fn)(double *, int64_t, const REAL *, int64_t, const REAL *const *, int64_t, int64_t);
     static const backward_fn block[] = {
-        NAME(backward_1), NAME(backward_2), NAME(backward_3), NAME(backward_4), NAME(backward_5),
+        backward_1, backward_2, backward_3, backward_4, backward_5,
 #if VBYTES == 64
-        NAME(backward_6), NAME(backward_7), NAME(backward_8), NAME(backward_9), NAME(backward_10),
+        backward_6, backward_7, backward_8, backward_9, backward_10,
 #endif
     };
     const int64_t n_blocks = (k + BWD_CLASSES - 1) / BWD_CLASSES;
@@ -213,7 +206,7 @@ static void NAME(backward)(double *G, int64_t ldg, const void *R, const void *co
     }
 }
 
-static int64_t NAME(correct)(const void *Z_, const int32_t *label, double threshold, int64_t m, int64_t k) {
+static int64_t correct(const void *Z_, const int32_t *label, double threshold, int64_t m, int64_t k) {
     const REAL *Z = Z_;
     int64_t count = 0;
     for (int64_t i = 0; i < m; i++) {
@@ -229,7 +222,19 @@ static int64_t NAME(correct)(const void *Z_, const int32_t *label, double thresh
     return count;
 }
 
-static void NAME(standardise)(void *out_, int64_t ld_out, double *s, const void *const *x, const void *scale_,
+static int64_t first_nonfinite(const void *x_, int64_t d) {
+    const REAL *x = x_;
+    V zeros = {0}; /* x - x is 0 or nan */
+    int64_t j = 0;
+    for (; j + VLEN <= d; j += VLEN) zeros += load(x + j) - load(x + j);
+    if (j < d) zeros += load_part(x + j, (int)(d - j)) - load_part(x + j, (int)(d - j));
+    int clean = 1;
+    for (int l = 0; l < VLEN; l++) clean &= zeros[l] == 0;
+    for (j = clean ? d : 0; j < d && isfinite(x[j]);) j++;
+    return j;
+}
+
+static void standardise(void *out_, int64_t ld_out, double *s, const void *const *x, const void *scale_,
                               const void *shift_, const double *weight, int64_t m, int64_t d) {
     const REAL *scale = scale_, *shift = shift_;
     for (int64_t i = 0; i < m; i++) {
@@ -242,23 +247,3 @@ static void NAME(standardise)(void *out_, int64_t ld_out, double *s, const void 
         }
     }
 }
-
-#undef FWD_ROWS
-#undef FWD_CLASSES
-#undef BWD_CLASSES
-#undef BWD_REGISTERS
-#undef D_BLOCK
-#undef LO8
-#undef HI8
-#undef LO4
-#undef HI4
-#undef LO2
-#undef HI2
-#undef LO1
-#undef HI1
-#undef lane_sums
-#undef forward_block
-#undef FORWARD_ROWS
-#undef DEFINE_FORWARD
-#undef backward_panel
-#undef DEFINE_BACKWARD

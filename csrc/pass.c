@@ -51,6 +51,7 @@ typedef struct {
     char *Z, *U;        /* (m, k) real; U for hessp */
     void *G;            /* (k, d) double, or real under gemm */
     double *g;          /* (k,) */
+    char *rows;         /* scratch of the row kernels */
     int64_t bytes;      /* of all, from the scratch's beginning */
 } scratch;
 
@@ -69,6 +70,7 @@ static scratch lay_out(const job *j, char *base) {
     s.U = take(base, &s.bytes, j->op == HESSP ? m * k * size : 0);
     s.G = take(base, &s.bytes, has_gradient(j) ? k * d * (j->gemm ? size : 8) : 0);
     s.g = take(base, &s.bytes, k * 8);
+    s.rows = take(base, &s.bytes, flr_row_scratch(k, size));
     return s;
 }
 
@@ -139,7 +141,7 @@ static double tile(const job *j, const scratch *s, int64_t *correct, int64_t fir
     if (j->op == LOGITS) return 0;
     if (j->op == HESSP) {
         forward(j, s->U, s, j->V, j->c, m);
-        j->kernels->curvature[p->loss](s->U, Z, s->U, weight, m, k);
+        j->kernels->curvature[p->loss](s->U, Z, s->U, weight, s->rows, m, k);
         backward(j, s, s->U, m);
         return 0;
     }
@@ -150,9 +152,9 @@ static double tile(const job *j, const scratch *s, int64_t *correct, int64_t fir
     if (j->op == EVALUATE) {
         if (y.label)
             *correct += j->kernels->correct(Z, y.label, p->loss == FLR_SQUARED_ERROR ? 0.5 : 0, m, k);
-        return j->kernels->residual[p->loss](NULL, NULL, Z, &y, m, k, 0);
+        return j->kernels->residual[p->loss](NULL, NULL, Z, &y, s->rows, m, k, 0);
     }
-    const double loss = j->kernels->residual[p->loss](Z, NULL, Z, &y, m, k, 0);
+    const double loss = j->kernels->residual[p->loss](Z, NULL, Z, &y, s->rows, m, k, 0);
     backward(j, s, Z, m);
     return loss;
 }
@@ -219,28 +221,26 @@ static int run(job *j) {
     return FLR_OK;
 }
 
-static int64_t real_size(flr_dtype dtype) { return dtype == FLR_F64 || dtype >= FLR_I32 ? 8 : 4; }
-
 int flr_loss_and_grad(double *loss_out, double *G_out, double *g_out, const flr_pass *pass) {
-    job j = {.p = pass, .op = LOSS_AND_GRAD, .kernels = flr_kernels_of(real_size(pass->X.dtype)), .G = G_out, .g = g_out};
+    job j = {.p = pass, .op = LOSS_AND_GRAD, .kernels = flr_kernels_of(flr_real_size(pass->X.dtype)), .G = G_out, .g = g_out};
     const int status = run(&j);
     *loss_out = j.loss;
     return status;
 }
 
 int flr_hessp(double *H_out, double *h_out, const flr_pass *pass, const void *V, const void *c) {
-    job j = {.p = pass, .op = HESSP, .kernels = flr_kernels_of(real_size(pass->X.dtype)), .V = V, .c = c,
+    job j = {.p = pass, .op = HESSP, .kernels = flr_kernels_of(flr_real_size(pass->X.dtype)), .V = V, .c = c,
              .G = H_out, .g = h_out};
     return run(&j);
 }
 
 int flr_logits(void *Z_out, const flr_pass *pass) {
-    job j = {.p = pass, .op = LOGITS, .kernels = flr_kernels_of(real_size(pass->X.dtype)), .Z_out = Z_out};
+    job j = {.p = pass, .op = LOGITS, .kernels = flr_kernels_of(flr_real_size(pass->X.dtype)), .Z_out = Z_out};
     return run(&j);
 }
 
 int flr_evaluate(double *loss_out, int64_t *correct_out, const flr_pass *pass) {
-    job j = {.p = pass, .op = EVALUATE, .kernels = flr_kernels_of(real_size(pass->X.dtype))};
+    job j = {.p = pass, .op = EVALUATE, .kernels = flr_kernels_of(flr_real_size(pass->X.dtype))};
     const int status = run(&j);
     *loss_out = j.loss;
     *correct_out = j.correct;

@@ -4,7 +4,7 @@
  * sees (x - shift) * scale, so that the gradient of W is (G - g shift') * scale and the logits need
  * b - (W * scale) shift: b_shift_out[c] is this column block's part of that product.
  */
-static void NAME(step)(const flr_step *p, int64_t j0, int64_t j1, double *b_shift_out) {
+static void step(const flr_step *p, int64_t j0, int64_t j1, double *b_shift_out) {
     const REAL *r = p->r, *x = p->x;
     for (int64_t c = 0; c < p->k; c++) {
         double *restrict W = p->W + c * p->d;

@@ -1,7 +1,7 @@
-/* vec_tpl.h -- one vector register of reals: V, its integer twin VI, loads, stores, tails and selection.
+/* vec_tpl.h -- one vector register of reals: V, its integer twin VI, and what the vector extensions cannot say.
  *
- * GNU vector extensions carry the arithmetic; the few lines below with intrinsics are loads and stores of a part of a
- * vector and streaming stores, which the extensions cannot say.
+ * GNU vector extensions carry the arithmetic.  Intrinsics remain for a part of a vector, streaming stores, fused
+ * multiplication and minima, maxima and selection (which the compiler does not recognise in their portable form).
  */
 #if REAL_BITS == 32
 #define REAL float
@@ -13,38 +13,72 @@
 #define VLEN ((int)(VBYTES / sizeof(REAL)))
 #define INLINE static inline __attribute__((always_inline, unused))
 
-#define V NAME(vec)
-#define VU NAME(vec_unaligned)
-#define VI NAME(vec_int)
 typedef REAL V __attribute__((vector_size(VBYTES)));
 typedef REAL VU __attribute__((vector_size(VBYTES), aligned(REAL_BITS / 8), may_alias));
 typedef INT VI __attribute__((vector_size(VBYTES)));
 
-#if VBYTES == 64 || VBYTES == 32
+/* M(max, a, b) is _mm256_max_ps((__m256)a, (__m256)b) and the like; undefined where no intrinsics serve */
+#if VBYTES == 64 && defined __AVX512F__
 #include <immintrin.h>
+#define X86_VECTOR 1
+#if REAL_BITS == 32
+#define REGISTER __m512
+#define M(op, ...) _mm512_##op##_ps(__VA_ARGS__)
+#else
+#define REGISTER __m512d
+#define M(op, ...) _mm512_##op##_pd(__VA_ARGS__)
+#endif
+#elif VBYTES == 32 && defined __AVX2__
+#include <immintrin.h>
+#define X86_VECTOR 1
+#if REAL_BITS == 32
+#define REGISTER __m256
+#define M(op, ...) _mm256_##op##_ps(__VA_ARGS__)
+#else
+#define REGISTER __m256d
+#define M(op, ...) _mm256_##op##_pd(__VA_ARGS__)
+#endif
+#elif VBYTES == 16 && defined __SSE2__
+#include <emmintrin.h>
+#define X86_VECTOR 1
+#if REAL_BITS == 32
+#define REGISTER __m128
+#define M(op, ...) _mm_##op##_ps(__VA_ARGS__)
+#else
+#define REGISTER __m128d
+#define M(op, ...) _mm_##op##_pd(__VA_ARGS__)
+#endif
+#else
+#ifdef __ARM_NEON
+#include <arm_neon.h>
+#endif
+#define X86_VECTOR 0
 #endif
 
-#define splat NAME(splat)
-#define load NAME(load)
-#define store NAME(store)
-#define load_part NAME(load_part)
-#define store_part NAME(store_part)
-#define stream_out NAME(stream_out)
-#define select NAME(select)
-#define vfma NAME(vfma)
-#define vmax NAME(vmax)
-#define vabs NAME(vabs)
 
 INLINE V splat(REAL x) { return x - (V){0}; }
 INLINE V load(const REAL *p) { return *(const VU *)p; }
 INLINE void store(REAL *p, V v) { *(VU *)p = v; }
 
+/* 0, 1, 2, ... */
+INLINE VI iota(void) {
+    VI lanes = {0};
+    for (int i = 0; i < VLEN; i++) lanes[i] = i;
+    return lanes;
+}
+
 /* the first count < VLEN values, zero behind them; nothing past them is touched */
 INLINE V load_part(const REAL *p, int count) {
-#if VBYTES == 64 && REAL_BITS == 32
-    return (V)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), p);
-#elif VBYTES == 64
-    return (V)_mm512_maskz_loadu_pd((__mmask8)((1u << count) - 1), p);
+#if X86_VECTOR && VBYTES == 64
+    return (V)M(maskz_loadu, (uint16_t)((1u << count) - 1), p);
+#elif X86_VECTOR && VBYTES == 32
+    static const INT mask[2 * VBYTES / sizeof(INT)] = {
+        -1, -1, -1, -1,
+#if REAL_BITS == 32
+        -1, -1, -1, -1,
+#endif
+    };
+    return (V)M(maskload, p, _mm256_loadu_si256((const __m256i *)(mask + VLEN - count)));
 #else
     V v = {0};
     for (int i = 0; i < VLEN - 1; i++)
@@ -54,44 +88,58 @@ INLINE V load_part(const REAL *p, int count) {
 }
 
 INLINE void store_part(REAL *p, V v, int count) {
-#if VBYTES == 64 && REAL_BITS == 32
-    _mm512_mask_storeu_ps(p, (__mmask16)((1u << count) - 1), (__m512)v);
-#elif VBYTES == 64
-    _mm512_mask_storeu_pd(p, (__mmask8)((1u << count) - 1), (__m512d)v);
+#if X86_VECTOR && VBYTES == 64
+    M(mask_storeu, p, (uint16_t)((1u << count) - 1), (REGISTER)v);
 #else
-    for (int i = 0; i < VLEN - 1; i++)
-        if (i < count) p[i] = v[i];
+    REAL all[VBYTES / sizeof(REAL)];
+    store(all, v);
+    for (int i = 0; i < count; i++) p[i] = all[i];
 #endif
 }
 
 /* write past the caches; p is aligned to VBYTES */
 INLINE void stream_out(REAL *p, V v) {
-#if VBYTES == 64 && REAL_BITS == 32
-    _mm512_stream_ps(p, (__m512)v);
-#elif VBYTES == 64
-    _mm512_stream_pd(p, (__m512d)v);
-#elif VBYTES == 32 && REAL_BITS == 32
-    _mm256_stream_ps(p, (__m256)v);
-#elif VBYTES == 32
-    _mm256_stream_pd(p, (__m256d)v);
+#if X86_VECTOR
+    M(stream, p, (REGISTER)v);
 #else
     store(p, v);
 #endif
 }
 
 /* mask ? a : b, lane by lane; mask lanes are 0 or -1, as comparisons give them */
-INLINE V select(VI mask, V a, V b) { return (V)(((VI)a & mask) | ((VI)b & ~mask)); }
+INLINE V vselect(VI mask, V a, V b) {
+#if X86_VECTOR && VBYTES == 32
+    return (V)M(blendv, (REGISTER)b, (REGISTER)a, (REGISTER)mask);
+#else
+    return (V)(((VI)a & mask) | ((VI)b & ~mask));
+#endif
+}
+
+/* a > b ? a : b and a < b ? a : b: where either is nan, b */
+INLINE V vmax(V a, V b) {
+#if X86_VECTOR
+    return (V)M(max, (REGISTER)a, (REGISTER)b);
+#else
+    return vselect(a > b, a, b);
+#endif
+}
+
+INLINE V vmin(V a, V b) {
+#if X86_VECTOR
+    return (V)M(min, (REGISTER)a, (REGISTER)b);
+#else
+    return vselect(a < b, a, b);
+#endif
+}
 
 /* a * b + c, rounded once where the instruction set has it */
 INLINE V vfma(V a, V b, V c) {
-#if VBYTES == 64 && REAL_BITS == 32
-    return (V)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
-#elif VBYTES == 64
-    return (V)_mm512_fmadd_pd((__m512d)a, (__m512d)b, (__m512d)c);
-#elif VBYTES == 32 && REAL_BITS == 32
-    return (V)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
-#elif VBYTES == 32
-    return (V)_mm256_fmadd_pd((__m256d)a, (__m256d)b, (__m256d)c);
+#if X86_VECTOR && VBYTES >= 32
+    return (V)M(fmadd, (REGISTER)a, (REGISTER)b, (REGISTER)c);
+#elif defined __ARM_FEATURE_FMA && REAL_BITS == 32
+    return (V)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#elif defined __ARM_FEATURE_FMA
+    return (V)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b);
 #else
     return a * b + c;
 #endif

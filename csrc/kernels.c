@@ -1,0 +1,43 @@
+/* kernels.c -- the kernels of one instruction set and one real type.
+ *
+ * setup.py compiles this file once for each pair, with -DISA=avx2 (a name), -DVBYTES=32 (bytes in a vector register)
+ * and -DREAL_BITS=32 or 64; dispatch.c knows the tables by their names, flr_kernels_f32_avx2 and the like.
+ */
+#include "fastlr.h"
+
+#include <math.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "vec_tpl.h"
+#include "explog_tpl.h"
+#include "map_tpl.h"
+#include "rows_tpl.h"
+#include "convert_tpl.h"
+#include "linear_tpl.h"
+#include "step_tpl.h"
+
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+#if REAL_BITS == 32
+#define TABLE JOIN(flr_kernels_f32_, ISA)
+#else
+#define TABLE JOIN(flr_kernels_f64_, ISA)
+#endif
+
+extern const flr_kernels TABLE;
+const flr_kernels TABLE = {
+    .size = sizeof(REAL),
+    .map = {map_exp, map_log, map_sigmoid, map_sigmoid_derivative, map_log_sigmoid, map_logit},
+    .rows = {softmax, log_softmax, logsumexp},
+    .residual = {residual_softmax, residual_sigmoid, residual_squared_error},
+    .curvature = {curvature_softmax, curvature_sigmoid, curvature_squared_error},
+    .convert = {convert_f64, convert_f32, convert_f16, convert_bf16, convert_u8, convert_i8, convert_u16, convert_i16,
+                convert_i32, convert_u32, convert_i64, convert_u64},
+    .forward = forward,
+    .backward = backward,
+    .correct = correct,
+    .first_nonfinite = first_nonfinite,
+    .standardise = standardise,
+    .step = step,
+};

@@ -1,0 +1,43 @@
+/* map_tpl.h -- functions of one number, elementwise; all odd or complementary pairs go through t = exp(-|z|) <= 1.
+ *
+ * sigmoid(z) = (z > 0 ? 1 : t) / (1 + t)              sigmoid'(z) = s (1 - s) = t / (1 + t)^2
+ * log_sigmoid(z) = min(z, 0) - log1p(t)               logit(p) = log(p / (1 - p)), near 1/2 log1p((2p - 1) / (1 - p))
+ */
+INLINE V map_value(V z, const flr_map map) {
+    if (map == FLR_EXP) return vexp(z);
+    if (map == FLR_LOG) return vlog(z);
+    if (map == FLR_MAP_LOGIT) {
+        const V odds = z / (1 - z), excess = (z - (1 - z)) / (1 - z);
+        return vselect(vabs(z - (REAL)0.5) < (REAL)0.25, vlog1p(excess), vlog(odds));
+    }
+    const V t = vexp(-vabs(z)), one = splat(1);
+    if (map == FLR_MAP_SIGMOID) return vselect(z > 0, one, t) / (1 + t);
+    if (map == FLR_MAP_SIGMOID_DERIVATIVE) return t / ((1 + t) * (1 + t));
+    return vmin(splat(0), z) - vlog1p(t);
+}
+
+INLINE void map_all(void *out_, const void *z_, int64_t n, int stream, const flr_map map) {
+    REAL *out = out_;
+    const REAL *z = z_;
+    int64_t i = 0;
+    if (stream) {
+        const int64_t head = (int64_t)(-(uintptr_t)out % VBYTES / sizeof(REAL));
+        i = head < n ? head : n;
+        if (i > 0) store_part(out, map_value(load_part(z, (int)i), map), (int)i);
+        for (; i + VLEN <= n; i += VLEN) stream_out(out + i, map_value(load(z + i), map));
+#if X86_VECTOR
+        _mm_sfence();
+#endif
+    }
+    for (; i + VLEN <= n; i += VLEN) store(out + i, map_value(load(z + i), map));
+    if (i < n) store_part(out + i, map_value(load_part(z + i, (int)(n - i)), map), (int)(n - i));
+}
+
+#define DEFINE_MAP(name, map)                                                                                         \
+    static void map_##name(void *out, const void *z, int64_t n, int stream) { map_all(out, z, n, stream, map); }
+DEFINE_MAP(exp, FLR_EXP)
+DEFINE_MAP(log, FLR_LOG)
+DEFINE_MAP(sigmoid, FLR_MAP_SIGMOID)
+DEFINE_MAP(sigmoid_derivative, FLR_MAP_SIGMOID_DERIVATIVE)
+DEFINE_MAP(log_sigmoid, FLR_MAP_LOG_SIGMOID)
+DEFINE_MAP(logit, FLR_MAP_LOGIT)

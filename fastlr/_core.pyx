@@ -1,0 +1,421 @@
+"""Bindings: take checked arrays, drop the GIL, call the drivers of csrc/fastlr.h.
+
+Nothing is checked here beyond what keeps memory safe; messages for users belong to the Python layer above.
+"""
+
+from libc.stdint cimport int32_t, int64_t
+cimport numpy as np
+from scipy.linalg cimport cython_blas
+
+import numpy as np
+
+np.import_array()
+
+cdef extern from "fastlr.h" nogil:
+    enum:
+        FLR_OK, FLR_NO_MEMORY, FLR_INTERRUPTED
+    ctypedef int flr_loss
+    ctypedef int flr_dtype
+    ctypedef struct flr_isa:
+        const char *name
+    ctypedef struct flr_matrix:
+        const char *data
+        flr_dtype dtype
+        int64_t n, d, row_stride, col_stride
+    ctypedef struct flr_pass:
+        flr_matrix X
+        flr_loss loss
+        int64_t k
+        const void *W
+        int64_t ldw
+        const void *b
+        const void *offset
+        const int32_t *label
+        const void *prob
+        const double *weight
+        int n_threads
+    ctypedef struct flr_blas:
+        void *gemm
+        void *syrk
+    ctypedef int flr_map
+    ctypedef int flr_row_map
+    ctypedef struct flr_targets:
+        const int32_t *label
+        const void *prob
+        const double *weight
+        double smoothing, grad_scale
+    ctypedef struct flr_epoch_options:
+        const int64_t *order
+        int64_t batch
+        double *W
+        double *b
+        double *W_velocity
+        double *b_velocity
+        const double *scale
+        const double *shift
+        double learning_rate, momentum, alpha
+        int sum
+        int (*poll)() noexcept nogil
+    extern const flr_isa *flr_active
+    extern flr_blas flr_blas_f32, flr_blas_f64
+    int flr_available(const flr_isa **list_out, int capacity)
+    const flr_isa *flr_select(const char *name)
+    int flr_pool_init()
+    int flr_loss_and_grad(double *loss_out, double *G_out, double *g_out, const flr_pass *p)
+    int flr_hessp(double *H_out, double *h_out, const flr_pass *p, const void *V, const void *c)
+    int flr_logits(void *Z_out, const flr_pass *p)
+    int flr_evaluate(double *loss_out, int64_t *correct_out, const flr_pass *p)
+    int flr_gram(double *G_out, double *s_out, const flr_pass *p, const void *scale, const void *shift)
+    int flr_epoch(double *loss_out, const flr_pass *p, const flr_epoch_options *options)
+
+    int flr_find_nonfinite(int64_t *row_out, int64_t *col_out, const flr_matrix *X, int n_threads)
+    void flr_map_values(void *out, const void *z, int64_t n, int64_t size, flr_map map, int n_threads)
+    int flr_map_rows(void *out, const void *Z, int64_t n, int64_t k, int64_t size, flr_row_map map, int n_threads)
+    int flr_residuals(double *loss_out, void *R_out, void *losses_out, const void *Z, const flr_targets *y,
+                      flr_loss loss, int64_t n, int64_t k, int64_t size, int n_threads)
+
+cdef extern from "Python.h":
+    int PyErr_CheckSignals() except -1
+
+
+flr_blas_f32.gemm = <void *>cython_blas.sgemm
+flr_blas_f32.syrk = <void *>cython_blas.ssyrk
+flr_blas_f64.gemm = <void *>cython_blas.dgemm
+flr_blas_f64.syrk = <void *>cython_blas.dsyrk
+if flr_pool_init() != FLR_OK:
+    raise MemoryError("fastlr could not register its fork handler")
+
+
+# ---- instruction sets -----------------------------------------------------------------------------------------------
+def available_isas():
+    """Names of the instruction sets this processor can run, best first."""
+    cdef const flr_isa *found[8]
+    cdef int count = flr_available(found, 8)
+    return [found[i].name.decode() for i in range(count)]
+
+
+def isa_name():
+    """Name of the instruction set in use."""
+    return flr_active.name.decode()
+
+
+def select_isa(name):
+    """Use the named instruction set from now on (None: the best)."""
+    cdef bytes encoded
+    if name is None:
+        flr_select(NULL)
+        return
+    encoded = str(name).encode()
+    if flr_select(encoded) == NULL:
+        raise ValueError(f"FASTLR_ISA={name!r} is unknown or not supported by this processor; "
+                         f"use one of {', '.join(available_isas())}, or unset it for the best")
+
+
+# ---- functions of logits --------------------------------------------------------------------------------------------
+MAPS = {"exp": 0, "log": 1, "sigmoid": 2, "sigmoid_derivative": 3, "log_sigmoid": 4, "logit": 5}
+ROW_MAPS = {"softmax": 0, "log_softmax": 1, "logsumexp": 2}
+LOSSES = {"softmax": 0, "sigmoid": 1, "squared_error": 2}
+
+
+cdef int64_t _real_size(np.ndarray array, name) except -1:
+    if not (array.dtype == np.float32 or array.dtype == np.float64) or not np.PyArray_IS_C_CONTIGUOUS(array):
+        raise ValueError(f"{name} has dtype {array.dtype} and strides {(<object>array).strides}; expected C-contiguous "
+                         "float32 or float64")
+    return np.PyArray_ITEMSIZE(array)
+
+
+def map(name, np.ndarray z, np.ndarray out, int n_threads):
+    """out = the function called name (a key of MAPS) of each value of z; out may be z."""
+    cdef int64_t size = _real_size(z, "z"), n = np.PyArray_SIZE(z)
+    cdef flr_map function = MAPS[name]
+    if np.PyArray_SIZE(out) != n or out.dtype != z.dtype:
+        raise ValueError(f"out has {np.PyArray_SIZE(out)} values of {out.dtype}; expected {n} of {z.dtype}")
+    _real_size(out, "out")
+    cdef const void *z_in = np.PyArray_DATA(z)
+    cdef void *z_out = np.PyArray_DATA(out)
+    with nogil:
+        flr_map_values(z_out, z_in, n, size, function, n_threads)
+
+
+def rows(name, np.ndarray Z, np.ndarray out, int n_threads):
+    """out = the function called name (a key of ROW_MAPS) of each row of Z (n, k); out (n, k) or, logsumexp, (n,)."""
+    cdef int64_t size = _real_size(Z, "Z"), n = Z.shape[0], k = Z.shape[1] if Z.ndim == 2 else 0
+    cdef flr_row_map function = ROW_MAPS[name]
+    cdef int status
+    if k < 1:
+        raise ValueError(f"Z has shape {(<object>Z).shape}; expected (n, k) with k > 0")
+    cdef tuple shape = (n, k)
+    if name == "logsumexp":
+        shape = (n,)
+    cdef void *z_out = _pointer(out, Z.dtype, shape, "out")
+    cdef const void *z_in = np.PyArray_DATA(Z)
+    with nogil:
+        status = flr_map_rows(z_out, z_in, n, k, size, function, n_threads)
+    _check(status)
+
+
+def residual(loss, np.ndarray Z, np.ndarray y, *, weight=None, double smoothing=0, double grad_scale=1, R_out=None,
+             loss_out=None, int n_threads=1):
+    """Sum of the weighted losses of logits Z (n, k) against y, int32 (n,) labels or (n, k) targets of Z's type.
+
+    R_out (n, k) = grad_scale * weight * (A - Y), may be Z; loss_out (n,) = the weighted losses.
+    """
+    cdef int64_t size = _real_size(Z, "Z"), n = Z.shape[0], k = Z.shape[1] if Z.ndim == 2 else 0
+    cdef flr_loss function = LOSSES[loss]
+    cdef flr_targets targets
+    cdef double total = 0
+    cdef int status
+    if k < 1:
+        raise ValueError(f"Z has shape {(<object>Z).shape}; expected (n, k) with k > 0")
+    targets.label, targets.prob = NULL, NULL
+    if y.dtype == np.int32 and y.ndim == 1:
+        targets.label = <const int32_t *>_pointer(y, np.int32, (n,), "y")
+    else:
+        targets.prob = _pointer(y, Z.dtype, (n, k), "y")
+    targets.weight = <const double *>_pointer(weight, np.float64, (n,), "weight")
+    targets.smoothing, targets.grad_scale = smoothing, grad_scale
+    cdef void *R = _pointer(R_out, Z.dtype, (n, k), "R_out")
+    cdef void *losses = _pointer(loss_out, Z.dtype, (n,), "loss_out")
+    cdef const void *z_in = np.PyArray_DATA(Z)
+    with nogil:
+        status = flr_residuals(&total, R, losses, z_in, &targets, function, n, k, size, n_threads)
+    _check(status)
+    return total
+
+
+# ---- passes over X --------------------------------------------------------------------------------------------------
+DTYPES = {"float64": 0, "float32": 1, "float16": 2, "bfloat16": 3, "uint8": 4, "bool": 4, "int8": 5, "uint16": 6,
+          "int16": 7, "int32": 8, "uint32": 9, "int64": 10, "uint64": 11}
+
+def real_dtype(dtype):
+    """The type a tile of such X computes in: float32 for float32 and 8- or 16-bit input, else float64."""
+    return np.dtype(np.float64 if DTYPES[dtype.name] in (0, 8, 9, 10, 11) else np.float32)
+
+
+cdef int _describe(flr_matrix *out, np.ndarray X) except -1:
+    if X.ndim != 2 or X.dtype.name not in DTYPES or not X.dtype.isnative:
+        raise TypeError(f"X has {X.ndim} dimensions and dtype {X.dtype}; expected 2 and one of {', '.join(DTYPES)}")
+    out.data = <const char *>np.PyArray_DATA(X)
+    out.dtype = DTYPES[X.dtype.name]
+    out.n, out.d = X.shape[0], X.shape[1]
+    out.row_stride, out.col_stride = X.strides[0], X.strides[1]
+    if out.d == 1:  # the stride of a single column says nothing
+        out.col_stride = np.PyArray_ITEMSIZE(X)
+    return 0
+
+
+def first_nonfinite(np.ndarray X, int n_threads):
+    """(row, column) of the first value of X (n, d) that is nan or infinite, in row order; None if all are finite."""
+    cdef flr_matrix matrix
+    cdef int64_t row, col
+    cdef int status
+    _describe(&matrix, X)
+    with nogil:
+        status = flr_find_nonfinite(&row, &col, &matrix, n_threads)
+    _check(status)
+    return None if row < 0 else (row, col)
+
+
+cdef class Problem:
+    """X, targets, weights and a loss, checked for shape and type; what every pass needs, and what keeps it alive.
+
+    X (n, d) of any type in DTYPES and any layout; y int32 labels (n,) or targets (n, k) in the real type, or None;
+    weight (n,) float64; offset (n, k) real; scale, shift (d,) float64: the model sees (X - shift) * scale.
+    """
+
+    cdef flr_pass c
+    cdef readonly object X, y, weight, offset, scale, shift, real, loss
+    cdef readonly int64_t n, d, k
+
+    def __init__(self, np.ndarray X, y, int64_t k, *, loss="softmax", weight=None, offset=None, scale=None, shift=None,
+                 int n_threads=1):
+        self.X, self.y, self.weight, self.offset, self.scale, self.shift = X, y, weight, offset, scale, shift
+        self.n, self.d, self.k = X.shape[0], X.shape[1], k
+        self.real = real_dtype(X.dtype)
+        self.loss = loss
+        _describe(&self.c.X, X)
+        self.c.loss = LOSSES[loss]
+        self.c.k = k
+        self.c.n_threads = n_threads
+        if y is not None and y.dtype == np.int32 and y.ndim == 1:
+            self.c.label = <const int32_t *>_pointer(y, np.int32, (self.n,), "y")
+        elif y is not None:
+            self.c.prob = _pointer(y, self.real, (self.n, k), "y")
+        self.c.weight = <const double *>_pointer(weight, np.float64, (self.n,), "weight")
+        self.c.offset = _pointer(offset, self.real, (self.n, k), "offset")
+        _pointer(scale, np.float64, (self.d,), "scale")
+        _pointer(shift, np.float64, (self.d,), "shift")
+
+    cdef tuple fold(self, W, b):
+        """W (k, d), b (k,) for (X - shift) * scale as padded real parameters for X itself."""
+        cdef int64_t ldw = (self.d + 15) // 16 * 16
+        if W.shape != (self.k, self.d) or b.shape != (self.k,):
+            raise ValueError(f"W has shape {W.shape} and b {b.shape}; expected {(self.k, self.d)} and {(self.k,)}")
+        W_real = np.zeros((self.k, ldw), self.real)
+        if self.scale is not None:
+            W = W * self.scale
+        if self.shift is not None:
+            b = b - W @ self.shift
+        W_real[:, :self.d] = W
+        return W_real, np.ascontiguousarray(b, self.real)
+
+    cdef set_parameters(self, np.ndarray W_real, np.ndarray b_real):
+        self.c.W = np.PyArray_DATA(W_real)
+        self.c.ldw = W_real.shape[1]
+        self.c.b = np.PyArray_DATA(b_real)
+
+    cdef unfold(self, G, g):
+        """The gradient of the folded parameters, in place."""
+        if self.shift is not None:
+            G -= np.outer(g, self.shift)
+        if self.scale is not None:
+            G *= self.scale
+
+    cdef tuple gradient(self):
+        return np.empty((self.k, self.d)), np.empty(self.k)
+
+    def loss_and_grad(self, W, b):
+        """Sum of the losses, its gradient (k, d) and (k,)."""
+        cdef np.ndarray G, g
+        cdef double loss = 0
+        cdef int status
+        W_real, b_real = self.fold(W, b)
+        self.set_parameters(W_real, b_real)
+        G, g = self.gradient()
+        cdef double *G_out = <double *>np.PyArray_DATA(G)
+        cdef double *g_out = <double *>np.PyArray_DATA(g)
+        with nogil:
+            status = flr_loss_and_grad(&loss, G_out, g_out, &self.c)
+        _check(status)
+        self.unfold(G, g)
+        return loss, G, g
+
+    def hessp(self, W, b, V, c):
+        """The Hessian of the loss sum at (W, b) times (V, c): (k, d) and (k,)."""
+        cdef np.ndarray G, g, V_real, c_real
+        cdef int status
+        W_real, b_real = self.fold(W, b)
+        V_real, c_real = self.fold(V, c)
+        self.set_parameters(W_real, b_real)
+        G, g = self.gradient()
+        cdef double *G_out = <double *>np.PyArray_DATA(G)
+        cdef double *g_out = <double *>np.PyArray_DATA(g)
+        cdef void *V_in = np.PyArray_DATA(V_real)
+        cdef void *c_in = np.PyArray_DATA(c_real)
+        with nogil:
+            status = flr_hessp(G_out, g_out, &self.c, V_in, c_in)
+        _check(status)
+        self.unfold(G, g)
+        return G, g
+
+    def logits(self, W, b):
+        """Z (n, k) in the real type."""
+        cdef np.ndarray Z = np.empty((self.n, self.k), self.real)
+        cdef void *Z_out = np.PyArray_DATA(Z)
+        cdef int status
+        W_real, b_real = self.fold(W, b)
+        self.set_parameters(W_real, b_real)
+        with nogil:
+            status = flr_logits(Z_out, &self.c)
+        _check(status)
+        return Z
+
+    def evaluate(self, W, b):
+        """Sum of the losses and, for labels, the number of rows labelled correctly."""
+        cdef double loss = 0
+        cdef int64_t correct = 0
+        cdef int status
+        W_real, b_real = self.fold(W, b)
+        self.set_parameters(W_real, b_real)
+        with nogil:
+            status = flr_evaluate(&loss, &correct, &self.c)
+        _check(status)
+        return loss, correct
+
+    def gram(self):
+        """Xs' diag(weight) Xs (d, d) and Xs' weight (d,), with Xs = (X - shift) * scale."""
+        cdef np.ndarray G = np.empty((self.d, self.d)), s = np.empty(self.d)
+        cdef np.ndarray scale = None, shift = None
+        cdef void *scale_in = NULL
+        cdef void *shift_in = NULL
+        cdef double *G_out = <double *>np.PyArray_DATA(G)
+        cdef double *s_out = <double *>np.PyArray_DATA(s)
+        cdef int status
+        if self.scale is not None:
+            scale = self.scale.astype(self.real)
+            scale_in = np.PyArray_DATA(scale)
+        if self.shift is not None:
+            shift = self.shift.astype(self.real)
+            shift_in = np.PyArray_DATA(shift)
+        with nogil:
+            status = flr_gram(G_out, s_out, &self.c, scale_in, shift_in)
+        _check(status)
+        return G, s
+
+    def epoch(self, W, b, W_velocity, b_velocity, order, int64_t batch, *, double learning_rate, double momentum=0,
+              double alpha=0, reduction="mean"):
+        """One epoch of gradient descent; W, b and the velocities change in place.
+
+        Returns the sum of the losses, each taken before its batch's step.  A signal handler that raises (Ctrl-C) stops
+        the epoch after the batch and the exception propagates.
+        """
+        cdef flr_epoch_options options
+        cdef double loss = 0
+        cdef int status
+        shape, vector = (self.k, self.d), (self.k,)
+        options.W = <double *>_pointer(W, np.float64, shape, "W")
+        options.b = <double *>_pointer(b, np.float64, vector, "b")
+        options.W_velocity = <double *>_pointer(W_velocity, np.float64, shape, "W_velocity")
+        options.b_velocity = <double *>_pointer(b_velocity, np.float64, vector, "b_velocity")
+        options.order = <const int64_t *>_pointer(order, np.int64, (self.n,), "order")
+        options.scale = <const double *>_pointer(self.scale, np.float64, (self.d,), "scale")
+        options.shift = <const double *>_pointer(self.shift, np.float64, (self.d,), "shift")
+        options.batch = batch
+        options.learning_rate, options.momentum, options.alpha = learning_rate, momentum, alpha
+        options.sum = reduction == "sum"
+        options.poll = _poll
+        cdef np.ndarray W_real = np.zeros((self.k, (self.d + 15) // 16 * 16), self.real)
+        cdef np.ndarray b_real = np.zeros(self.k, self.real)
+        self.set_parameters(W_real, b_real)
+        with nogil:
+            status = flr_epoch(&loss, &self.c, &options)
+        if status == FLR_INTERRUPTED:
+            _raise_pending()
+        _check(status)
+        return loss
+
+
+cdef object _pending = None
+
+
+cdef int _poll() noexcept with gil:
+    """Run signal handlers; keep what they raise until the epoch has stopped."""
+    global _pending
+    try:
+        PyErr_CheckSignals()
+    except BaseException as error:
+        _pending = error
+        return 1
+    return 0
+
+
+cdef _raise_pending():
+    global _pending
+    error, _pending = _pending, None
+    raise error
+
+
+cdef _check(int status):
+    if status == FLR_NO_MEMORY:
+        raise MemoryError("fastlr could not allocate its scratch memory (a few tiles and one gradient per thread); "
+                          "use fewer threads")
+
+
+cdef void *_pointer(array, dtype, tuple shape, name) except? NULL:
+    """The data of a C-contiguous array of this type and shape, NULL for None."""
+    if array is None:
+        return NULL
+    cdef np.ndarray a = array
+    if a.dtype != dtype or (<object>a).shape != shape or not np.PyArray_IS_C_CONTIGUOUS(a):
+        raise ValueError(f"{name} has dtype {a.dtype} and shape {(<object>a).shape}; expected C-contiguous {dtype} {shape}")
+    return np.PyArray_DATA(a)
