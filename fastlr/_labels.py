@@ -1,0 +1,216 @@
+"""What the columns of the logits stand for: labels <-> int32 codes, target matrices, predictions, probabilities.
+
+n rows, k columns of the logits Z (n, k):
+
+    y (n,), two classes, "sigmoid" or "squared_error"   k = 1, codes 0 and 1: the target itself
+    y (n,), labels otherwise                            k classes, codes 0 .. k - 1: the column whose target is 1
+    Y (n, 1) of numbers in [0, 1]                       k = 1, the target of class 1 (not for "softmax")
+    Y (n, k) of numbers in [0, 1]                       the targets; under "sigmoid" k labels that do not exclude
+                                                        each other ("multilabel"), else classes, rows of A sum to 1
+
+Classes are sorted, as in scikit-learn.
+"""
+
+import numbers
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastlr import _core
+from fastlr._validation import check_targets
+
+_COUNTABLE_RANGE = 1 << 16  # integers closer together are numbered by counting, ten times as fast as by sorting
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """The meaning of k logits a row.
+
+    Attributes
+    ----------
+    loss : {"softmax", "sigmoid", "squared_error"}
+    classes : ndarray (n_classes,), sorted
+        In the dtype of the labels; 0 .. k - 1 where the targets came as a matrix.
+    k : int
+    multilabel : bool
+        The columns are labels that do not exclude each other.
+    """
+
+    loss: str
+    classes: np.ndarray
+    k: int
+    multilabel: bool = False
+
+    def encode(self, y, n, dtype, name="y"):
+        """Targets as the kernels take them: int32 codes (n,) of labels, or a matrix (n, k) of dtype.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If y has another shape, holds labels that are not among the classes, or values that are not targets.
+        """
+        y = np.asarray(y)
+        if y.ndim == 2:
+            loss = "softmax" if self.loss == "softmax" else "sigmoid"  # squared error too fits codes in [0, 1]
+            return check_targets(y, n, self.k, dtype, loss=loss, name=name)
+        if self.multilabel:
+            raise ValueError(f"{name} has shape {y.shape}; expected ({n}, {self.k}), an indicator of each label")
+        y = check_label_array(y, n, name)
+        if _is_text(y) != _is_text(self.classes):
+            raise TypeError(f"{name} has dtype {y.dtype}; the classes have {self.classes.dtype}: use the same labels")
+        codes = np.searchsorted(self.classes, y)
+        codes[codes == len(self.classes)] = 0
+        unknown = np.flatnonzero(self.classes[codes] != y)
+        if len(unknown):
+            noun = "label" if len(unknown) == 1 else "labels"
+            raise ValueError(f"{name} has {len(unknown)} {noun} not among the {len(self.classes)} classes "
+                             f"{_listed(self.classes)}: first is {y[unknown[0]]} at row {unknown[0]}")
+        return codes.astype(np.int32)
+
+    def predict(self, Z):
+        """Labels (n,) of logits Z (n, k); an int64 indicator (n, k) for multilabel."""
+        if self.multilabel:
+            return (Z > 0).astype(np.int64)
+        if self.k > 1:
+            return self.classes[Z.argmax(axis=1)]
+        second = Z[:, 0] >= 0.5 if self.loss == "squared_error" else Z[:, 0] > 0
+        return self.classes[second.astype(np.intp)]
+
+    def probabilities(self, Z, n_threads=1):
+        """Probabilities of logits Z (n, k), which is overwritten: (n, n_classes), rows summing to 1, or (n, k) labels.
+
+        One-vs-rest sigmoids of classes are divided by their sum, as in scikit-learn.
+
+        Raises
+        ------
+        AttributeError
+            For squared error, which has none.
+        """
+        if self.loss == "squared_error":
+            raise AttributeError("loss 'squared_error' fits codes, not probabilities; use decision_function, or "
+                                 "loss='sigmoid' or 'softmax'")
+        if self.loss == "sigmoid" and self.k == 1 and not self.multilabel:
+            Z = np.concatenate([-Z, Z], axis=1)  # 1 - sigmoid(z) would lose the small ones
+        if self.loss == "sigmoid" and (self.k == 1 or self.multilabel):
+            _core.map("sigmoid", Z, Z, n_threads)
+            return Z
+        if self.loss == "sigmoid":
+            _core.map("log_sigmoid", Z, Z, n_threads)  # softmax(log s) = s / sum of s, without underflow
+        _core.rows("softmax", Z, Z, n_threads)
+        return Z
+
+    def accuracy(self, Z, y):
+        """Part of the rows predicted right: labels (n,), the largest of a target matrix, or all labels of a row."""
+        y = np.asarray(y)
+        n = len(Z)
+        allowed = [(n, self.k)] if self.multilabel else [(n,), (n, self.k)]
+        if y.shape not in allowed:
+            raise ValueError(f"y has shape {y.shape}; expected {' or '.join(map(str, allowed))} for the {n} rows of X")
+        predicted = self.predict(Z)
+        if self.multilabel:
+            return float((predicted == y).all(axis=1).mean())
+        if y.ndim == 2:
+            y = self.classes[y.argmax(axis=1) if self.k > 1 else (y[:, 0] > 0.5).astype(np.intp)]
+        return float((predicted == y).mean())
+
+
+def learn_outputs(y, n, dtype, loss, classes=None, name="y"):
+    """The outputs that targets y ask for, and y in their terms.
+
+    Parameters
+    ----------
+    y : array-like (n,) of labels or (n, k) of numbers in [0, 1]
+        Labels are integers, whole floats, booleans or strings.
+    n : int
+        Rows of X.
+    dtype : dtype
+        float32 or float64, for target matrices.
+    loss : {"softmax", "sigmoid", "squared_error"}
+    classes : array-like, default None
+        All labels there may be; None: those in y.
+
+    Returns
+    -------
+    outputs : Outputs
+    targets : ndarray, int32 (n,) or dtype (n, k), C-contiguous
+
+    Raises
+    ------
+    TypeError, ValueError
+        If y is not such an array, has one class only, or labels outside `classes`.
+    """
+    y = np.asarray(y)
+    if classes is not None:
+        classes = np.asarray(classes)
+        classes, _ = number_labels(check_label_array(classes, len(classes), "classes"))
+    if y.ndim == 2:
+        k, n_classes = y.shape[1], max(y.shape[1], 2)
+        if k == 0 or (k == 1 and loss == "softmax"):
+            raise ValueError(f"{name} has shape {y.shape}; expected a column for each of at least two classes, or "
+                             f"labels ({n},): {name}.ravel()")
+        if classes is not None and len(classes) != n_classes:
+            raise ValueError(f"{name} has shape {y.shape}, which means {n_classes} classes; classes has "
+                             f"{len(classes)}: {_listed(classes)}")
+        outputs = Outputs(loss, np.arange(n_classes) if classes is None else classes, k, loss == "sigmoid" and k > 1)
+        return outputs, outputs.encode(y, n, dtype, name)
+
+    codes = None
+    if classes is None:
+        classes, codes = number_labels(check_label_array(y, n, name))
+    if len(classes) < 2:
+        raise ValueError(f"{name} has {len(classes)} class{'' if len(classes) == 1 else 'es'} {_listed(classes)}; "
+                         f"expected at least two")
+    outputs = Outputs(loss, classes, 1 if len(classes) == 2 and loss != "softmax" else len(classes))
+    return outputs, outputs.encode(y, n, dtype, name) if codes is None else codes
+
+
+def check_label_array(y, n, name="y"):
+    """Labels as an array (n,) of integers, whole floats, booleans or strings; never a copy of an array.
+
+    Raises
+    ------
+    TypeError
+        For other kinds of labels, None among strings too.
+    ValueError
+        For another shape, NaN, infinities and floats that are not whole.
+    """
+    y = np.asarray(y)
+    if y.shape != (n,):
+        remedy = f": {name}.ravel()" if y.shape == (n, 1) else ""
+        raise ValueError(f"{name} has shape {y.shape}; expected ({n},), one label for each of the {n} rows{remedy}")
+    if y.dtype.kind == "f":
+        wrong = np.flatnonzero(~np.isfinite(y) | (np.trunc(y) != y))
+        if len(wrong):
+            raise ValueError(f"{name} has {y[wrong[0]]} at row {wrong[0]}; expected labels: whole numbers, strings or "
+                             f"booleans (target probabilities go in a matrix, a column for each class)")
+    elif y.dtype.kind == "O":
+        wrong = next((i for i, label in enumerate(y) if not isinstance(label, str)), None)
+        if wrong is not None:
+            remedy = f"use {name}.astype(int)" if isinstance(y[wrong], numbers.Integral) else "drop such rows"
+            raise TypeError(f"{name} has dtype object with {y[wrong]!r} at row {wrong}; expected strings: {remedy}")
+    elif y.dtype.kind not in "iubU":
+        raise TypeError(f"{name} has dtype {y.dtype}; expected labels: integers, strings or booleans")
+    return y
+
+
+def number_labels(y):
+    """The sorted distinct labels of y, a result of `check_label_array`, and each one's position, int32 (n,)."""
+    if y.dtype.kind in "iu" and len(y):
+        lowest = y.min()
+        if int(y.max()) - int(lowest) < _COUNTABLE_RANGE:
+            wide = np.uint64 if y.dtype.kind == "u" else np.int64
+            offsets = np.subtract(y, lowest, dtype=wide).astype(np.intp)
+            present = np.bincount(offsets) > 0
+            classes = np.flatnonzero(present).astype(wide) + wide(lowest)
+            return classes.astype(y.dtype), (np.cumsum(present, dtype=np.int32) - 1)[offsets]
+    classes, codes = np.unique(y, return_inverse=True)
+    return classes, codes.astype(np.int32)
+
+
+def _is_text(labels):
+    return labels.dtype.kind in "UO"
+
+
+def _listed(classes):
+    shown = ", ".join(map(str, classes[:10]))
+    return f"[{shown}{', ...' if len(classes) > 10 else ''}]"
