@@ -42,6 +42,12 @@ def check_out(out, z, shape):
         raise ValueError("out overlaps the input; expected the input itself, or memory of its own: use a copy")
 
 
+def is_ready(z):
+    """Whether kernels can read or write it where it is."""
+    flags = z.flags
+    return flags.c_contiguous and flags.aligned
+
+
 def elementwise(name, z, out, n_threads):
     """out[i] = f(z[i]) for the map kernel of that name; a scalar for a scalar, like a ufunc."""
     z = as_real(z, "z" if name != "logit" else "p")
@@ -49,8 +55,8 @@ def elementwise(name, z, out, n_threads):
         check_out(out, z, z.shape)
     elif z.flags.f_contiguous and not z.flags.c_contiguous:
         return elementwise(name, z.T, None, n_threads).T
-    source = z if z.flags.c_contiguous else z.copy()
-    direct = out is not None and out.flags.c_contiguous
+    source = z if is_ready(z) else z.copy()
+    direct = out is not None and is_ready(out)
     result = out if direct else np.empty(z.shape, z.dtype)
     _core.map(name, source, result, resolve_n_threads(n_threads))
     if out is not None and not direct:
@@ -67,7 +73,7 @@ def along_axes(name, Z, axis, out, n_threads):
         check_out(out, Z, Z.shape)
     rows, order = _rows(Z, _axes(axis, Z.ndim))
     destination = out if out is None or order is None else out.transpose(order)
-    direct = out is not None and destination.flags.c_contiguous
+    direct = out is not None and is_ready(destination)
     result = destination.reshape(rows.shape) if direct else np.empty(rows.shape, Z.dtype)
     if Z.size:
         _core.rows(name, rows, result, resolve_n_threads(n_threads))
@@ -118,7 +124,7 @@ def _rows(Z, axes):
     if axes != tuple(range(Z.ndim - len(axes), Z.ndim)):
         order = [a for a in range(Z.ndim) if a not in axes] + list(axes)
         Z = Z.transpose(order)
-    if not Z.flags.c_contiguous:
+    if not is_ready(Z):
         Z = Z.copy()
     if Z.ndim == 2 and len(axes) == 1:
         return Z, order

@@ -95,7 +95,7 @@ def loss_and_grad(
     grad_W += alpha * W_rows
     grad_b *= per_weight
     value = value * per_weight + 0.5 * alpha * float(np.vdot(W, W))
-    return value, grad_W.reshape(W.shape), grad_b.reshape(b.shape)
+    return value, grad_W.reshape(W.shape), grad_b.reshape(b.shape)[()]
 
 
 def _model_targets(y, n, k, loss, dtype):

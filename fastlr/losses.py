@@ -9,7 +9,7 @@ in float32, all other reals in float64.
 import numpy as np
 
 from fastlr import _core
-from fastlr._layout import as_real, check_out
+from fastlr._layout import as_real, check_out, is_ready
 from fastlr._threads import resolve_n_threads
 from fastlr._validation import check_labels, check_number, check_option, check_sample_weight, check_targets
 
@@ -177,8 +177,8 @@ def _reduced(loss, Z, target, weight, smoothing, reduction, with_grad, out, n_th
         check_out(out, Z, Z.shape)
     k = Z.shape[-1] if loss == "softmax" else 1
     n = len(target)
-    rows = np.ascontiguousarray(Z).reshape(n, k)
-    direct = out is not None and out.flags.c_contiguous
+    rows = (Z if is_ready(Z) else Z.copy()).reshape(n, k)
+    direct = out is not None and is_ready(out)
     grad = None
     if with_grad:
         grad = out.reshape(n, k) if direct else np.empty((n, k), Z.dtype)

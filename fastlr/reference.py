@@ -1,4 +1,4 @@
-"""The kernels' twins in plain NumPy: the lecture's formulas, the oracle of the tests and the baseline of the benchmarks.
+"""The kernels' twins in plain NumPy: the lecture's formulas, the tests' oracle and the benchmarks' baseline.
 
 Everything computes in the dtype of its arguments (tests pass long double, benchmarks float32) and makes whatever
 temporaries the formula suggests.  Shapes: X (n, d), W (k, d), b (k,), Z (n, k), targets Y (n, k), weights (n,).

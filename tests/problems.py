@@ -1,0 +1,59 @@
+"""Data for the tests: features in every dtype and layout, labels and targets, with their twins."""
+
+import ml_dtypes
+import numpy as np
+
+from fastlr import _core, reference
+
+REALS = ("float32", "float64")
+LOSSES = ("softmax", "sigmoid", "squared_error")
+X_DTYPES = tuple(np.dtype(ml_dtypes.bfloat16 if name == "bfloat16" else name) for name in _core.DTYPES)
+
+
+def layouts(X, tmp_path):
+    """The same values in every layout that a user may come with."""
+    n, d = X.shape
+    yield "C", X
+    yield "Fortran", np.asfortranarray(X)
+    wide = np.zeros((2 * n, 3 * d), X.dtype)
+    wide[::2, 1::3] = X
+    yield "strided", wide[::2, 1::3]
+    padded = np.zeros((n, d + 5), X.dtype)
+    padded[:, 2 : d + 2] = X
+    yield "columns of a wider array", padded[:, 2 : d + 2]
+    yield "rows backwards", X[::-1].copy()[::-1]
+    yield "columns backwards", X[:, ::-1].copy()[:, ::-1]
+    unaligned = np.zeros(X.nbytes + 1, np.uint8)[1:].view(X.dtype).reshape(n, d)
+    unaligned[...] = X
+    yield "unaligned", unaligned
+    frozen = X.copy()
+    frozen.flags.writeable = False
+    yield "read-only", frozen
+    path = tmp_path / "X.bin"
+    X.tofile(path)
+    yield "memory-mapped", np.memmap(path, X.dtype, "r", shape=X.shape)
+
+
+def features(rng, n, d, dtype):
+    if dtype.kind == "b":
+        return rng.random((n, d)) < 0.5
+    if dtype.kind in "iu":
+        return rng.integers(0 if dtype.kind == "u" else -9, 100, (n, d)).astype(dtype)
+    return rng.normal(size=(n, d)).astype(dtype)
+
+
+def targets(rng, loss, n, k, dtype, kind):
+    """Labels int32 (n,) or probabilities (n, k), and the same as Y (n, k)."""
+    if kind == "labels":
+        y = rng.integers(0, 2 if k == 1 and loss != "softmax" else k, n).astype(np.int32)
+        if k == 1 and loss == "softmax":
+            return y, np.ones((n, 1))
+        return y, reference.one_hot(y, k)
+    Y = rng.dirichlet(np.ones(k), n) if loss == "softmax" else rng.random((n, k))
+    Y = Y.astype(dtype)
+    return Y, Y
+
+
+def wide(*arrays):
+    """The arrays as long double."""
+    return [np.asarray(a).astype(np.longdouble) for a in arrays]

@@ -1,0 +1,203 @@
+"""Every pass over X x instruction set x dtype x layout x loss x number of classes against its NumPy twin.
+
+Errors are measured against the sum of the absolute values that were added up, in machine epsilons of the type that the
+tiles compute in.
+"""
+
+import ml_dtypes
+import numpy as np
+import pytest
+from problems import LOSSES, REALS, X_DTYPES, features, layouts, targets, wide
+from tolerances import PASS_EPS
+
+from fastlr import _core, reference
+from fastlr._threads import single_threaded_blas
+
+
+def parameters(rng, k, d):
+    return rng.normal(size=(k, d)) / np.sqrt(d), rng.normal(size=k)
+
+
+def check_pass(X, y, Y, k, note, *, loss="softmax", weight=None, offset=None, scale=None, shift=None):
+    """loss_and_grad, hessp, logits and evaluate of one problem against the twins."""
+    n, d = X.shape
+    rng = np.random.default_rng(d)
+    (W, b), (V, c) = parameters(rng, k, d), parameters(rng, k, d)
+    if scale is not None:
+        W, V = W / scale, V / scale
+    problem = _core.Problem(X, y, k, loss=loss, weight=weight, offset=offset, scale=scale, shift=shift, n_threads=2)
+    eps = np.finfo(problem.real).eps
+
+    X_seen = reference.standardise(*wide(X), scale, shift)
+    w = np.longdouble(1) if weight is None else weight.astype(np.longdouble)
+    intercept = b if offset is None else b + offset.astype(np.longdouble)
+    Y = np.asarray(Y, np.longdouble)
+    # what was added up to a logit, in the folded form (x scale) w - (shift scale) w
+    folded = np.abs(W) * (1 if scale is None else scale)
+    far = 0 if shift is None else np.abs(shift)
+    z_size = (np.abs(wide(X)[0]) + far) @ folded.T + np.abs(intercept)
+    Z = reference.forward(X_seen, W, intercept)
+    w_rows = np.broadcast_to(w, n)[:, None]
+    x_size = (np.abs(wide(X)[0]) + far) * (1 if scale is None else scale)
+
+    def close(what, actual, expected, size):
+        error = np.abs(np.asarray(actual, np.longdouble) - expected)
+        allowed = PASS_EPS * eps * np.asarray(size, np.longdouble)
+        assert np.all(error <= allowed), (
+            f"{what}: {note} X {X.dtype} {X.shape} k={k} {loss}: error {float((error / allowed).max()):.3g} x allowed"
+        )
+
+    with single_threaded_blas():
+        value, G, g = problem.loss_and_grad(W, b)
+        H, h = problem.hessp(W, b, V, c)
+        evaluated, n_correct = problem.evaluate(W, b)
+        Z_out = problem.logits(W, b)
+    close("logits", Z_out, Z, z_size)
+    losses, R = reference.residual(loss, Z, Y, w)
+    residual_size = 1 if loss != "squared_error" else np.abs(Z - Y)
+    R_size = w_rows * (z_size + residual_size)
+    loss_size = np.sum(R_size * (1 + np.abs(Z - Y)) + np.abs(losses)[:, None])
+    close("loss", value, losses.sum(), loss_size)
+    close("evaluate", evaluated, losses.sum(), loss_size)
+    close("G", G, R.T @ X_seen, R_size.T @ x_size)
+    close("g", g, R.sum(axis=0), R_size.sum(axis=0))
+    U = reference.forward(X_seen, V, c)
+    u_size = (np.abs(wide(X)[0]) + far) @ (np.abs(V) * (1 if scale is None else scale)).T + np.abs(c)
+    H_row = reference.curvature(loss, Z, U, w)
+    H_size = w_rows * (u_size + np.abs(U).max(axis=1, keepdims=True) * (1 + z_size))
+    close("H", H, H_row.T @ X_seen, H_size.T @ x_size)
+    close("h", h, H_row.sum(axis=0), H_size.sum(axis=0))
+    if y.ndim == 1:
+        margin = 0.5 if loss == "squared_error" else 0
+        predicted = Z_out[:, 0] > margin if k == 1 else Z_out.argmax(axis=1)
+        assert n_correct == np.sum(predicted == y), f"evaluate: {note} {X.dtype} k={k}"
+    return value, G, g
+
+
+@pytest.mark.parametrize("dtype", X_DTYPES, ids=str)
+def test_passes_in_every_dtype_and_layout(isa, dtype, tmp_path):
+    rng = np.random.default_rng(3)
+    n, d, k = 150, 37, 3
+    X = features(rng, n, d, dtype)
+    y, Y = targets(rng, "softmax", n, k, None, "labels")
+    scale = None if dtype.kind in "fV" else np.full(d, 0.02)
+    results = [check_pass(Xl, y, Y, k, layout, scale=scale) for layout, Xl in layouts(X, tmp_path)]
+    for (layout, _), result in zip(layouts(X, tmp_path), results, strict=True):
+        for a, b in zip(result, results[0], strict=True):
+            np.testing.assert_array_equal(a, b, f"{dtype} {layout}: bits differ from C order")
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 5, 10, 17, 33, 100])
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
+def test_passes_in_every_loss_and_number_of_classes(isa, dtype, loss, k):
+    rng = np.random.default_rng(k)
+    n, d = 301, 21
+    X = features(rng, n, d, np.dtype(dtype))
+    real = _core.real_dtype(X.dtype)
+    scale, shift = (rng.random(d) + 0.5) / (1 if dtype != "uint8" else 50), rng.normal(size=d)
+    weight, offset = rng.random(n), rng.normal(size=(n, k)).astype(real)
+    weight[::7] = 0
+    y, Y = targets(rng, loss, n, k, real, "labels")
+    P, P_wide = targets(rng, loss, n, k, real, "targets")
+    unit = {"scale": scale} if dtype == "uint8" else {}
+    check_pass(X, y, Y, k, "labels", loss=loss, **unit)
+    check_pass(X, P, P_wide, k, "targets, weights", loss=loss, weight=weight, **unit)
+    check_pass(X, y, Y, k, "labels, weights, scale and shift", loss=loss, weight=weight, scale=scale, shift=shift)
+    check_pass(X, P, P_wide, k, "targets, offset, scale and shift", loss=loss, offset=offset, scale=scale, shift=shift)
+
+
+@pytest.mark.parametrize("dtype", REALS)
+@pytest.mark.parametrize("k", [1, 4, 40])
+def test_passes_of_odd_shapes(isa, dtype, k):
+    rng = np.random.default_rng(4)
+    shapes = (0, 5), (1, 1), (5, 0), (3, 2), (17, 15), (16, 16), (33, 17), (64, 31), (65, 33), (100, 1025), (2, 5000)
+    for n, d in shapes:
+        X = rng.normal(size=(n, d)).astype(dtype)
+        y, Y = targets(rng, "sigmoid", n, k, dtype, "labels")
+        if n:
+            check_pass(X, y, Y, k, "odd shape", loss="sigmoid")
+        else:
+            value, G, g = _core.Problem(X, y, k, loss="sigmoid").loss_and_grad(np.ones((k, d)), np.ones(k))
+            assert value == 0
+            assert not G.any()
+            assert not g.any()
+
+
+@pytest.mark.parametrize("k", [3, 40])
+def test_rows_that_overlap_or_repeat(isa, k):
+    """Windows over a series, and one row seen n times: strides shorter than a row."""
+    rng = np.random.default_rng(5)
+    y, Y = targets(rng, "softmax", 100, k, None, "labels")
+    series = rng.normal(size=119).astype(np.float32)
+    check_pass(np.lib.stride_tricks.sliding_window_view(series, 20), y, Y, k, "windows")
+    check_pass(np.broadcast_to(series[:20], (100, 20)), y, Y, k, "one row n times")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "uint8"])
+def test_gram(isa, dtype):
+    rng = np.random.default_rng(6)
+    for n, d in ((0, 3), (1, 1), (4, 0), (50, 7), (300, 33), (5000, 20)):
+        X = features(rng, n, d, np.dtype(dtype))
+        scale, shift, weight = rng.random(d) * 0.1 + 0.1, rng.normal(size=d), rng.random(n)
+        for options in ({}, {"scale": scale, "shift": shift}, {"weight": weight}, {"scale": scale, "weight": weight}):
+            problem = _core.Problem(X, None, 1, n_threads=2, **options)
+            with single_threaded_blas():
+                G, s = problem.gram()
+            w = options.get("weight", np.longdouble(1))
+            X_seen = reference.standardise(*wide(X), options.get("scale"), options.get("shift"))
+            expected_G, expected_s = reference.gram(X_seen, w)
+            size_G, size_s = reference.gram(np.abs(X_seen) + (np.abs(shift) if "shift" in options else 0), w)
+            eps = PASS_EPS * np.finfo(problem.real).eps
+            note = f"gram X {X.dtype} {X.shape} {list(options)}"
+            assert np.all(np.abs(G - expected_G) <= eps * size_G), note
+            assert np.all(np.abs(s - expected_s) <= eps * size_s), note
+            np.testing.assert_array_equal(G, G.T, note)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
+@pytest.mark.parametrize("batch", [1, 7, 64, 1000])
+def test_epoch(isa, dtype, batch):
+    rng = np.random.default_rng(7)
+    n, d = 150, 19
+    X = features(rng, n, d, np.dtype(dtype))
+    for loss, k in (("softmax", 3), ("sigmoid", 1), ("squared_error", 2), ("softmax", 70)):
+        y, Y = targets(rng, loss, n, k, None, "labels")
+        order, weight = rng.permutation(n), rng.random(n)
+        scale, shift = np.full(d, 0.05), np.full(d, 0.3)
+        for plain in (True, False):
+            options = {} if plain else {"weight": weight, "scale": scale, "shift": shift}
+            rule = {"learning_rate": 1e-4, "reduction": "sum"}
+            if not plain:
+                rule = {"learning_rate": 0.02, "momentum": 0.9, "alpha": 0.01, "reduction": "mean"}
+            W, b = np.zeros((k, d)), np.zeros(k)
+            velocity = (None, None) if plain else (np.zeros((k, d)), np.zeros(k))
+            problem = _core.Problem(X, y, k, loss=loss, n_threads=2, **options)
+            total = problem.epoch(W, b, *velocity, None if plain else order, batch, **rule)
+            X_seen = reference.standardise(*wide(X), options.get("scale"), options.get("shift"))
+            rows = np.arange(n) if plain else order
+            expected = reference.epoch(loss, X_seen, np.zeros((k, d)), np.zeros(k), *wide(Y), rows, batch,
+                                       weight=1.0 if plain else weight, **rule)
+            tolerance = 1e-9 if problem.real == np.float64 else 2e-4
+            note = f"epoch X {dtype} {loss} k={k} batch={batch} plain={plain}"
+            for actual, e in zip((total, W, b, *velocity), expected, strict=True):
+                if actual is not None:
+                    e = np.asarray(e, float)
+                    np.testing.assert_allclose(actual, e, tolerance, tolerance * np.abs(e).max(), err_msg=note)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+def test_first_nonfinite(isa, dtype, tmp_path):
+    rng = np.random.default_rng(8)
+    dtype = np.dtype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
+    X = rng.normal(size=(500, 23)).astype(dtype)
+    assert _core.first_nonfinite(X, 2) is None
+    for value in (np.nan, np.inf, -np.inf):
+        for place in ((0, 0), (499, 22), (250, 7)):
+            bad = X.copy()
+            bad[place] = value
+            bad[-1, -1] = np.nan
+            for layout, Xl in layouts(bad, tmp_path):
+                assert _core.first_nonfinite(Xl, 2) == place, f"{value} at {place}, {dtype}, {layout}"
+    assert _core.first_nonfinite(np.ones((3, 3), np.int32), 1) is None
+    assert _core.first_nonfinite(np.full((2, 2), np.finfo(dtype).max, dtype), 1) is None
