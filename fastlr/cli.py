@@ -84,7 +84,7 @@ def _add_demo(commands):
     parser.add_argument("--plot", metavar="FILE.png", help="draw learning curve, confusion matrix and weights")
     parser.add_argument("--epochs", type=int, metavar="N", help="passes over the training images (default: 25)")
     parser.add_argument("--batch-size", type=int, metavar="N", help="images a step (default: digits 16, MNIST 256)")
-    parser.add_argument("--learning-rate", type=float, metavar="RATE", help="(default: 0.1)")
+    parser.add_argument("--learning-rate", type=float, metavar="RATE", help="(default: digits 0.5, MNIST 0.1)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the shuffling (default: 0)")
     parser.add_argument("--threads", type=int, metavar="N", help="(default: the CPUs this process may use)")
     parser.set_defaults(run=_run_demo)
@@ -152,7 +152,7 @@ def _digits_task():
         scale=1 / 16,
         epochs=25,
         batch_size=16,
-        learning_rate=0.1,
+        learning_rate=0.5,
     )
 
 
