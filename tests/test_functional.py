@@ -124,15 +124,14 @@ def test_any_axis_as_in_scipy(Z, data):
     if ndim:
         axes |= st.lists(st.integers(0, ndim - 1), unique=True, max_size=ndim).map(tuple)
     axis = data.draw(axes)
-    n_values = Z.size if axis is None else np.prod([Z.shape[a] for a in np.atleast_1d(axis).astype(int)])
     for name in ("softmax", "log_softmax", "logsumexp"):
         result = getattr(fastlr, name)(Z, axis=axis)
         assert result.dtype == Z.dtype
-        if n_values == 0:  # scipy refuses the maximum of nothing
-            assert np.all(np.isneginf(result))
-        else:
+        if Z.size:  # scipy refuses the maximum of nothing
             expected = getattr(scipy.special, name)(Z.astype(np.float64), axis=axis)
             np.testing.assert_allclose(result, expected, 1e-4, 1e-4, err_msg=name)
+    if Z.size == 0:
+        assert np.all(np.isneginf(fastlr.logsumexp(Z, axis=axis)))
     kept = fastlr.logsumexp(Z, axis=axis, keepdims=True)
     assert kept.shape == np.sum(Z, axis=axis, keepdims=True).shape
     np.testing.assert_array_equal(kept.ravel(), np.ravel(fastlr.logsumexp(Z, axis=axis)))

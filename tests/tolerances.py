@@ -1,7 +1,7 @@
 """One table of tolerances.  Tighten an entry when a kernel improves; never loosen one without saying why.
 
 ULP is the largest error in units in the last place of the exact result, at any finite input.  Sums over rows (passes
-over X) are held to PASS_EPS machine epsilons of what was added up, all signs positive.
+over X) are held to PASS_EPS (Gram matrices: GRAM_EPS) machine epsilons of what was added up, all signs positive.
 """
 
 import numpy as np
@@ -20,6 +20,7 @@ ULP = {
 }
 
 PASS_EPS = 4
+GRAM_EPS = 16  # BLAS adds up to 4096 rows in the tile's type
 
 # a long double of 64 bits (Windows, macOS on Arm) is no better than float64: the twin's own error then counts as well
 TWIN_ULP = 0 if np.finfo(np.longdouble).eps < 1e-18 else 4
