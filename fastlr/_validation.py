@@ -138,7 +138,7 @@ def check_targets(y, n, k, dtype, *, loss=None, name="y"):
         sums = y.sum(axis=1)
         wrong = np.flatnonzero(np.abs(sums - 1) > _PROBABILITY_SUM_TOLERANCE)
         if len(wrong):
-            raise ValueError(f"{name} has {len(wrong)} rows that do not sum to 1: first is row {wrong[0]} with "
+            raise ValueError(f"{name} has {len(wrong)} of {n} rows that do not sum to 1: first is row {wrong[0]} with "
                              f"{sums[wrong[0]]}; divide each row by its sum")
     return y
 

@@ -1,0 +1,178 @@
+"""The same bits for any number of threads; forked children work; nothing copies X."""
+
+import os
+import subprocess
+import sys
+import textwrap
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from problems import LOSSES, X_DTYPES, features, targets
+
+import fastlr
+from fastlr import _core
+from fastlr._threads import single_threaded_blas
+
+N_THREADS = (1, 2, 3, 7)
+
+
+def assert_same_bits(run, note):
+    """run(n_threads) -> tuple of arrays, equal for every number of threads and when repeated."""
+    first = run(1)
+    for n_threads in (*N_THREADS, 2):
+        for a, b in zip(run(n_threads), first, strict=True):
+            np.testing.assert_array_equal(a, b, f"{note} with {n_threads} threads")
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("dtype", X_DTYPES, ids=str)
+def test_passes(isa, dtype, loss):
+    rng = np.random.default_rng(0)
+    n, d = 6000, 41
+    X = features(rng, n, d, dtype)
+    weight = rng.random(n)
+    for k in (1, 3, 10, 40):
+        y, _ = targets(rng, loss, n, k, None, "labels")
+        W, b = 0.01 * rng.normal(size=(k, d)), rng.normal(size=k)
+        for layout in (X, np.asfortranarray(X)) if k == 3 else (X,):
+
+            def run(n_threads, layout=layout, y=y, k=k, W=W, b=b):
+                problem = _core.Problem(layout, y, k, loss=loss, weight=weight, n_threads=n_threads)
+                with single_threaded_blas():
+                    results = *problem.loss_and_grad(W, b), *problem.hessp(W, b, W, b), *problem.evaluate(W, b)
+                    return *results, problem.logits(W, b), *problem.gram()
+
+            assert_same_bits(run, f"{dtype} {loss} k={k}")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_functions(isa, dtype):
+    z = np.random.default_rng(1).normal(size=300_000).astype(dtype)
+    assert_same_bits(lambda t: (fastlr.sigmoid(z, n_threads=t), fastlr.log_sigmoid(z, n_threads=t)), "elementwise")
+    for k in (1, 2, 10, 1000):
+        Z = z[: z.size // k * k].reshape(-1, k)
+        y = np.arange(len(Z)) % k
+
+        def run(n_threads, Z=Z, y=y):
+            return (
+                fastlr.softmax(Z, n_threads=n_threads), fastlr.log_softmax(Z, n_threads=n_threads),
+                fastlr.logsumexp(Z, n_threads=n_threads), *fastlr.cross_entropy_and_grad(Z, y, n_threads=n_threads),
+            )
+
+        assert_same_bits(run, f"rows of {k}")
+
+
+def test_epoch(isa):
+    rng = np.random.default_rng(2)
+    X, y, order = rng.normal(size=(1000, 300)), rng.integers(0, 4, 1000).astype(np.int32), rng.permutation(1000)
+    for batch in (1, 100, 1000):
+
+        def run(n_threads, batch=batch):
+            W, b = np.zeros((4, 300)), np.zeros(4)
+            problem = _core.Problem(X, y, 4, n_threads=n_threads)
+            loss = problem.epoch(W, b, None, None, order, batch, learning_rate=0.1)
+            return loss, W, b
+
+        assert_same_bits(run, f"epoch, batch {batch}")
+
+
+def test_calls_from_many_python_threads():
+    rng = np.random.default_rng(3)
+    X, W, b, y = rng.normal(size=(5000, 20)), rng.normal(size=(40, 20)), rng.normal(size=40), rng.integers(0, 40, 5000)
+    expected = fastlr.loss_and_grad(X, W, b, y)
+    with ThreadPoolExecutor(4) as pool:
+        for result in pool.map(lambda _: fastlr.loss_and_grad(X, W, b, y, n_threads=2), range(20)):
+            for a, e in zip(result, expected, strict=True):
+                np.testing.assert_array_equal(a, e)
+
+
+def run_script(script, *args):
+    """Run a script in a Python of its own; its output."""
+    process = subprocess.run([sys.executable, "-c", textwrap.dedent(script), *args], capture_output=True, text=True,
+                             timeout=120, check=False)
+    assert process.returncode == 0, process.stderr
+    return process.stdout
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+def test_a_forked_child_gets_the_same_bits():
+    run_script("""
+        import os, sys, warnings
+        import numpy as np
+        import fastlr
+        warnings.simplefilter("ignore")  # Python warns that forking a process with threads may hang: that is the test
+        rng = np.random.default_rng(0)
+        X, y = rng.normal(size=(20000, 30)), rng.integers(0, 40, 20000)
+        def run():
+            few = fastlr.loss_and_grad(X, np.zeros((3, 30)), np.zeros(3), y % 3, n_threads=2)
+            many = fastlr.loss_and_grad(X, np.zeros((40, 30)), np.zeros(40), y, n_threads=2)
+            return *few, *many, fastlr.sigmoid(X, n_threads=2)
+        expected = run()
+        for _ in range(5):
+            child = os.fork()
+            if child == 0:
+                os._exit(0 if all(np.array_equal(a, e) for a, e in zip(run(), expected)) else 1)
+            same = all(np.array_equal(a, e) for a, e in zip(run(), expected))
+            _, status = os.waitpid(child, 0)
+            if status or not same:
+                sys.exit(f"child's status {status}, parent's bits the same: {same}")
+    """)
+
+
+@pytest.mark.parametrize("dtype", X_DTYPES, ids=str)
+def test_python_allocates_no_copy_of_X(dtype):
+    X = features(np.random.default_rng(4), 20_000, 64, dtype)
+    y, W, b = np.zeros(len(X), np.int32), np.zeros((3, 64)), np.zeros(3)
+    frozen = X[::-1, ::-1]
+    frozen.flags.writeable = False
+    for layout in (X, np.asfortranarray(X), X[::2, 1::3], frozen):
+        parameters = W[:, : layout.shape[1]], b, y[: len(layout)]
+        fastlr.loss_and_grad(layout, *parameters, scale=0.1)
+        tracemalloc.start()
+        fastlr.loss_and_grad(layout, *parameters, scale=0.1)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 50_000, f"{dtype} {layout.strides}: {peak} bytes"
+
+
+def test_functions_allocate_nothing_beside_their_result():
+    Z, y = np.random.default_rng(5).normal(size=(20_000, 10)), np.zeros(20_000, np.int32)
+    out = np.empty_like(Z)
+    for function in (fastlr.sigmoid, fastlr.softmax, fastlr.log_softmax,
+                     lambda Z, out: fastlr.cross_entropy_and_grad(Z, y, out=out)):
+        function(Z, out=out)
+        tracemalloc.start()
+        function(Z, out=out)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 10_000
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="reads /proc")
+def test_resident_memory_stays_small_on_a_memory_map(tmp_path):
+    """Peak of the process's own (anonymous) memory while a 256 MB file of bytes is read."""
+    path = tmp_path / "X.bin"
+    with open(path, "wb") as file:
+        file.truncate(256 << 20)
+    grown = run_script("""
+        import re, sys, threading, time
+        import numpy as np
+        import fastlr
+        def anonymous():
+            return int(re.search(r"RssAnon:\\s*(\\d+)", open("/proc/self/status").read())[1]) / 1024
+        X = np.memmap(sys.argv[1], np.uint8, "r").reshape(-1, 512)
+        y, W, b = np.zeros(len(X), np.int32), np.zeros((10, 512)), np.zeros(10)
+        fastlr.loss_and_grad(X[:5000], W, b, y[:5000])
+        before, done = anonymous(), []
+        worker = threading.Thread(target=lambda: done.append(fastlr.loss_and_grad(X, W, b, y)))
+        worker.start()
+        peak = before
+        while worker.is_alive():
+            peak = max(peak, anonymous())
+            time.sleep(0.001)
+        assert done
+        print(peak - before)
+    """, str(path))
+    assert float(grown) < 64

@@ -1,0 +1,252 @@
+"""Bad input: a clear error that says what was got and what was expected, and nothing changed."""
+
+import os
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+import fastlr
+from fastlr import _core, _threads, _validation
+
+X = np.arange(12.0).reshape(4, 3)
+W = np.ones((2, 3))
+B = np.zeros(2)
+Y = np.array([0, 1, 1, 0])
+
+
+def raises(error, message, function, *args, **kwargs):
+    with pytest.raises(error, match=message):
+        function(*args, **kwargs)
+
+
+# ---- X --------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("bad", "error", "message"),
+    [
+        (X[0], ValueError, r"X has shape \(3,\); expected two dimensions .*reshape\(-1, 1\)"),
+        (X[None], ValueError, r"X has shape \(1, 4, 3\).*reshape\(len\(X\), -1\)"),
+        (3.0, ValueError, r"X has shape \(\)"),
+        (X.astype(object), TypeError, "X has dtype object; expected one of float64, float32, float16, bfloat16, uint8"),
+        (X.astype(str), TypeError, "X has dtype <U.*use numbers"),
+        (X + 1j, TypeError, "X has dtype complex128.*X.real"),
+        (X.astype(np.longdouble), TypeError, r"X.astype\(np.float64\)"),
+        (X.astype("M8[s]"), TypeError, "datetime64"),
+        (scipy.sparse.csr_array(X), TypeError, r"X is sparse \(csr_array\).*toarray"),
+    ],
+)
+def test_X(bad, error, message):
+    raises(error, message, fastlr.loss_and_grad, bad, W, B, Y)
+
+
+def test_X_is_not_copied():
+    for dtype in ("float64", "float32", "float16", "uint8", "bool"):
+        for array in (X.astype(dtype), np.asfortranarray(X.astype(dtype)), X.astype(dtype)[::-2, ::2]):
+            assert _validation.check_X(array) is array
+    swapped = _validation.check_X(X.astype(">f8"))
+    assert swapped.dtype.isnative
+    np.testing.assert_array_equal(swapped, X)
+    assert _validation.check_X([[1, 2]]).dtype == np.int64
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("loss", _core.LOSSES)
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
+def test_first_value_that_is_not_finite(value, loss, dtype):
+    bad = X.astype(dtype)
+    bad[2, 1] = bad[3, 0] = value
+    with pytest.raises(ValueError, match=f"X has {value} at row 2, column 1; expected finite"):
+        fastlr.loss_and_grad(bad, W, B, Y, loss=loss)
+
+
+def test_parameters_that_are_not_finite():
+    raises(ValueError, "W has values that are not finite", fastlr.loss_and_grad, X, W * np.nan, B, Y)
+    raises(ValueError, "b has values that are not finite", fastlr.loss_and_grad, X, W, B + np.inf, Y)
+
+
+# ---- shapes ---------------------------------------------------------------------------------------------------------
+def test_shapes_of_the_linear_model():
+    raises(ValueError, r"W has shape \(2, 2\) and X \(4, 3\); expected W \(n_classes, 3\)", fastlr.loss_and_grad, X,
+           W[:, :2], B, Y)
+    raises(ValueError, r"b has shape \(3,\) and W \(2, 3\); expected b \(2,\)", fastlr.loss_and_grad, X, W, X[0], Y)
+    raises(ValueError, r"b has shape \(\) and W", fastlr.loss_and_grad, X, W, 0.0, Y)
+    raises(ValueError, r"y has shape \(3,\); expected \(4,\)", fastlr.loss_and_grad, X, W, B, Y[:3])
+    raises(ValueError, r"y has shape \(4, 3\); expected \(4, 2\)", fastlr.loss_and_grad, X, W, B, np.ones((4, 3)))
+    raises(ValueError, r"scale has shape \(2,\); expected one number, or \(3,\) for the 3 features",
+           fastlr.loss_and_grad, X, W, B, Y, scale=[1, 2])
+    raises(ValueError, "shift has values that are not finite", fastlr.loss_and_grad, X, W, B, Y, shift=np.nan)
+
+
+def test_shapes_of_cross_entropy():
+    raises(ValueError, r"y has shape \(4,\); expected \(3,\)", fastlr.cross_entropy, X[:3], Y)
+    raises(ValueError, r"y has shape \(4, 2\); expected \(4, 3\)", fastlr.cross_entropy, X, np.ones((4, 2)))
+    raises(ValueError, r"Z has shape \(1, 4, 3\); expected logits", fastlr.cross_entropy, X[None], Y)
+    raises(ValueError, r"Z has shape \(4, 0\)", fastlr.cross_entropy, X[:, :0], Y)
+    raises(ValueError, r"y has shape \(4,\) and z \(4, 3\)", fastlr.binary_cross_entropy, X, Y)
+    raises(ValueError, r"sample_weight has shape \(4,\); expected one that broadcasts to \(4, 3\)",
+           fastlr.binary_cross_entropy, X, X > 5, sample_weight=np.ones(4))
+
+
+# ---- labels and targets ---------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("dtype", ["int64", "int8", "uint64", ">i4"])
+def test_labels_outside_the_classes(dtype):
+    y = np.array([0, 1, 3, 7, 2], dtype)
+    raises(ValueError, r"y has 2 labels outside \[0, 3\): first is 3 at row 2", _validation.check_labels, y, 5, 3)
+    np.testing.assert_array_equal(_validation.check_labels(y, 5, 8), [0, 1, 3, 7, 2])
+
+
+def test_negative_and_huge_labels():
+    Z = X[:, :2]
+    raises(ValueError, r"y has 1 label outside \[0, 2\): first is -1 at row 3", fastlr.cross_entropy, Z, [0, 1, 1, -1])
+    raises(ValueError, r"first is 4294967296 at row 0", fastlr.cross_entropy, Z, [2**32, 0, 0, 0])
+    raises(ValueError, r"outside \[0, 2\): first is 2", fastlr.binary_cross_entropy, X[0], [0, 2, 1])
+    assert _validation.check_labels(np.array([True, False]), 2, 2).dtype == np.int32
+
+
+def test_labels_of_other_types():
+    raises(TypeError, "y has dtype float64; expected integer labels", fastlr.cross_entropy, X, Y.astype(float))
+    raises(TypeError, "y has dtype <U1.*np.unique", fastlr.cross_entropy, X, list("abba"))
+    raises(TypeError, "y has dtype complex128; expected real target", fastlr.cross_entropy, X, X + 1j)
+
+
+def test_target_probabilities():
+    P = np.full((4, 3), 1 / 3)
+    P[2] = [0.5, 0.25, 0.5]
+    raises(ValueError, "y has 1 of 4 rows that do not sum to 1: first is row 2 with 1.25", fastlr.cross_entropy, X, P)
+    P[2] = [1.5, -0.5, 0]
+    raises(ValueError, r"y has 1.5 at row 2, column 0; expected .* in \[0, 1\]", fastlr.cross_entropy, X, P)
+    P[2, 0] = np.nan
+    raises(ValueError, "y has nan at row 2, column 0", fastlr.cross_entropy, X, P)
+    raises(ValueError, "y has 1.5 at row 1", fastlr.binary_cross_entropy, X[0], [0, 1.5, 1])
+    raises(ValueError, "y has inf at row 0, column 1; expected finite targets", fastlr.loss_and_grad, X, W, B,
+           [[0, np.inf]] * 4, loss="squared_error")
+
+
+# ---- weights, options, threads --------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("weight", "error", "message"),
+    [
+        ([1, 1, 1], ValueError, r"sample_weight has shape \(3,\); expected \(4,\)"),
+        ([1, -2, 1, -3], ValueError, "sample_weight has -2.0 at row 1"),
+        ([1, np.nan, 1, 1], ValueError, "sample_weight has nan at row 1"),
+        ([0, 0, 0, 0], ValueError, "sample_weight is zero at all 4 rows"),
+        (list("abcd"), TypeError, "sample_weight has dtype <U1"),
+    ],
+)
+def test_sample_weight(weight, error, message):
+    raises(error, message, fastlr.cross_entropy, X, Y, sample_weight=weight)
+    raises(error, message, fastlr.loss_and_grad, X, W, B, Y, sample_weight=weight)
+
+
+def test_options():
+    raises(ValueError, "reduction is 'max'; expected one of 'mean', 'sum', 'none'", fastlr.cross_entropy, X, Y,
+           reduction="max")
+    raises(ValueError, "loss is 'hinge'; expected one of 'softmax', 'sigmoid', 'squared_error'",
+           fastlr.loss_and_grad, X, W, B, Y, loss="hinge")
+    raises(ValueError, r"label_smoothing is 1.5; expected a finite number in \[0, 1\]", fastlr.cross_entropy, X, Y,
+           label_smoothing=1.5)
+    raises(ValueError, "alpha is -1", fastlr.loss_and_grad, X, W, B, Y, alpha=-1)
+    raises(TypeError, "alpha is 'a'; expected a number", fastlr.loss_and_grad, X, W, B, Y, alpha="a")
+    assert _validation.check_number("alpha", np.float32(0.5)) == 0.5
+
+
+def test_out_stays_untouched_when_arguments_are_wrong():
+    out = np.full(X.shape, 7.0)
+    raises(ValueError, "outside", fastlr.cross_entropy_and_grad, X, Y + 5, out=out)
+    raises(ValueError, "reduction", fastlr.cross_entropy_and_grad, X, Y, out=out, reduction="")
+    raises(ValueError, "out has dtype float64 and shape", fastlr.cross_entropy_and_grad, X[:, :2], Y, out=out)
+    raises(ValueError, "overlaps", fastlr.cross_entropy_and_grad, out[1:], Y[1:], out=out[:-1])
+    assert np.all(out == 7)
+
+
+@pytest.mark.parametrize("bad", [0, -1, True, 1.5, "2"])
+def test_n_threads(bad):
+    raises((TypeError, ValueError), "n_threads is .*expected a positive integer", fastlr.sigmoid, X, n_threads=bad)
+
+
+@pytest.fixture
+def fresh_default():
+    """default_n_threads forgets what it found, before the test and after."""
+    _threads.default_n_threads.cache_clear()
+    yield
+    _threads.default_n_threads.cache_clear()
+
+
+@pytest.mark.usefixtures("fresh_default")
+@pytest.mark.parametrize(("ours", "openmp", "expected"), [("3", "5", 3), ("", "5", 5), ("", "4,2", 4)])
+def test_default_number_of_threads(monkeypatch, ours, openmp, expected):
+    monkeypatch.setenv("FASTLR_NUM_THREADS", ours)
+    monkeypatch.setenv("OMP_NUM_THREADS", openmp)
+    assert _threads.resolve_n_threads(None) == expected
+    assert _threads.resolve_n_threads(np.int64(7)) == 7
+
+
+@pytest.mark.usefixtures("fresh_default")
+def test_default_number_of_threads_without_settings(monkeypatch):
+    monkeypatch.delenv("FASTLR_NUM_THREADS", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "nonsense")
+    monkeypatch.setattr(_threads, "_cgroup_cpus", lambda: 1.5)
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    assert _threads.resolve_n_threads(None) == min(2, cpus)
+
+
+@pytest.mark.usefixtures("fresh_default")
+def test_bad_number_of_threads_in_the_environment(monkeypatch):
+    monkeypatch.setenv("FASTLR_NUM_THREADS", "many")
+    raises(ValueError, "FASTLR_NUM_THREADS='many'", _threads.resolve_n_threads, None)
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [({"cpu.max": "150000 100000"}, 1.5), ({"cpu.max": "max 100000"}, np.inf), ({}, np.inf),
+     ({"cpu.cfs_quota_us": "-1\n", "cpu.cfs_period_us": "100000\n"}, np.inf),
+     ({"cpu.cfs_quota_us": "50000\n", "cpu.cfs_period_us": "100000\n"}, 0.5)],
+)
+def test_quota_of_a_container(tmp_path, files, expected):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    assert _threads._quota(tmp_path) == expected
+
+
+# ---- the package ----------------------------------------------------------------------------------------------------
+def python(code, **environment):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60,
+                          env={**os.environ, **environment})
+
+
+def test_instruction_set_from_the_environment():
+    for name in _core.available_isas():
+        process = python("import fastlr; print(fastlr._core.isa_name())", FASTLR_ISA=name)
+        assert process.stdout.strip() == name
+    process = python("import fastlr", FASTLR_ISA="avx9000")
+    assert process.returncode != 0
+    assert "ValueError: FASTLR_ISA='avx9000' is unknown" in process.stderr
+    assert ", ".join(_core.available_isas()) in process.stderr
+
+
+def test_import_is_light():
+    heavy = "[m for m in ('sklearn', 'matplotlib', 'pandas', 'scipy.optimize', 'scipy.sparse') if m in sys.modules]"
+    process = python(f"import sys, fastlr; print({heavy})")
+    assert process.stdout.strip() == "[]", process.stderr
+
+
+def test_public_names():
+    assert fastlr.__version__.count(".") >= 2
+    assert set(fastlr.__all__) <= set(dir(fastlr))
+    for name in set(fastlr.__all__) - {"LogisticRegression"}:
+        assert getattr(fastlr, name) is not None
+    raises(AttributeError, "no attribute 'nonsense'", lambda: fastlr.nonsense)
+
+
+def test_no_warnings_about_numbers():
+    extreme = np.array([[1e300, -1e300, 0], [np.nan, 1, 2], [np.inf, -np.inf, 0], [-np.inf] * 3])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for function in (fastlr.softmax, fastlr.log_softmax, fastlr.logsumexp, fastlr.sigmoid, fastlr.log_sigmoid):
+            function(extreme)
+        fastlr.logit([0.0, 1, 2])
+        fastlr.cross_entropy_and_grad(extreme, [0, 0, 0, 0])
+        fastlr.cross_entropy(np.empty((0, 2)), np.empty(0, int))
