@@ -53,8 +53,9 @@ def elementwise(name, z, out, n_threads):
     z = as_real(z, "z" if name != "logit" else "p")
     if out is not None:
         check_out(out, z, z.shape)
-    elif z.flags.f_contiguous and not z.flags.c_contiguous:
-        return elementwise(name, z.T, None, n_threads).T
+    if z.flags.f_contiguous and not z.flags.c_contiguous:
+        result = elementwise(name, z.T, None if out is None else out.T, n_threads)
+        return result.T if out is None else out
     source = z if is_ready(z) else z.copy()
     direct = out is not None and is_ready(out)
     result = out if direct else np.empty(z.shape, z.dtype)
