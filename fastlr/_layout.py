@@ -27,19 +27,19 @@ def as_real(z, name):
     return z.astype(np.float32 if byte_swapped_float32 else np.float64)
 
 
-def check_out(out, z, shape):
-    """Raise unless out can take a result of this shape and the input's dtype; out may be z itself, not overlap it."""
+def check_out(out, z, *others):
+    """Raise unless out can take a result of z's shape and dtype; it may be z itself, not overlap it or other inputs."""
     if not isinstance(out, np.ndarray):
-        raise TypeError(f"out is a {type(out).__name__}; expected an array of dtype {z.dtype} and shape {shape}")
-    if out.dtype != z.dtype or out.shape != shape:
-        raise ValueError(f"out has dtype {out.dtype} and shape {out.shape}; expected dtype {z.dtype} and shape {shape}")
+        raise TypeError(f"out is a {type(out).__name__}; expected an array of dtype {z.dtype} and shape {z.shape}")
+    if out.dtype != z.dtype or out.shape != z.shape:
+        raise ValueError(f"out has dtype {out.dtype} and shape {out.shape}; expected dtype {z.dtype} and shape "
+                         f"{z.shape}")
     if not out.flags.writeable:
         raise ValueError("out is read-only; expected an array that can be written")
-    if out is z or not np.may_share_memory(out, z):
-        return
-    same = out.ctypes.data == z.ctypes.data and out.shape == z.shape and out.strides == z.strides
-    if not same and np.shares_memory(out, z):
-        raise ValueError("out overlaps the input; expected the input itself, or memory of its own: use a copy")
+    is_z = out is z or (out.ctypes.data == z.ctypes.data and out.strides == z.strides)
+    for array in others if is_z else (z, *others):
+        if array is not None and np.may_share_memory(out, array) and np.shares_memory(out, array):
+            raise ValueError("out overlaps an input; expected the first input itself, or memory of its own: use a copy")
 
 
 def is_ready(z):
@@ -52,7 +52,7 @@ def elementwise(name, z, out, n_threads):
     """out[i] = f(z[i]) for the map kernel of that name; a scalar for a scalar, like a ufunc."""
     z = as_real(z, "z" if name != "logit" else "p")
     if out is not None:
-        check_out(out, z, z.shape)
+        check_out(out, z)
     if z.flags.f_contiguous and not z.flags.c_contiguous:
         result = elementwise(name, z.T, None if out is None else out.T, n_threads)
         return result.T if out is None else out
@@ -71,7 +71,7 @@ def along_axes(name, Z, axis, out, n_threads):
     """The row kernel of that name, (n, k) -> (n, k), along one axis, several or all (None)."""
     Z = as_real(Z, "Z")
     if out is not None:
-        check_out(out, Z, Z.shape)
+        check_out(out, Z)
     rows, order = _rows(Z, _axes(axis, Z.ndim))
     destination = out if out is None or order is None else out.transpose(order)
     direct = out is not None and is_ready(destination)

@@ -72,7 +72,7 @@ def cross_entropy_and_grad(
     Raises
     ------
     TypeError, ValueError
-        As in `cross_entropy`, and for an `out` of wrong shape or dtype, read-only, or overlapping Z.
+        As in `cross_entropy`, and for an `out` of wrong shape or dtype, read-only, or overlapping other arguments.
     """
     Z, target, weight = _softmax_arguments(Z, y, sample_weight)
     return _reduced("softmax", Z, target, weight, label_smoothing, reduction, True, out, n_threads)
@@ -174,7 +174,7 @@ def _reduced(loss, Z, target, weight, smoothing, reduction, with_grad, out, n_th
     check_option("reduction", reduction, _REDUCTIONS)
     smoothing = check_number("label_smoothing", smoothing, 0, 1)
     if out is not None:
-        check_out(out, Z, Z.shape)
+        check_out(out, Z, target, weight)
     k = Z.shape[-1] if loss == "softmax" else 1
     n = len(target)
     rows = (Z if is_ready(Z) else Z.copy()).reshape(n, k)

@@ -160,6 +160,9 @@ def test_out_stays_untouched_when_arguments_are_wrong():
     raises(ValueError, "out has dtype float64 and shape", fastlr.cross_entropy_and_grad, X[:, :2], Y, out=out)
     raises(ValueError, "overlaps", fastlr.cross_entropy_and_grad, out[1:], Y[1:], out=out[:-1])
     assert np.all(out == 7)
+    P = np.full(X.shape, 1 / 3)
+    raises(ValueError, "out overlaps an input", fastlr.cross_entropy_and_grad, X, P, out=P)
+    assert np.all(P == 1 / 3)
 
 
 @pytest.mark.parametrize("bad", [0, -1, True, 1.5, "2"])
