@@ -100,7 +100,8 @@ def _run_demo(args):
         if getattr(args, option) is not None:
             setattr(task, option, getattr(args, option))
     height, width = task.image_shape
-    print(f"{task.name}: {len(task.y_train):,} training and {len(task.y_test):,} test images of {height} x {width}")
+    sizes = f"{len(task.y_train):,} training and {len(task.y_test):,} test images of {height} x {width}"
+    print(f"{task.name}: {sizes}", flush=True)  # before the progress on stderr
 
     trainer = fastlr.Trainer(
         epochs=task.epochs,

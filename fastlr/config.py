@@ -62,7 +62,7 @@ def _blas():
     loaded = [library for library in threadpool_info() if library["user_api"] == "blas"]
     if loaded:
         # the wheels of SciPy keep theirs in scipy.libs or scipy/.dylibs; elsewhere all share one library
-        scipys = [library for library in loaded if "scipy" in Path(library["filepath"]).parent.as_posix()]
+        scipys = [library for library in loaded if "scipy" in " ".join(Path(library["filepath"]).parts[-3:-1])]
         library = (scipys or loaded)[0]
         return {"name": library["internal_api"], "version": library["version"], "n_threads": library["num_threads"]}
     # threadpoolctl does not see Apple's Accelerate; what SciPy was built with is known

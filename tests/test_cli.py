@@ -138,6 +138,14 @@ def test_info(capsys):
         assert str(word) in printed
 
 
+def test_info_where_threadpoolctl_sees_no_blas(monkeypatch, capsys):
+    monkeypatch.setattr("threadpoolctl.threadpool_info", list)
+    built_with = config()["blas"]
+    assert built_with["n_threads"] is None
+    fastlr.show_config()
+    assert f"BLAS             {built_with['name']}" in capsys.readouterr().out
+
+
 def test_bench_gets_its_own_arguments(monkeypatch):
     seen = []
     monkeypatch.setattr("fastlr.bench.main", lambda argv: seen.append(argv))
