@@ -1,0 +1,286 @@
+"""What the solvers minimise: mean loss + penalty of a linear model, in coordinates made for solving.
+
+    F(W, b) = 1/s sum_i w_i loss(W u_i + b + o_i, y_i) + alpha/2 sum_j p_j ||W_j||^2        s = sum_i w_i
+
+n rows u_i = (x_i - shift) * scale, d features, k logits; W (k, d), b (k,) never penalised, o an offset, p penalty
+factors of the features.
+
+Design: solvers see one flat float64 vector v = [V row by row (k d), c (k)] for *standardised* features (u - m) / t:
+V = W t, c = b + W m, penalty factors p / t^2.  The optimum is that of the user's problem, and no second array is made,
+for passes fold m and t into their parameters.  m and t need not be exact, only fixed: they come from sums over random
+groups of rows, one pass.  Tiles compute in X's own real type, sums and everything here in float64.
+
+`lower_bound` turns any gradient into a proved bound of the optimal value by Fenchel duality: docs/solvers.md.
+"""
+
+import numpy as np
+
+from fastlr import _core
+from fastlr._threads import blas_guard, single_threaded_blas
+
+_GROUPS = 16  # random groups of rows: a feature's variance is estimated with one degree of freedom less
+_MOMENT_ROWS = 1 << 16
+_SMALL = 1 << 17  # values of X; up to here moments are computed directly
+
+
+class Objective:
+    """Penalised mean loss of a linear model over dense rows.
+
+    Parameters
+    ----------
+    X : ndarray (n, d) of a dtype in `_core.DTYPES`, any layout
+    y : ndarray
+        int32 labels (n,), or targets (n, k) in `_core.real_dtype(X.dtype)`.
+    n_logits : int
+        k, the logits of a row: 1 for binary problems.
+    loss : {"softmax", "sigmoid", "squared_error"}, default="softmax"
+    alpha : float, default=0.0
+        Strength of the penalty.
+    penalty : ndarray (d,) float64, default=None
+        Non-negative factors of the penalty, one a feature; None means 1.
+    fit_intercept : bool, default=True
+        Without it there is no c in v, and features are scaled but not shifted.
+    weight : ndarray (n,) float64, default=None
+    offset : ndarray (n, k) in the real type, default=None
+    scale, shift : ndarray (d,) float64, default=None
+        The user's features are (X - shift) * scale; alpha penalises their coefficients.
+    n_threads : int, default=1
+    random_state : int, default=0
+        Seed of the samples of rows: they shape the path to the optimum, not the optimum.
+
+    Attributes
+    ----------
+    size : int
+        Length of v.
+    n_passes : float
+        Passes over the rows so far; a Hessian product is one, a sample of rows the fraction that it is.
+    resolution : float
+        Relative rounding error of a value.
+    """
+
+    def __init__(
+        self, X, y, n_logits, *, loss="softmax", alpha=0.0, penalty=None, fit_intercept=True, weight=None, offset=None,
+        scale=None, shift=None, n_threads=1, random_state=0,
+    ):
+        (self.n, self.d), self.k = X.shape, n_logits
+        self.X, self.y, self.loss, self.alpha, self.fit_intercept = X, y, loss, float(alpha), fit_intercept
+        self.weight, self.offset, self.n_threads = weight, offset, n_threads
+        self.size = self.k * self.d + (self.k if fit_intercept else 0)
+        self.total_weight = float(self.n if weight is None else weight.sum())
+        self.resolution = float(np.finfo(_core.real_dtype(X.dtype)).eps)
+        self.rng = np.random.default_rng(random_state)
+        self.n_passes = 0.0
+        scale = np.ones(self.d) if scale is None else scale
+        shift = np.zeros(self.d) if shift is None else shift
+        mean, deviation = self._moments(shift)
+        self.deviation = np.where(deviation * scale == 0, 1.0, np.abs(deviation * scale))
+        self.mean = (mean - shift) * scale
+        self.problem_shift = mean
+        self.problem_scale = np.where(deviation == 0, 0.0, scale) / self.deviation  # 0: a constant needs no coefficient
+        self.factors = (1.0 if penalty is None else penalty) / self.deviation**2
+        self.problem = self.rows_problem(slice(None), weight, offset)
+        self.base_rate = self._base_rate()
+        self.mean_offset, self.mean_target_offset = np.zeros(self.k), 0.0
+        if offset is not None:
+            self.mean_offset = self._mean(offset)
+            self.mean_target_offset = self._target_offset()
+        self._base_gradient = None
+
+    # ---- coordinates ------------------------------------------------------------------------------------------------
+    def start(self, W=None, b=None):
+        """v of the user's W (k, d) and b (k,); without W the constant model of the base rates."""
+        v = np.zeros(self.size)
+        V, c = self.split(v)
+        if W is not None:
+            V[:] = W * self.deviation
+            c += b + W @ self.mean
+        elif self.fit_intercept:
+            c[:] = _link(self.base_rate, self.loss)
+        return v
+
+    def coefficients(self, v):
+        """W (k, d) and b (k,) of the user's features."""
+        V, c = self.split(v)
+        W = V / self.deviation
+        return W, c - W @ self.mean
+
+    def split(self, v):
+        """V (k, d) and c (k,) as views of v; c is a fresh zero without an intercept."""
+        V = v[: self.k * self.d].reshape(self.k, self.d)
+        return V, v[self.k * self.d :] if self.fit_intercept else np.zeros(self.k)
+
+    # ---- value, gradient, Hessian -----------------------------------------------------------------------------------
+    def loss_and_grad(self, v):
+        """F(v) and its gradient (size,)."""
+        V, c = self.split(v)
+        self.n_passes += 1
+        with blas_guard(self.k):
+            total, G, g = self.problem.loss_and_grad(V, c)
+        penalised = self.alpha * self.factors * V
+        if self._base_gradient is None and self.offset is None and not V.any():
+            self._base_gradient = G / self.total_weight
+        value = total / self.total_weight + 0.5 * float(np.vdot(V, penalised))
+        return value, self._join(G, g, penalised)
+
+    def hessp(self, v, u):
+        """The Hessian at v times u (size,)."""
+        V, c = self.split(v)
+        U, e = self.split(u)
+        self.n_passes += 1
+        with blas_guard(self.k):
+            G, g = self.problem.hessp(V, c, U, e)
+        return self._join(G, g, self.alpha * self.factors * U)
+
+    def _join(self, G, g, penalised):
+        G /= self.total_weight
+        G += penalised
+        return np.concatenate([G.ravel(), g / self.total_weight]) if self.fit_intercept else G.ravel()
+
+    # ---- the certificate --------------------------------------------------------------------------------------------
+    def lower_bound(self, v, value, grad):
+        """A number that the optimal value cannot be below, from the value and gradient at any v.
+
+        With residuals r_i = loss'(z_i) the dual value is S - <V, G> - <c, g> - sum_j ||G_j||^2 / (2 alpha p_j), where S
+        is the mean loss and (G, g) its gradient, provided that g = 0; a mixture with a constant model makes it so.
+        Rounding errors of S are allowed for.
+        """
+        V, c = self.split(v)
+        strength = self.alpha * self.factors
+        penalised = strength * V
+        S = value - 0.5 * float(np.vdot(V, penalised))
+        G = grad[: self.k * self.d].reshape(self.k, self.d) - penalised
+        dual = S - float(np.vdot(V, G))
+        if self.fit_intercept:
+            g = grad[self.k * self.d :]
+            dual, G = self._balanced(dual - float(c @ g), G, g)
+        squares = np.einsum("cj,cj->j", G, G)
+        free = strength == 0
+        if np.any(squares[free] > 0):
+            return 0.0
+        dual -= 0.5 * float(np.sum(squares / np.where(free, 1.0, strength)))
+        return max(dual - self.resolution * abs(S), 0.0)
+
+    def _balanced(self, dual, G, g):
+        """The dual value and gradient of residuals moved so that their mean g becomes 0.
+
+        Probabilities become (1 - theta) a + theta q, with the q in reach of the base rates that cancels g at the least
+        theta; their entropy is concave, so this value is a bound from below.
+        """
+        rate = self.base_rate
+        if self.loss == "squared_error":  # the residuals r - g: standardised features have mean 0
+            return dual + 0.5 * float(g @ g) + float(g @ (rate - self.mean_offset)), G
+        with np.errstate(divide="ignore", invalid="ignore"):
+            need = np.where(g > 0, g / rate, -g / (1 - rate) if self.loss == "sigmoid" else 0.0)
+        ratio = np.nanmax(need, initial=0.0)
+        if ratio == 0:
+            return dual, G
+        theta = ratio / (1 + ratio) if np.isfinite(ratio) else 1.0
+        q = np.clip(rate - (1 - theta) / theta * g, 0, 1)
+        q_value = _entropy(q, self.loss) + float(q @ self.mean_offset) - self.mean_target_offset
+        return (1 - theta) * dual + theta * q_value, (1 - theta) * G + theta * self._gradient_at_base_rate()
+
+    def _gradient_at_base_rate(self):
+        """Mean of (rate - y) u' (k, d): the gradient of a constant model, whatever the constant."""
+        if self._base_gradient is None:
+            V, c = self.split(self.start())
+            self.n_passes += 1
+            problem = self.rows_problem(slice(None), self.weight, None)
+            with blas_guard(self.k):
+                _, G, _ = problem.loss_and_grad(V, c)
+            self._base_gradient = G / self.total_weight
+        return self._base_gradient
+
+    def gram(self, rows=slice(None), weight=None):
+        """sum_i weight_i u_i u_i' / sum_i weight_i over some rows, the intercept's 1 the last of u if there is one."""
+        problem = self.rows_problem(rows, weight, None)
+        self.n_passes += problem.n / max(self.n, 1)
+        with single_threaded_blas():
+            G, s = problem.gram()
+        total = problem.n if weight is None else weight.sum()
+        if self.fit_intercept:
+            G = np.block([[G, s[:, None]], [s[None, :], np.array([[total]])]])
+        return G / total
+
+    # ---- what the data are like -------------------------------------------------------------------------------------
+    def rows_problem(self, rows, weight, offset):
+        """The passes over some rows (a slice or indices) with weights (m,) of their own."""
+        return _core.Problem(
+            self.X[rows], np.ascontiguousarray(self.y[rows]), self.k, loss=self.loss, weight=weight, offset=offset,
+            scale=self.problem_scale, shift=self.problem_shift, n_threads=self.n_threads,
+        )
+
+    def _mean(self, rows):
+        """Weighted mean of an array's rows."""
+        return np.average(rows, axis=0, weights=self.weight).astype(np.float64)
+
+    def _target_offset(self):
+        """Weighted mean of <y, offset>."""
+        if self.y.ndim == 2:
+            return float(self._mean((self.y * self.offset).sum(1)))
+        if self.k == 1 and self.loss != "softmax":
+            return float(self._mean(self.y * self.offset[:, 0]))
+        return float(self._mean(np.take_along_axis(self.offset, self.y[:, None].astype(np.intp), 1)[:, 0]))
+
+    def _base_rate(self):
+        """Weighted mean target (k,)."""
+        if self.y.ndim == 2:
+            return self._mean(self.y)
+        if self.k == 1 and self.loss != "softmax":
+            return np.array([self._mean(self.y)])
+        return np.bincount(self.y, self.weight, minlength=self.k) / self.total_weight
+
+    def _moments(self, shift):
+        """Weighted mean and standard deviation (d,) of the raw features; without an intercept about `shift` instead.
+
+        The deviation of a feature that is constant but for rounding is 0.
+        """
+        if self.X.size <= _SMALL:
+            X = self.X.astype(np.float64)
+            mean = self._mean(X)
+            variance = self._mean((X - mean) ** 2)
+        else:
+            mean, variance = self._group_moments()
+        noise = 16 * self.resolution * np.abs(mean)
+        variance[variance <= noise**2] = 0
+        if not self.fit_intercept:
+            variance, mean = variance + (mean - shift) ** 2, shift
+        return mean, np.sqrt(variance)
+
+    def _group_moments(self):
+        """Mean (d,) and an estimate of the variance (d,) from the sums of random groups of rows.
+
+        The sum of m independent values scatters with m times their variance, so that 16 sums tell it within a third,
+        in one pass over any type of X: with target 1 in the row's group, the gradient of squared error at 0 is minus
+        the sums.
+        """
+        group = self.rng.integers(0, _GROUPS, self.n).astype(np.int32)
+        zero = np.zeros((_GROUPS, self.d))
+        problem = _core.Problem(
+            self.X, group, _GROUPS, loss="squared_error", weight=self.weight, n_threads=self.n_threads
+        )
+        self.n_passes += 1
+        _, sums, weights = problem.loss_and_grad(zero, zero[:, 0].copy())
+        mean = sums.sum(0) / weights.sum()
+        squared_weight = self.n if self.weight is None else float(self.weight @ self.weight)
+        scatter = ((sums - np.outer(weights, mean)) ** 2).sum(0)
+        return mean, scatter * _GROUPS / (_GROUPS - 1) / squared_weight
+
+
+def _link(rate, loss):
+    """The constants c (k,) whose model predicts the rates."""
+    if loss == "squared_error":
+        return rate
+    tiny = 1e-12
+    if loss == "sigmoid":
+        rate = np.clip(rate, tiny, 1 - tiny)
+        return np.log(rate) - np.log1p(-rate)
+    c = np.log(np.maximum(rate, tiny))
+    return c - c.mean()
+
+
+def _entropy(q, loss):
+    """Entropy of the row q (k,), or the sum of its k binary entropies."""
+    def part(p):
+        return -float(np.sum(p * np.log(np.where(p > 0, p, 1.0))))
+
+    return part(q) + part(1 - q) if loss == "sigmoid" else part(q)

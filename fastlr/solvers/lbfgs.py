@@ -1,0 +1,64 @@
+"""L-BFGS whose initial metric knows the data.
+
+The two-loop recursion (Nocedal 1980; Nocedal and Wright, Numerical Optimization, algorithm 7.4) with a metric's inverse
+in place of a multiple of the identity.
+"""
+
+from collections import deque
+
+import numpy as np
+
+from fastlr.solvers.line_search import search
+
+MEMORY = 30
+
+
+class Pairs:
+    """Steps s and changes y of the gradient, at most `memory` of them, and the product with the inverse they imply."""
+
+    def __init__(self, memory=MEMORY):
+        self.pairs = deque(maxlen=memory)
+
+    def add(self, s, y):
+        """Take a pair note unless its curvature is lost in rounding."""
+        curvature = float(s @ y)
+        if curvature > 1e-12 * float(np.linalg.norm(s) * np.linalg.norm(y)):
+            self.pairs.append((s, y, 1 / curvature))
+
+    def direction(self, grad, solve):
+        """Minus the inverse Hessian's approximation times grad, from H0^-1 = solve."""
+        q = grad.copy()
+        parts = []
+        for s, y, rho in reversed(self.pairs):
+            a = rho * float(s @ q)
+            parts.append(a)
+            q -= a * y
+        q = solve(q)
+        for (s, y, rho), a in zip(self.pairs, reversed(parts), strict=True):
+            q += (a - rho * float(y @ q)) * s
+        return -q
+
+
+def lbfgs(objective, w, progress, metric):
+    """Minimise from w in the given metric; the outcome is in `progress`."""
+    pairs = Pairs()
+    value, grad = objective.loss_and_grad(w)
+    progress.see(w, value, grad)
+    while not progress.stop():
+        found = _step(objective, w, value, grad, pairs.direction(grad, metric.solve))
+        if found is None and pairs.pairs:
+            pairs = Pairs()
+            found = _step(objective, w, value, grad, -metric.solve(grad))
+        if found is None:
+            progress.message = "no further decrease: the rounding errors of X's type are reached"
+            return
+        new_w, new_value, new_grad = found
+        progress.see(new_w, new_value, new_grad)
+        pairs.add(new_w - w, new_grad - grad)
+        w, value, grad = found
+
+
+def _step(objective, w, value, grad, direction):
+    if not grad @ direction < 0:
+        return None
+    return search(objective.loss_and_grad, w, value, grad, direction, objective.resolution * abs(value))

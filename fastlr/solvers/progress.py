@@ -1,0 +1,60 @@
+"""What every solver keeps: the best point, the best bound, and whether it is time to stop."""
+
+import numpy as np
+
+from fastlr.solvers.result import Result
+
+
+class Progress:
+    """The record of one minimisation.
+
+    Parameters
+    ----------
+    objective : Objective
+    tol : float
+        Stop at this relative suboptimality.
+    max_iter : int
+    callback : callable or None
+        callback(iteration, value, suboptimality) -> true to stop.
+    """
+
+    def __init__(self, objective, tol, max_iter, callback):
+        self.objective, self.tol, self.max_iter, self.callback = objective, tol, max_iter, callback
+        self.w, self.value, self.grad, self.lower_bound = None, np.inf, None, 0.0
+        self.n_iter = 0
+        self.message = ""
+
+    @property
+    def suboptimality(self):
+        """Proved bound of (F - F*) / F* at the best point."""
+        gap = max(self.value - self.lower_bound, 0.0)
+        if gap == 0:
+            return 0.0
+        return gap / self.lower_bound if self.lower_bound > 0 else np.inf
+
+    def see(self, w, value, grad):
+        """Take note of F and its gradient at w: the best point and the best bound need not be of the same w."""
+        if not np.isfinite(value):
+            return
+        self.lower_bound = max(self.lower_bound, self.objective.lower_bound(w, value, grad))
+        if value < self.value:
+            self.w, self.value, self.grad = w, value, grad
+
+    def stop(self):
+        """Whether to stop, asked once an iteration; self.message then says why."""
+        if self.suboptimality <= self.tol:
+            self.message = "converged"
+        elif self.n_iter >= self.max_iter:
+            self.message = "reached max_iter"
+        elif self.callback is not None and self.callback(self.n_iter, self.value, self.suboptimality):
+            self.message = "stopped by the callback"
+        self.n_iter += not self.message
+        return bool(self.message)
+
+    def result(self, solver):
+        """The Result as it stands."""
+        return Result(
+            w=self.w, value=self.value, lower_bound=self.lower_bound, suboptimality=self.suboptimality,
+            n_iter=self.n_iter, n_passes=self.objective.n_passes, converged=self.suboptimality <= self.tol,
+            message=self.message, solver=solver,
+        )
