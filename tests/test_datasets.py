@@ -19,7 +19,7 @@ CODES = {"uint8": 0x08, "int8": 0x09, "int16": 0x0B, "int32": 0x0C, "float32": 0
 # two int16 rows of three, as the format's description lays them out
 INT16 = bytes.fromhex("00000b02 00000002 00000003 0001 0002 ffff 7fff 8000 0100".replace(" ", ""))
 
-MNIST = Path(os.environ.get("FASTLR_DATA", Path(__file__).parents[2] / "shared" / "data")) / "mnist"
+MNIST = Path(os.environ.get("FASTLR_DATA") or Path(__file__).parents[2] / "shared" / "data") / "mnist"
 
 
 def idx(array):
