@@ -1,0 +1,302 @@
+"""LogisticRegression: scikit-learn's conventions around an objective and a solver.
+
+    F(W, b) = 1/s sum_i w_i loss(W x_i + b + o_i, y_i) + alpha/2 sum_j p_j ||W_j||^2        s = sum_i w_i
+
+with alpha = 1 / (C s), so that C means what it means in scikit-learn: C s F is its objective. x is a row of
+(X - shift) * scale, W (k, d) is `coef_`, b (k,) `intercept_`, o an offset, p the penalty factors of the features.
+"""
+
+import math
+import warnings
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import accuracy_score
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from fastlr import _core, solvers
+from fastlr._estimator import check_input, check_parameters, unchanged_on_error
+from fastlr._fit_monitor import CallbackSupportMixin, FitMonitor, with_callbacks
+from fastlr._targets import encode_targets, weigh_classes
+from fastlr._threads import blas_guard, resolve_n_threads
+from fastlr._validation import check_feature_vector, check_option, check_sample_weight
+from fastlr.objective import Objective
+
+
+class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+    """Logistic regression, softmax regression and independent labels, fitted to a proved distance from the optimum.
+
+    Parameters
+    ----------
+    C : float, default=1.0
+        Inverse of the penalty's strength, as in scikit-learn; `np.inf` means no penalty.
+    tol : float, default=1e-4
+        The fit ends when its objective F is within tol of the optimum F*: (F - F*) / F* <= tol, by a bound that is
+        proved, whatever the solver.
+    fit_intercept : bool, default=True
+        The intercept is never penalised.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, multiplied with those of the rows; "balanced" gives all classes the same total.
+    solver : {"auto", "lbfgs", "newton-cholesky", "newton-cg"}, default="auto"
+        "auto" takes the one that should be fastest for the shape and type of the data.
+    max_iter : int, default=1000
+        Most iterations of the solver.
+    warm_start : bool, default=False
+        Start from the coefficients of the last fit.
+    verbose : int, default=0
+        1 writes the objective and its bound to stderr: one line rewritten on a terminal, else a line an iteration.
+    n_threads : int or None, default=None
+        None: FASTLR_NUM_THREADS, else OMP_NUM_THREADS, else the CPUs this process may use. Never changes the result.
+    random_state : int, RandomState instance or None, default=None
+        Seeds the samples of rows that solvers look at to find their way; the optimum does not depend on it. None
+        means 0: fits are reproducible.
+    penalty_factors : float or array-like (n_features,), default=None
+        Factors of the penalty, one a feature: 0 leaves a feature unpenalised. None means 1.
+    scale, shift : float or array-like (n_features,), default=None
+        The model sees (X - shift) * scale, in `fit` and in predictions, without a second array: scale=1/255 for bytes.
+        `coef_` belongs to those scaled features, and so does the penalty.
+    targets : {"auto", "classes", "labels"}, default="auto"
+        What the columns of a matrix y are. "classes": probabilities of classes that exclude each other, rows sum to 1.
+        "labels": labels that do not exclude each other, 0 and 1 or their probabilities. "auto": labels if all values
+        are 0 or 1, else classes.
+
+    Attributes
+    ----------
+    coef_ : ndarray (k, n_features), float64
+        k is 1 for two classes, else the number of classes or labels. The rows of classes sum to zero, and so do
+        their intercepts: adding the same to all classes changes no probability.
+    intercept_ : ndarray (k,), float64
+        Zero without `fit_intercept`.
+    classes_ : ndarray (n_classes,)
+        Sorted labels in their own dtype; 0 .. k - 1 for a matrix y.
+    n_iter_ : ndarray (1,), int32
+    objective_ : float
+        F at the fit: mean loss plus penalty.
+    suboptimality_ : float
+        Proved upper bound of (F - F*) / F*; inf where none is known.
+    scale_, shift_ : ndarray (n_features,) or None
+        What the fit used.
+    n_features_in_ : int
+    feature_names_in_ : ndarray (n_features,) of str
+        Only if X had names, all of them strings.
+
+    Notes
+    -----
+    X may be any array of booleans, integers or floats (float16 and bfloat16 too) in any layout: it is neither copied
+    nor converted. Data frames are converted as in scikit-learn; sparse X is not supported yet.
+
+    Ctrl-C ends the fit with a warning and the best model so far. scikit-learn's callbacks (1.9 and later) are set by
+    `set_callbacks`; one that returns True ends the fit.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from fastlr import LogisticRegression
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = LogisticRegression().fit(X, y)
+    >>> model.predict(X[:2])
+    array([0, 0])
+    >>> float(model.score(X, y)) > 0.95
+    True
+    """
+
+    def __init__(
+        self, C=1.0, *, tol=1e-4, fit_intercept=True, class_weight=None, solver="auto", max_iter=1000,
+        warm_start=False, verbose=0, n_threads=None, random_state=None, penalty_factors=None, scale=None, shift=None,
+        targets="auto",
+    ):
+        self.C = C
+        self.tol = tol
+        self.fit_intercept = fit_intercept
+        self.class_weight = class_weight
+        self.solver = solver
+        self.max_iter = max_iter
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.n_threads = n_threads
+        self.random_state = random_state
+        self.penalty_factors = penalty_factors
+        self.scale = scale
+        self.shift = shift
+        self.targets = targets
+
+    def fit(self, X, y, sample_weight=None, *, offset=None):
+        """Find the optimum.
+
+        Parameters
+        ----------
+        X : array-like (n_samples, n_features)
+        y : array-like (n_samples,) or (n_samples, k)
+            Labels: integers, whole floats, strings or booleans. Or a matrix, see `targets`.
+        sample_weight : array-like (n_samples,), default=None
+            At least 0; None means 1.
+        offset : array-like (n_samples,) or (n_samples, k), default=None
+            Added to the logits, as they are.
+
+        Returns
+        -------
+        LogisticRegression
+            Itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For bad parameters or data; an earlier fit is then still there.
+        """
+        with unchanged_on_error(self):
+            return self._fit(X, y, sample_weight, offset)
+
+    @with_callbacks
+    def _fit(self, X, y, sample_weight, offset):
+        check_parameters(self)
+        check_option("solver", self.solver, solvers.SOLVERS)
+        n_threads = resolve_n_threads(self.n_threads)
+        X = check_input(self, X, n_threads, fitting=True)
+        n, d = X.shape
+        outputs, targets = encode_targets(self, y, n, _core.real_dtype(X.dtype))
+        weight = weigh_classes(self.class_weight, check_sample_weight(sample_weight, n), outputs, targets)
+        total = float(n if weight is None else weight.sum())
+        scale, shift = check_feature_vector(self.scale, d, "scale"), check_feature_vector(self.shift, d, "shift")
+        objective = Objective(
+            X, targets, outputs.k, loss=outputs.loss, alpha=1 / (self.C * total),
+            penalty=self._check_penalty_factors(d), fit_intercept=self.fit_intercept, weight=weight,
+            offset=_check_offset(offset, X, outputs.k), scale=scale, shift=shift, n_threads=n_threads,
+            random_state=self._seed(),
+        )
+        w = objective.start(*self._last_fit(outputs, d))
+        self._outputs, self.classes_, self.scale_, self.shift_ = outputs, outputs.classes, scale, shift
+
+        def attributes_of(w):
+            coef, intercept = objective.coefficients(w)
+            if outputs.loss == "softmax":  # the same added to all classes changes nothing but the penalty
+                coef, intercept = coef - coef.mean(axis=0), intercept - intercept.mean()
+            return {"coef_": coef, "intercept_": intercept}
+
+        separated_below = _certain_separation(weight, total) if math.isinf(self.C) else 0.0
+        monitor = FitMonitor(self, attributes_of, X, y, sample_weight, enough=separated_below)
+        monitor.begin(w)
+        result = solvers.minimise(
+            objective, w, solver=self.solver, tol=self.tol, max_iter=self.max_iter, callback=monitor
+        )
+        vars(self).update(attributes_of(result.w))
+        self.n_iter_ = np.array([result.n_iter], np.int32)
+        self.objective_, self.suboptimality_ = float(result.value), float(result.suboptimality)
+        monitor.end()
+        if result.value < separated_below:
+            _warn("the classes are separable: some coefficients classify every row right, and without a penalty "
+                  "(C=inf) larger ones always fit better, so there is no optimum. These separate the rows; use a "
+                  "finite C for a unique model")
+        elif not result.converged and not monitor.stopped:
+            _warn(self._shortfall(result.message))
+        return self
+
+    def decision_function(self, X, *, offset=None):
+        """Logits of X (n_samples, n_features): (n_samples,) for two classes, else (n_samples, k).
+
+        float32 or float64, by the dtype of X; `offset` as in `fit`.
+        """
+        Z = self._logits(X, offset)
+        return Z if self.coef_.shape[0] > 1 or self._outputs.multilabel else Z.ravel()
+
+    def predict(self, X, *, offset=None):
+        """Most probable classes (n_samples,), or 0/1 indicators (n_samples, k) of labels."""
+        Z = self._logits(X, offset)
+        return self._outputs.predict(Z)
+
+    def predict_proba(self, X, *, offset=None):
+        """Probabilities (n_samples, n_classes), rows summing to 1; or (n_samples, k), each of a label."""
+        Z = self._logits(X, offset)
+        return self._outputs.probabilities(Z, resolve_n_threads(self.n_threads))
+
+    def predict_log_proba(self, X, *, offset=None):
+        """Logarithms of `predict_proba`, accurate where the probabilities round to 0 or 1."""
+        Z = self._logits(X, offset)
+        n_threads = resolve_n_threads(self.n_threads)
+        if self._outputs.loss == "softmax":
+            _core.rows("log_softmax", Z, Z, n_threads)
+            return Z
+        if not self._outputs.multilabel:
+            Z = np.concatenate([-Z, Z], axis=1)
+        _core.map("log_sigmoid", Z, Z, n_threads)
+        return Z
+
+    def score(self, X, y, sample_weight=None, *, offset=None):
+        """Part of the rows predicted as in y; a matrix of class probabilities stands for its largest, and of labels
+        all must be right."""
+        predicted = self.predict(X, offset=offset)
+        y = np.asarray(y)
+        if y.ndim == 2 and predicted.ndim == 1 and y.shape[1] == len(self.classes_):
+            y = self.classes_[y.argmax(axis=1)]
+        return float(accuracy_score(y, predicted, sample_weight=sample_weight))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+    def _logits(self, X, offset):
+        check_is_fitted(self)
+        n_threads = resolve_n_threads(self.n_threads)
+        X = check_input(self, X, n_threads, fitting=False)
+        k = self._outputs.k
+        problem = _core.Problem(
+            X, None, k, loss=self._outputs.loss, offset=_check_offset(offset, X, k), scale=self.scale_,
+            shift=self.shift_, n_threads=n_threads,
+        )
+        with blas_guard(k):
+            return problem.logits(self.coef_, self.intercept_)
+
+    def _check_penalty_factors(self, d):
+        factors = check_feature_vector(self.penalty_factors, d, "penalty_factors")
+        if factors is not None and (factors < 0).any():
+            raise ValueError(f"penalty_factors has {factors.min()}; expected numbers of at least 0")
+        return factors
+
+    def _last_fit(self, outputs, d):
+        """The coefficients and the intercept to start from, or nothing."""
+        if not self.warm_start or not hasattr(self, "coef_"):
+            return ()
+        if self.coef_.shape != (outputs.k, d) or not np.array_equal(self.classes_, outputs.classes):
+            raise ValueError(f"warm_start: the last fit has coef_ of shape {self.coef_.shape} and classes "
+                             f"{self.classes_}; the new data ask for {(outputs.k, d)} and {outputs.classes}: use "
+                             f"warm_start=False")
+        return self.coef_, self.intercept_ * self.fit_intercept
+
+    def _seed(self):
+        return 0 if self.random_state is None else check_random_state(self.random_state).randint(2**31)
+
+    def _shortfall(self, message):
+        """What is known of a fit that did not get within tol."""
+        known = (f"its objective is proved to be within {self.suboptimality_:.1e} of the optimum, relatively"
+                 if math.isfinite(self.suboptimality_) else "how far it is from the optimum is not known")
+        return (f"the fit ended after {self.n_iter_[0]} iterations ({message}): {known}; tol is {self.tol:g}. The "
+                f"model is usable; for a closer one raise max_iter ({self.max_iter}), or lower C ({self.C:g}): a "
+                f"stronger penalty is easier to fit")
+
+
+def _check_offset(offset, X, k):
+    """(n, k) in X's real type, C-contiguous, or None."""
+    if offset is None:
+        return None
+    offset = np.asarray(offset)
+    n = len(X)
+    if offset.dtype.kind not in "fiub":
+        raise TypeError(f"offset has dtype {offset.dtype}; expected real numbers")
+    if offset.shape != (n, k) and (offset.shape != (n,) or k > 1):
+        expected = f"({n},)" if k == 1 else f"({n}, {k})"
+        raise ValueError(f"offset has shape {offset.shape}; expected {expected}, one for each logit of the {n} rows")
+    if not np.isfinite(offset).all():
+        raise ValueError(f"offset is not finite at row {np.argwhere(~np.isfinite(offset))[0][0]}; expected finite "
+                         f"numbers")
+    return np.ascontiguousarray(offset.reshape(n, k), _core.real_dtype(X.dtype))
+
+
+def _certain_separation(weight, total):
+    """A mean loss below this leaves no row a loss of log 2, which means that every row is classified right."""
+    return math.log(2) * (1.0 if weight is None else weight[weight > 0].min()) / total
+
+
+def _warn(message):
+    warnings.warn(message, ConvergenceWarning, stacklevel=5)
