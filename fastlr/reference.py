@@ -69,9 +69,10 @@ def one_hot(y, k, dtype=np.float64):
     return np.asarray(y, dtype)[:, None] if k == 1 else np.eye(k, dtype=dtype)[y]
 
 
-def smooth(Y, smoothing):
-    """(1 - smoothing) Y + smoothing / k; one logit stands for two classes."""
-    return (1 - smoothing) * Y + smoothing / max(Y.shape[1], 2)
+def smooth(loss, Y, smoothing):
+    """(1 - smoothing) Y + smoothing / k; the one logit of a sigmoid stands for two classes."""
+    k = Y.shape[1] if loss == "softmax" else max(Y.shape[1], 2)
+    return (1 - smoothing) * Y + smoothing / k
 
 
 def activation(loss, Z):

@@ -5,7 +5,7 @@ Failures name kernel, dtype, shape and place.
 
 import numpy as np
 import pytest
-from problems import LOSSES, REALS, targets
+from problems import LOSSES, REALS, targets, wide
 from tolerances import assert_ulp
 
 from fastlr import _core, reference
@@ -91,11 +91,10 @@ def test_residual_kernels(isa, loss, dtype):
             for weighted, smoothing in ((False, 0.0), (True, 0.1)):
                 Z = (rng.choice([1, 8, 100]) * rng.normal(size=(n, k))).astype(dtype)
                 y, Y = targets(rng, loss, n, k, dtype, kind)
-                Y = Y if loss == "squared_error" else reference.smooth(np.asarray(Y, np.longdouble), smoothing)
+                Y = Y if loss == "squared_error" else reference.smooth(loss, *wide(Y), smoothing)
                 weight = rng.random(n) + 0.1 if weighted else None
                 note = f"{loss} {dtype} {Z.shape} {kind} weighted={weighted} smoothing={smoothing}"
-                losses, R = reference.residual(loss, Z.astype(np.longdouble), np.asarray(Y, np.longdouble),
-                                               1.0 if weight is None else weight)
+                losses, R = reference.residual(loss, *wide(Z, Y), 1.0 if weight is None else weight)
                 R_out, loss_out = np.empty((n, k), dtype), np.empty(n, dtype)
                 total = _core.residual(loss, Z, y, weight=weight, grad_scale=0.5, R_out=R_out, loss_out=loss_out,
                                        smoothing=0.0 if loss == "squared_error" else smoothing)

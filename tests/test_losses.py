@@ -15,7 +15,7 @@ N, K = 30, 4
 def expected(loss, Z, Y, weight, smoothing, reduction):
     """Loss and gradient by the twins."""
     w = 1.0 if weight is None else weight
-    losses, R = reference.residual(loss, np.asarray(Z, np.longdouble), reference.smooth(Y, smoothing), w)
+    losses, R = reference.residual(loss, np.asarray(Z, np.longdouble), reference.smooth(loss, Y, smoothing), w)
     total_weight = len(Z) if weight is None else weight.sum()
     return {"none": (losses, R), "sum": (losses.sum(), R),
             "mean": (losses.sum() / total_weight, R / total_weight)}[reduction]
