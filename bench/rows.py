@@ -1,0 +1,40 @@
+"""Suite "rows": softmax and its relatives on logits against the machine's limit; suite "functions": against NumPy."""
+
+from . import contests
+from .cases import AGAINST_NUMPY, ROWS
+from .table import Row, Table
+from .timing import best_seconds
+
+
+def tables(settings):
+    """Yield the table of suite "rows"."""
+    yield Table(
+        "Row kernels",
+        "Milliseconds a call, out= given where there is one (SciPy's allocate, all but expit); "
+        "limit = bytes read and written / copy bandwidth, for logsumexp bytes read / read bandwidth.",
+        [_against_limit(case, settings) for case in ROWS],
+    )
+
+
+def against_numpy(settings):
+    """Yield the table of suite "functions"."""
+    yield Table(
+        "Functions of logits against NumPy",
+        "Milliseconds a call, out= given to both; the result is NumPy's time over fastlr's.",
+        [_against_numpy(case, settings) for case in AGAINST_NUMPY],
+    )
+
+
+def _against_limit(case, settings):
+    n = settings.rows(case.n)
+    probes = settings.probes.reading() if case.reads_only else settings.probes.copying()
+    times = best_seconds(probes | contests.of_rows(case, n, settings.n_threads), **settings.effort)
+    limit = case.limit(times, n)
+    seconds = {"limit": limit} | {name: t for name, t in times.items() if name not in probes}
+    return Row(case.name, seconds, times["fastlr"] / limit, "x limit", case.target)
+
+
+def _against_numpy(case, settings):
+    contestants = contests.of_rows(case, settings.rows(case.n), settings.n_threads)
+    times = best_seconds({name: contestants[name] for name in ("fastlr", "numpy")}, **settings.effort)
+    return Row(case.name, times, times["numpy"] / times["fastlr"], "x faster", case.target)
