@@ -1,0 +1,92 @@
+"""Data sets of the fits, deterministic; what each is like is said where it is made."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import data
+
+
+@dataclass(frozen=True)
+class FitData:
+    """X (n, d) and labels y (n,), or an indicator matrix (n, k); the model sees X * scale; F* where it is known."""
+
+    X: np.ndarray
+    y: np.ndarray
+    scale: float = 1.0
+    optimum: float | None = None
+
+
+def mnist_float32(settings):
+    """Pixels / 255. F* of all 60,000 images for C = 1 is known from fits in float64."""
+    X, y = data.mnist("train")
+    n = settings.rows(len(X))
+    return FitData(data.pixels_over_255(X[:n]), y[:n], optimum=None if settings.quick else 0.23211769531537582)
+
+
+def mnist_uint8(settings):
+    """The same images as bytes."""
+    X, y = data.mnist("train")
+    n = settings.rows(len(X))
+    return FitData(X[:n], y[:n], scale=1 / 255, optimum=None if settings.quick else 0.23211769531537582)
+
+
+def binary(settings):
+    """1,000,000 x 50 independent normal features; labels drawn from a logistic model with logits of deviation 1."""
+    n, d = settings.rows(1_000_000), 50
+    X = data.features(n, d)
+    W, b = data.weights(1, d)
+    return FitData(X, _draw_labels(X, W, b)[:, 0])
+
+
+def embeddings(settings):
+    """20,000 x 768, 1000 classes: layer-normalised embeddings in clusters.
+
+    Directions have variances 1 / (1 + j / 16), as the spectra of embeddings fall; each class has a centre, and rows
+    lie about it with twice its deviation; each row is then divided by its root mean square.
+    """
+    n, d, k = settings.rows(20_000), 768, 1000
+    return FitData(*_clusters(n, d, k))
+
+
+def independent_labels(settings):
+    """100,000 x 512 such embeddings; 100 labels drawn from logistic models, each on for about a tenth of the rows."""
+    n, d, k = settings.rows(100_000), 512, 100
+    X, _ = _clusters(n, d, 1000)
+    W, _ = data.weights(k, d)
+    return FitData(X, _draw_labels(X, 2 * W, np.full(k, -3.0)))
+
+
+def _clusters(n, d, k):
+    rng = np.random.default_rng(data.SEED)
+    deviation = (1 / np.sqrt(1 + np.arange(d) / 16)).astype(np.float32)
+    centres = rng.standard_normal((k, d), np.float32) * deviation
+    y = rng.permutation(np.arange(n, dtype=np.int32) % k)
+    X = rng.standard_normal((n, d), np.float32)
+    X *= 2 * deviation
+    X += centres[y]
+    X /= np.sqrt(np.mean(X * X, axis=1, keepdims=True))
+    return X, y
+
+
+def _draw_labels(X, W, b):
+    """0/1 labels (n, k) of logistic models."""
+    Z = X @ W.T.astype(np.float32) + b.astype(np.float32)
+    uniform = np.random.default_rng(data.SEED + 4).random(Z.shape, np.float32)
+    return (uniform < 1 / (1 + np.exp(-Z))).astype(np.int32)
+
+
+def raw_sets(settings):
+    """Name -> (X, y) of sets whose features are on scales of their own, as users have them."""
+    from sklearn import datasets
+
+    loaders = (datasets.load_breast_cancer, datasets.load_wine, datasets.load_digits, datasets.load_iris)
+    sets = {load.__name__.removeprefix("load_"): load(return_X_y=True) for load in loaders}
+    X, y = sets["breast_cancer"]
+    scales = 10 ** np.random.default_rng(data.SEED).uniform(-4, 4, X.shape[1])
+    sets["breast_cancer, columns x 10^uniform(-4, 4)"] = ((X - X.mean(axis=0)) / X.std(axis=0) * scales, y)
+    if data.mnist_folder():
+        X, y = data.mnist("train")
+        n = settings.rows(len(X))
+        sets["MNIST 0..255"] = (X[:n].astype(np.float32), y[:n])
+    return sets
