@@ -4,7 +4,10 @@ scikit-learn's callbacks (from 1.9 on) see a fit as a task with a subtask for ea
 iteration when it is over, so the next one's subtask begins there and then.
 """
 
+import math
 import sys
+
+from fastlr.objective import Objective
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -21,19 +24,33 @@ except ImportError:  # before scikit-learn 1.9: a fit without callbacks
         return method
 
 
+class WatchedObjective(Objective):
+    """An objective that remembers the best of the points it was evaluated at: what a fit that ends now returns."""
+
+    best_value, best_point = math.inf, None
+
+    def loss_and_grad(self, v):
+        """As Objective's."""
+        value, grad = super().loss_and_grad(v)
+        if value < self.best_value:
+            self.best_value, self.best_point = value, v
+        return value, grad
+
+
 class FitMonitor:
     """What the solver calls after each iteration.
 
     Parameters
     ----------
     estimator : CallbackSupportMixin
-        In a fit; has the attributes of a fitted one but those that `attributes_of` gives.
-    attributes_of : callable
-        From the solver's parameters w to the attributes of the model they are, a dict.
+        In a fit; has the attributes of a fitted one but those of `model_at`.
+    objective : WatchedObjective
+    model_at : callable
+        From a point of the objective to the attributes of that model, a dict.
     X, y, sample_weight
         The training data, for callbacks.
     enough : float
-        An objective below this ends the fit.
+        A value below this ends the fit.
 
     Attributes
     ----------
@@ -41,49 +58,48 @@ class FitMonitor:
         A callback asked to end the fit.
     """
 
-    def __init__(self, estimator, attributes_of, X, y, sample_weight, enough):
-        self.estimator = estimator
-        self.attributes_of = attributes_of
+    def __init__(self, estimator, objective, model_at, X, y, sample_weight, enough):
+        self.estimator, self.objective, self.model_at = estimator, objective, model_at
         self.enough = enough
         self.stopped = False
         self.line = _ProgressLine(estimator.max_iter) if estimator.verbose else None
         self.data = {"X": X, "y": y,
                      "metadata": None if sample_weight is None else {"sample_weight": sample_weight}}
-        self.fit = estimator._init_callback_context(max_subtasks=estimator.max_iter + 1)
+        self.fit_task = estimator._init_callback_context(max_subtasks=estimator.max_iter + 1)
+        self.has_callbacks = hasattr(estimator, "_skl_callbacks")
         self.iteration = None
 
     def begin(self, w):
-        """The fit begins at the parameters w."""
-        if hasattr(self.estimator, "_skl_callbacks"):
-            self.fit.call_on_fit_task_begin(estimator=self.estimator, **self.data)
+        """The fit begins at the point w."""
+        if self.has_callbacks:
+            self.fit_task.call_on_fit_task_begin(estimator=self.estimator, **self.data)
             self._begin_iteration(w)
 
-    def __call__(self, iteration, value, suboptimality, w=None):
-        """Iterations up to this one are done (0: none), the best parameters are w; whether the fit is to end."""
+    def __call__(self, iteration, value, suboptimality):
+        """Iterations up to this one are done (0: none); whether the fit is to end."""
         if self.line:
             self.line.show(iteration, value, suboptimality)
         if self.iteration and iteration:
-            self.stopped = self.iteration.call_on_fit_task_end(
-                estimator=self.estimator, reconstruction_attributes=lambda: self.attributes_of(w), **self.data
-            )
-            self.iteration = None
+            task, self.iteration = self.iteration, None  # a hook that raises has still been called
+            self.stopped = task.call_on_fit_task_end(estimator=self.estimator, **self._state(self.objective.best_point))
             if not self.stopped:
-                self._begin_iteration(w)
+                self._begin_iteration(self.objective.best_point)
         return self.stopped or value < self.enough
 
     def end(self):
         """The fit is over and the estimator has its attributes."""
         if self.line:
             self.line.close()
-        for task in (self.iteration, self.fit) if hasattr(self.estimator, "_skl_callbacks") else ():
+        for task in (self.iteration, self.fit_task) if self.has_callbacks else ():
             if task:
                 task.call_on_fit_task_end(estimator=self.estimator, reconstruction_attributes={}, **self.data)
 
     def _begin_iteration(self, w):
-        self.iteration = self.fit.subcontext(task_name="iteration")
-        self.iteration.call_on_fit_task_begin(
-            estimator=self.estimator, reconstruction_attributes=lambda: self.attributes_of(w), **self.data
-        )
+        self.iteration = self.fit_task.subcontext(task_name="iteration")
+        self.iteration.call_on_fit_task_begin(estimator=self.estimator, **self._state(w))
+
+    def _state(self, w):
+        return {"reconstruction_attributes": lambda: self.model_at(w), **self.data}
 
 
 class _ProgressLine:

@@ -18,11 +18,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastlr import _core, solvers
 from fastlr._estimator import check_input, check_parameters, unchanged_on_error
-from fastlr._fit_monitor import CallbackSupportMixin, FitMonitor, with_callbacks
+from fastlr._fit_monitor import CallbackSupportMixin, FitMonitor, WatchedObjective, with_callbacks
 from fastlr._targets import encode_targets, weigh_classes
 from fastlr._threads import blas_guard, resolve_n_threads
 from fastlr._validation import check_feature_vector, check_option, check_sample_weight
-from fastlr.objective import Objective
 
 
 class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
@@ -159,7 +158,7 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         weight = weigh_classes(self.class_weight, check_sample_weight(sample_weight, n), outputs, targets)
         total = float(n if weight is None else weight.sum())
         scale, shift = check_feature_vector(self.scale, d, "scale"), check_feature_vector(self.shift, d, "shift")
-        objective = Objective(
+        objective = WatchedObjective(
             X, targets, outputs.k, loss=outputs.loss, alpha=1 / (self.C * total),
             penalty=self._check_penalty_factors(d), fit_intercept=self.fit_intercept, weight=weight,
             offset=_check_offset(offset, X, outputs.k), scale=scale, shift=shift, n_threads=n_threads,
@@ -168,19 +167,19 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         w = objective.start(*self._last_fit(outputs, d))
         self._outputs, self.classes_, self.scale_, self.shift_ = outputs, outputs.classes, scale, shift
 
-        def attributes_of(w):
+        def model_at(w):
             coef, intercept = objective.coefficients(w)
             if outputs.loss == "softmax":  # the same added to all classes changes nothing but the penalty
                 coef, intercept = coef - coef.mean(axis=0), intercept - intercept.mean()
             return {"coef_": coef, "intercept_": intercept}
 
         separated_below = _certain_separation(weight, total) if math.isinf(self.C) else 0.0
-        monitor = FitMonitor(self, attributes_of, X, y, sample_weight, enough=separated_below)
+        monitor = FitMonitor(self, objective, model_at, X, y, sample_weight, enough=separated_below)
         monitor.begin(w)
         result = solvers.minimise(
             objective, w, solver=self.solver, tol=self.tol, max_iter=self.max_iter, callback=monitor
         )
-        vars(self).update(attributes_of(result.w))
+        vars(self).update(model_at(result.w))
         self.n_iter_ = np.array([result.n_iter], np.int32)
         self.objective_, self.suboptimality_ = float(result.value), float(result.suboptimality)
         monitor.end()
