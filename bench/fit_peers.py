@@ -31,15 +31,15 @@ def scikit_learn(solver, X, y):
 
 
 def others(X, y, n_threads):
-    """Name -> ladder of the peers that are installed."""
-    ladders = {}
+    """Name -> ladder of the installed peers that minimise this objective; snapml and liblinear do for two classes."""
+    ladders, is_binary = {}, y.max() == 1
     if find_spec("sklearnex"):
         from sklearnex.linear_model import LogisticRegression
 
         ladders["sklearnex"] = _estimators(LogisticRegression, X, y, solver="lbfgs")
-    if find_spec("snapml"):
+    if is_binary and find_spec("snapml"):
         ladders["snapml"] = _snapml(X, y, n_threads)
-    if find_spec("liblinear") and y.max() == 1:
+    if is_binary and find_spec("liblinear"):
         ladders["liblinear"] = _liblinear(X, y)
     if find_spec("torch"):
         ladders["torch"] = _torch(X, y, n_threads)
@@ -58,7 +58,7 @@ def _estimators(cls, X, y, **options):
 
 
 def _snapml(X, y, n_threads):
-    """One-vs-rest for several classes; its intercept is penalised."""
+    """Its intercept is penalised, which may keep it from the optimum."""
     from snapml import LogisticRegression
 
     def fit(tol):

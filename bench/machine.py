@@ -1,6 +1,7 @@
 """What a run was measured on."""
 
 import datetime
+import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,6 +18,7 @@ PACKAGES = ("fastlr", "numpy", "scipy", "scikit-learn", "scikit-learn-intelex", 
 
 def describe(settings):
     """Lines of text: date, processor, instruction set, threads, versions, BLAS kernels and the machine's limits."""
+    load = os.getloadavg()[0]
     probes = settings.probes
     contestants = probes.reading() | probes.copying() | probes.multiplying("float32")
     times = best_seconds(contestants, **settings.effort)
@@ -28,7 +30,7 @@ def describe(settings):
         "date": datetime.date.today().isoformat(),
         "machine": f"{_processor()}, {platform.system()} {platform.machine()}",
         "instruction set": f"{_core.isa_name()} (available: {', '.join(_core.available_isas())})",
-        "threads": str(settings.n_threads),
+        "threads": f"{settings.n_threads} of {os.cpu_count()} CPUs; {load:.1f} processes ran before",
         "versions": ", ".join([f"python {platform.python_version()}", *_versions()]),
         "BLAS": ", ".join(sorted({_blas(library) for library in threadpool_info() if library["user_api"] == "blas"})),
         "limits": rates,

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import sys
 from importlib import import_module
 
 from threadpoolctl import threadpool_limits
@@ -39,6 +40,7 @@ def main(argv=None):
         facts = machine.describe(settings)
         print("\n".join(facts), flush=True)
         for suite in suites:
+            print(f"measuring {suite} ...", file=sys.stderr, flush=True)
             module, function = SUITES[suite]
             for table in getattr(import_module(f".{module}", __package__), function)(settings):
                 print(f"\n{table.render()}", flush=True)
