@@ -65,9 +65,9 @@ class Trainer:
     scale_, shift_ : ndarray (d,) or None
         As given to `fit`: the model, and so `coef_`, sees (X - shift) * scale.
     history_ : dict of lists, an entry an epoch
-        "loss": mean training loss, each row's taken before its batch's step, without the penalty. "accuracy": of the
-        training labels after the epoch (absent for target matrices). "val_loss", "val_accuracy": likewise after the
-        epoch, if there are validation data. "seconds": the time of the steps alone.
+        "loss": mean training loss, without the penalty, and "accuracy": of the training labels (absent for target
+        matrices); both with each row taken before its batch's step, so that they cost no pass of their own. "val_loss",
+        "val_accuracy": after the epoch, if there are validation data. "seconds": the time of the steps alone.
 
     Notes
     -----
@@ -263,7 +263,7 @@ class Trainer:
                 before = [values.copy() for values in parameters]
                 order = self._rng.permutation(problem.n).astype(np.int64, copy=False) if self.shuffle else None
                 start = perf_counter()
-                loss = problem.epoch(
+                loss, n_correct = problem.epoch(
                     self.coef_, self.intercept_, *velocity, order, batch,
                     learning_rate=self.learning_rate, momentum=self.momentum, alpha=self.alpha,
                     reduction=self.reduction,
@@ -276,7 +276,7 @@ class Trainer:
                                   f"are those before it; use a learning_rate below {self.learning_rate:g}, or scale "
                                   f"the features", RuntimeWarning, stacklevel=3)
                     break
-                self._record(problem, loss, seconds, validation)
+                self._record(problem, loss, n_correct, seconds, validation)
                 if line:
                     line.show(epoch, self.history_)
                 if any(_is_true(callback(self, epoch)) for callback in self.callbacks):
@@ -289,10 +289,10 @@ class Trainer:
                 line.close()
         return self
 
-    def _record(self, problem, loss, seconds, validation):
+    def _record(self, problem, loss, n_correct, seconds, validation):
         figures = {"loss": loss / _total_weight(problem)}
         if problem.y.ndim == 1:
-            figures["accuracy"] = self._evaluate(problem)[1]
+            figures["accuracy"] = n_correct / problem.n
         if validation is not None:
             figures["val_loss"], accuracy = self._evaluate(validation)
             if validation.y.ndim == 1:

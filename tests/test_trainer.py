@@ -122,11 +122,12 @@ def test_bits_do_not_depend_on_threads_or_runs(batch_size, k):
         assert fit.history_["accuracy"] == fits[0].history_["accuracy"]
 
 
-def test_full_batch_history_is_the_loss_at_each_step():
+def test_full_batch_history_is_taken_before_each_step():
     X, y, _ = make_task("softmax", "three")
     trainer = fastlr.Trainer(epochs=4, batch_size=None, alpha=0.1).fit(X, y, validation_data=(X, y))
     assert trainer.history_["loss"][0] == pytest.approx(np.log(3), rel=1e-12)
     assert trainer.history_["loss"][1:] == pytest.approx(trainer.history_["val_loss"][:-1], rel=1e-12)
+    assert trainer.history_["accuracy"][1:] == trainer.history_["val_accuracy"][:-1]
     assert trainer.history_["val_accuracy"][-1] == trainer.score(X, y)
 
 
@@ -180,9 +181,10 @@ def mnist():
 
 def test_mnist_as_in_the_lecture(mnist):
     X, y, X_test, y_test = mnist
-    trainer = fastlr.Trainer(random_state=0).fit(X, y, scale=1 / 255)
-    assert trainer.history_["accuracy"][0] == pytest.approx(0.88, abs=0.01)
-    assert trainer.history_["accuracy"][-1] == pytest.approx(0.922, abs=0.003)
+    trainer = fastlr.Trainer(random_state=0).fit(X, y, validation_data=(X, y), scale=1 / 255)
+    assert trainer.history_["val_accuracy"][0] == pytest.approx(0.88, abs=0.01)
+    assert trainer.history_["val_accuracy"][-1] == pytest.approx(0.922, abs=0.003)
+    assert trainer.history_["accuracy"][-1] == pytest.approx(trainer.history_["val_accuracy"][-1], abs=0.003)
     assert 0.920 <= trainer.score(X_test, y_test) <= 0.924
     pixels = X[:256] / np.float32(255)
     first = fastlr.Trainer(epochs=1, shuffle=False).fit(pixels, y[:256], validation_data=(pixels, y[:256]))
