@@ -26,7 +26,9 @@ typedef struct {
     double *b_total;            /* (k,) gradient of b */
     char *memory;               /* workers' tiles */
     int64_t worker_bytes;
+    int64_t *correct;           /* (max_parts,) rows that the model labelled correctly before the step */
     double total_loss;
+    int64_t total_correct;
     int stop;
     atomic_int arrived, phase;
 } job;
@@ -59,6 +61,7 @@ static void chunk(job *j, int64_t q, int worker, int64_t first, int64_t m, const
     const int rank_one = j->o->batch == 1;
 
     j->loss[q] = 0;
+    j->correct[q] = 0;
     memset(g, 0, (size_t)(k * 8));
     if (!rank_one) memset(G, 0, (size_t)(k * d * 8));
     for (int64_t begin = first, end = first + m; begin < end; begin += rows) {
@@ -76,6 +79,8 @@ static void chunk(job *j, int64_t q, int worker, int64_t first, int64_t m, const
                                .weight = p->weight ? weight : NULL,
                                .grad_scale = 1};
         j->kernels->forward(Z, x, p->W, p->ldw, p->b, t, d, k);
+        if (p->label)
+            j->correct[q] += j->kernels->correct(Z, label, p->loss == FLR_SQUARED_ERROR ? 0.5 : 0, t, k);
         j->loss[q] += j->kernels->residual[p->loss](Z, NULL, Z, &y, row_scratch, t, k, 0);
         for (int64_t i = 0; i < t; i++)
             for (int64_t c = 0; c < k; c++)
@@ -152,7 +157,10 @@ static void work(void *context, int worker, int n_workers) {
             j->kernels->step(&step, j0, j1, j->b_shift + block * k);
         }
         if (worker == 0) {
-            for (int64_t q = 0; q < n_parts; q++) j->total_loss += j->loss[q];
+            for (int64_t q = 0; q < n_parts; q++) {
+                j->total_loss += j->loss[q];
+                j->total_correct += j->correct[q];
+            }
             for (int64_t c = 0; weight > 0 && c < k; c++) {
                 double gradient = step.factor * g_total[c];
                 if (o->b_velocity) gradient = o->b_velocity[c] = o->momentum * o->b_velocity[c] + gradient;
@@ -173,7 +181,7 @@ static void work(void *context, int worker, int n_workers) {
     }
 }
 
-int flr_epoch(double *loss_out, const flr_pass *pass, const flr_epoch_options *options) {
+int flr_epoch(double *loss_out, int64_t *correct_out, const flr_pass *pass, const flr_epoch_options *options) {
     const int64_t k = pass->k, d = pass->X.d, batch = options->batch;
     const int64_t size = flr_real_size(pass->X.dtype);
     job j = {.p = pass, .o = options, .kernels = flr_kernels_of(size)};
@@ -191,14 +199,15 @@ int flr_epoch(double *loss_out, const flr_pass *pass, const flr_epoch_options *o
     j.worker_bytes = rows * ((int64_t)sizeof(void *) + k * size + 8 + 8 + (pass->prob ? k * size : 0) +
                              (j.tiling.in_place ? 0 : j.tiling.ld * size)) + flr_row_scratch(k, size) + 256;
     j.worker_bytes = (j.worker_bytes + 63) / 64 * 64;
-    const int64_t doubles = j.max_parts * (k * d + k + 1) + j.n_blocks * k + k;
+    const int64_t doubles = j.max_parts * (k * d + k + 2) + j.n_blocks * k + k;
     char *memory = malloc((size_t)(doubles * 8 + n_threads * j.worker_bytes + 64));
     if (memory == NULL) return FLR_NO_MEMORY;
     j.memory = memory + (64 - (uintptr_t)memory % 64);
     j.G = (double *)(j.memory + n_threads * j.worker_bytes);
     j.g = j.G + j.max_parts * k * d;
     j.loss = j.g + j.max_parts * k;
-    j.b_shift = j.loss + j.max_parts;
+    j.correct = (int64_t *)(j.loss + j.max_parts);
+    j.b_shift = j.loss + 2 * j.max_parts;
     j.b_total = j.b_shift + j.n_blocks * k;
 
     /* a step of length 0 fills W_real and the parts of b */
@@ -211,6 +220,7 @@ int flr_epoch(double *loss_out, const flr_pass *pass, const flr_epoch_options *o
     refresh_b(&j);
     flr_gang(work, &j, n_threads);
     *loss_out = j.total_loss;
+    *correct_out = j.total_correct;
     free(memory);
     return j.stop ? FLR_INTERRUPTED : FLR_OK;
 }

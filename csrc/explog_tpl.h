@@ -12,29 +12,33 @@ typedef uint32_t UINT;
 #define MANTISSA 23
 #define BIAS 127
 #define EXP_LOW ((REAL)-104)
+#define EXP_NORMAL ((REAL)-87) /* exp is normal from here on */
 #define EXP_HIGH ((REAL)89)
 #define LN2_HIGH ((REAL)0x1.63p-1)
 #define LN2_LOW ((REAL)-0x1.bd0105p-13)
 #define LEAST_NORMAL 0x1p-126f
+#define EPSILON 0x1p-23f
 #else
 typedef uint64_t UINT;
 #define MANTISSA 52
 #define BIAS 1023
 #define EXP_LOW ((REAL)-746)
+#define EXP_NORMAL ((REAL)-708)
 #define EXP_HIGH ((REAL)710)
 #define LN2_HIGH ((REAL)0x1.62e4p-1)
 #define LN2_LOW ((REAL)0x1.7f7d1cf79abcap-20)
 #define LEAST_NORMAL 0x1p-1022
+#define EPSILON 0x1p-52
 #endif
 typedef UINT VUI __attribute__((vector_size(VBYTES)));
 #define ROUNDER ((REAL)(3 * ((UINT)1 << (MANTISSA - 1)))) /* adding it leaves the integer in the low bits */
+#define EXPONENT_OF_1 ((UINT)BIAS << MANTISSA)
 
 
 INLINE V vabs(V a) { return (V)((VI)a & (VI)~(VUI)splat(-(REAL)0)); }
-INLINE V power_of_two(VI n) { return (V)((n + BIAS) << MANTISSA); }
 
-/* exp(x + tail), |tail| <= half an ULP of x; tail is what x lost in an earlier rounding.  nan stays nan. */
-INLINE V vexp_sum(V x, V tail) {
+/* (exp(r) - 1 - r) / r^2 */
+INLINE V exp_polynomial(V r) {
     static const REAL c[] = {
 #if REAL_BITS == 32
         0x1.000000p-1f, 0x1.5554dcp-3f, 0x1.555520p-5f, 0x1.120ba2p-7f, 0x1.6d113cp-10f,
@@ -44,26 +48,57 @@ INLINE V vexp_sum(V x, V tail) {
         0x1.2891a8c1d838dp-22, 0x1.af38d53857513p-26,
 #endif
     };
-    x = vmin(splat(EXP_HIGH), vmax(splat(EXP_LOW), x));
-    const V shifted = vfma(x, splat((REAL)1.44269504088896340736), splat(ROUNDER));
-    const V n = shifted - ROUNDER;
-    const V r = vfma(n, splat(-LN2_LOW), vfma(n, splat(-LN2_HIGH), x)) + tail;
-    V p = splat(c[sizeof c / sizeof c[0] - 1]);
-    for (int i = (int)(sizeof c / sizeof c[0]) - 2; i >= 0; i--) p = vfma(p, r, splat(c[i]));
-    const V value = vfma(r * r, p, r) + 1;
-#if X86_VECTOR && VBYTES == 64
-    return (V)M(scalef, (REGISTER)value, (REGISTER)n);
+    enum { COUNT = sizeof c / sizeof c[0] };
+    /* by pairs (Estrin): a shorter chain than Horner's, as many operations */
+    const V r2 = r * r;
+    V pair[(COUNT + 1) / 2];
+    for (int i = 0; i < COUNT / 2; i++) pair[i] = vfma(splat(c[2 * i + 1]), r, splat(c[2 * i]));
+#if REAL_BITS == 32
+    return vfma(vfma(splat(c[4]), r2, pair[1]), r2, pair[0]);
 #else
-    /* in two steps, so that a subnormal result is rounded once and 2^128 needs no exponent */
-    const VI whole = (VI)shifted - (VI)splat(ROUNDER), low = (VI)((VUI)(whole + 4096) >> 1) - 2048;
-    return value * power_of_two(low) * power_of_two(whole - low);
+    const V r4 = r2 * r2;
+    return vfma(vfma(pair[4], r4, vfma(pair[3], r2, pair[2])), r4, vfma(pair[1], r2, pair[0]));
 #endif
 }
 
-INLINE V vexp(V x) { return vexp_sum(x, (V){0}); }
+/* exp(x + tail) = 2^n (value + low), |tail| at most half an ULP of x: what x lost in an earlier rounding.  shifted has
+ * the integer n in its low bits, as ROUNDER puts it there.  |x| < 2^(MANTISSA - 1), or nan. */
+typedef struct { V value, low, shifted; } exp_parts;
 
-/* log(u) + tail / u for normal finite u > 0 */
-INLINE V vlog_core(V u, V tail) {
+INLINE exp_parts vexp_parts(V x, V tail) {
+    const V shifted = vfma(x, splat((REAL)1.44269504088896340736), splat(ROUNDER)), n = shifted - ROUNDER;
+    const V high = vfma(n, splat(-LN2_HIGH), x) + tail; /* exact but for the tail: LN2_HIGH has few bits */
+    const V r = vfma(n, splat(-LN2_LOW), high), r_low = vfma(n, splat(-LN2_LOW), high - r);
+    const V above = r + vfma(r * r, exp_polynomial(r), r_low), value = 1 + above;
+    return (exp_parts){value, above - (value - 1), shifted};
+}
+
+/* 2^n v where the result is normal; nan stays nan */
+INLINE V scale_normal(V v, V shifted) { return v * (V)(((VUI)shifted << MANTISSA) + EXPONENT_OF_1); }
+
+/* 2^n v, in two steps, so that a subnormal result is rounded once and 2^128 needs no exponent */
+INLINE V scale(V v, V shifted) {
+    const VUI bits = (VUI)shifted, half = bits >> 1; /* n and n / 2 in the low bits, and ROUNDER's above them */
+    return v * (V)((half << MANTISSA) + EXPONENT_OF_1) * (V)(((bits - half) << MANTISSA) + EXPONENT_OF_1);
+}
+
+INLINE V exp_range(V x) { return vmin(splat(EXP_HIGH), vmax(splat(EXP_LOW), x)); }
+
+INLINE V vexp(V x) {
+    const exp_parts e = vexp_parts(exp_range(x), (V){0});
+    return scale(e.value, e.shifted);
+}
+
+/* exp(x) for a sum of numbers up to 1, x <= 0: 2 ULP, and 0 where the result would be subnormal */
+INLINE V vexp_term(V x) {
+    const V shifted = vfma(x, splat((REAL)1.44269504088896340736), splat(ROUNDER)), n = shifted - ROUNDER;
+    const V r = vfma(n, splat(-LN2_LOW), vfma(n, splat(-LN2_HIGH), x));
+    const V value = 1 + vfma(r * r, exp_polynomial(r), r);
+    return (V)((VI)scale_normal(value, shifted) & ~(x < EXP_NORMAL));
+}
+
+/* log(u) + correction for normal finite u > 0 */
+INLINE V vlog_core(V u, V correction) {
     static const REAL c[] = {
 #if REAL_BITS == 32
         0xaaaaaa.0p-24f, 0xccce13.0p-25f, 0x91e9ee.0p-25f, 0xf89e26.0p-26f,
@@ -87,14 +122,14 @@ INLINE V vlog_core(V u, V tail) {
     V R = splat(c[sizeof c / sizeof c[0] - 1]);
     for (int i = (int)(sizeof c / sizeof c[0]) - 2; i >= 0; i--) R = vfma(R, z, splat(c[i]));
     R *= z;
-    const V low = vfma(n, splat(LN2_LOW), tail / u);
+    const V low = vfma(n, splat(LN2_LOW), correction);
     return vfma(n, splat(LN2_HIGH), f - (half_square - vfma(s, half_square + R, low)));
 }
 
 /* log(1 + y), y > -1 and finite */
 INLINE V vlog1p(V y) {
     const V u = 1 + y, tail = vselect(y < 1, y - (u - 1), 1 - (u - y));
-    return vlog_core(u, tail);
+    return vlog_core(u, tail / u);
 }
 
 /* log of anything: 0 gives -inf, negative nan, inf inf, nan nan */

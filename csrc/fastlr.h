@@ -37,10 +37,10 @@ typedef enum { FLR_ROWS_SOFTMAX, FLR_ROWS_LOG_SOFTMAX, FLR_ROWS_LOGSUMEXP, FLR_N
 
 /* Y and the weights of the m rows of one call.  Exactly one of label and prob is set. */
 typedef struct {
-    const int32_t *label; /* (m,) class of each row; with k = 1 the target itself, 0 or 1 */
+    const int32_t *label; /* (m,) class of each row; with k = 1 the target itself, 0 or 1, but for softmax */
     const void *prob;     /* (m, k) real: target probabilities (or target values, squared error) */
     const double *weight; /* (m,) or NULL */
-    double smoothing;     /* labels and probabilities become (1 - smoothing) Y + smoothing / k; with k = 1, / 2 */
+    double smoothing;     /* labels and probabilities become (1 - smoothing) Y + smoothing / k; with k = 1, / 2, but for softmax */
     double grad_scale;    /* multiplies R, not the loss: 1 for a sum, 1 / (sum of weights) for a mean */
 } flr_targets;
 
@@ -178,7 +178,9 @@ int flr_find_nonfinite(int64_t *row_out, int64_t *col_out, const flr_matrix *X, 
 /* loss sum and the number of rows the model labels correctly (label targets only) */
 int flr_evaluate(double *loss_out, int64_t *correct_out, const flr_pass *pass);
 
-/* BLAS, Fortran's conventions; given once by the binding */
+/* From this many classes on, passes use gemm (docs/performance.md has the crossover).  BLAS, Fortran's conventions, is
+ * given by the binding before it is needed. */
+enum { FLR_GEMM_CLASSES = 32 };
 typedef void flr_gemm(char *ta, char *tb, int *m, int *n, int *k, void *alpha, void *A, int *lda, void *B, int *ldb,
                       void *beta, void *C, int *ldc);
 typedef void flr_syrk(char *uplo, char *trans, int *n, int *k, void *alpha, void *A, int *lda, void *beta, void *C,
@@ -209,8 +211,8 @@ typedef struct {
     int sum;               /* the gradient of the batch is summed, not averaged */
     int (*poll)(void);     /* called by the calling thread now and then; not 0 stops after the batch */
 } flr_epoch_options;
-/* loss_out: the sum of the losses, each before its batch's step; pass->W and pass->b are scratch (k, ldw), (k,) real.
+/* loss_out: the sum of the losses, correct_out: rows labelled correctly, each before its batch's step; pass->W and pass->b are scratch (k, ldw), (k,) real.
  * FLR_OK, FLR_NO_MEMORY or FLR_INTERRUPTED. */
-int flr_epoch(double *loss_out, const flr_pass *pass, const flr_epoch_options *options);
+int flr_epoch(double *loss_out, int64_t *correct_out, const flr_pass *pass, const flr_epoch_options *options);
 
 #endif

@@ -12,53 +12,27 @@ enum { FWD_ROWS = 4, FWD_CLASSES = 2, BWD_CLASSES = 5, BWD_REGISTERS = 10 };
 #endif
 #define D_BLOCK (4096 / (int)sizeof(REAL))
 
-/* Fold pairs of vectors: lanes of the result are half sums of a, then of b.  Adjacent pairs, log2(VLEN) times, turn VLEN
- * accumulators into one vector of their sums, in order. */
-#if VBYTES / (REAL_BITS / 8) == 16
-#define LO8(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23)
-#define HI8(a, b) __builtin_shufflevector(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31)
-#define LO4(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27)
-#define HI4(a, b) __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31)
-#define LO2(a, b) __builtin_shufflevector(a, b, 0, 1, 4, 5, 8, 9, 12, 13, 16, 17, 20, 21, 24, 25, 28, 29)
-#define HI2(a, b) __builtin_shufflevector(a, b, 2, 3, 6, 7, 10, 11, 14, 15, 18, 19, 22, 23, 26, 27, 30, 31)
-#define LO1(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30)
-#define HI1(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31)
-#elif VBYTES / (REAL_BITS / 8) == 8
-#define LO4(a, b) __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11)
-#define HI4(a, b) __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15)
-#define LO2(a, b) __builtin_shufflevector(a, b, 0, 1, 4, 5, 8, 9, 12, 13)
-#define HI2(a, b) __builtin_shufflevector(a, b, 2, 3, 6, 7, 10, 11, 14, 15)
-#define LO1(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14)
-#define HI1(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15)
-#elif VBYTES / (REAL_BITS / 8) == 4
-#define LO2(a, b) __builtin_shufflevector(a, b, 0, 1, 4, 5)
-#define HI2(a, b) __builtin_shufflevector(a, b, 2, 3, 6, 7)
-#define LO1(a, b) __builtin_shufflevector(a, b, 0, 2, 4, 6)
-#define HI1(a, b) __builtin_shufflevector(a, b, 1, 3, 5, 7)
-#else
-#define LO1(a, b) __builtin_shufflevector(a, b, 0, 2)
-#define HI1(a, b) __builtin_shufflevector(a, b, 1, 3)
-#endif
+/* Fold a pair of vectors: the sum of neighbouring blocks of h lanes of a, then of b.  Neighbouring pairs, h halved each
+ * time, turn VLEN vectors into one of their lanes' sums, in order. */
+#define FOLD(a, b, h) (SHUFFLE(a, b, EVEN_BLOCKS, h) + SHUFFLE(a, b, ODD_BLOCKS, h))
 
 /* sum_out[i] = the sum of the lanes of a[i], i < count <= VLEN; a is overwritten */
 INLINE void lane_sums(REAL *sum_out, V *a, const int count) {
     for (int i = count; i < VLEN; i++) a[i] = (V){0};
-#if VBYTES / (REAL_BITS / 8) >= 16
-    for (int i = 0; i < (count + 1) / 2; i++) a[i] = LO8(a[2 * i], a[2 * i + 1]) + HI8(a[2 * i], a[2 * i + 1]);
+#if VLEN >= 16
+    for (int i = 0; i < 8; i++) a[i] = FOLD(a[2 * i], a[2 * i + 1], 8);
 #endif
-#if VBYTES / (REAL_BITS / 8) >= 8
-    for (int i = 0; i < (VLEN == 16 ? (count + 3) / 4 : (count + 1) / 2); i++)
-        a[i] = LO4(a[2 * i], a[2 * i + 1]) + HI4(a[2 * i], a[2 * i + 1]);
+#if VLEN >= 8
+    for (int i = 0; i < 4; i++) a[i] = FOLD(a[2 * i], a[2 * i + 1], 4);
 #endif
-#if VBYTES / (REAL_BITS / 8) >= 4
-    for (int i = 0; i < (VLEN == 4 ? (count + 1) / 2 : 2); i++)
-        a[i] = LO2(a[2 * i], a[2 * i + 1]) + HI2(a[2 * i], a[2 * i + 1]);
+#if VLEN >= 4
+    for (int i = 0; i < 2; i++) a[i] = FOLD(a[2 * i], a[2 * i + 1], 2);
 #endif
-    const V sums = LO1(a[0], a[1]) + HI1(a[0], a[1]);
+    const V sums = FOLD(a[0], a[1], 1);
     if (count == VLEN) {
         store(sum_out, sums);
     } else {
-        REAL all[VBYTES / sizeof(REAL)];
+        REAL all[VLEN];
         store(all, sums);
         for (int i = 0; i < count; i++) sum_out[i] = all[i];
     }
@@ -67,7 +41,7 @@ INLINE void lane_sums(REAL *sum_out, V *a, const int count) {
 /* Z_out (rows, ldz)[:, :classes] = (first ? b : Z_out) + x[:, j0:j1] W[:, j0:j1]' */
 INLINE void forward_block(REAL *Z_out, int64_t ldz, const REAL *const *x, const REAL *W, int64_t ldw, const REAL *b,
                           int64_t j0, int64_t j1, int first, const int rows, const int classes) {
-    V acc[FWD_ROWS * 2 * FWD_CLASSES + VBYTES / sizeof(REAL)];
+    V acc[FWD_ROWS * 2 * FWD_CLASSES + VLEN];
     for (int i = 0; i < rows * classes; i++) acc[i] = (V){0};
     int64_t j = j0;
     for (; j + VLEN <= j1; j += VLEN) {
@@ -86,7 +60,7 @@ INLINE void forward_block(REAL *Z_out, int64_t ldz, const REAL *const *x, const 
             for (int r = 0; r < rows; r++) acc[r * classes + c] = vfma(xj[r], w, acc[r * classes + c]);
         }
     }
-    REAL sums[FWD_ROWS * 2 * FWD_CLASSES + VBYTES / sizeof(REAL)];
+    REAL sums[FWD_ROWS * 2 * FWD_CLASSES + VLEN];
     for (int i = 0; i < rows * classes; i += VLEN) {
         const int left = rows * classes - i;
         lane_sums(sums + i, acc + i, left < VLEN ? left : VLEN);
@@ -155,7 +129,7 @@ INLINE void backward_panel(double *G, int64_t ldg, const REAL *R, int64_t ldr, c
     }
     for (int c = 0; c < classes; c++)
         for (int v = 0; v < panel; v++) {
-            REAL sums[VBYTES / sizeof(REAL)];
+            REAL sums[VLEN];
             double *g = G + c * ldg + j + v * VLEN;
             store(sums, acc[c * panel + v]);
             for (int l = 0; l < (part ? part : VLEN); l++) g[l] += (double)sums[l];

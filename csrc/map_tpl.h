@@ -3,15 +3,24 @@
  * sigmoid(z) = (z > 0 ? 1 : t) / (1 + t)              sigmoid'(z) = s (1 - s) = t / (1 + t)^2
  * log_sigmoid(z) = min(z, 0) - log1p(t)               logit(p) = log(p / (1 - p)), near 1/2 log1p((2p - 1) / (1 - p))
  */
+/* 1 / (1 + t) or t / (1 + t), one division and a correction by what exp and the sum lost */
+INLINE V vsigmoid(V z) {
+    const exp_parts e = vexp_parts(exp_range(-vabs(z)), (V){0});
+    const V t = scale(e.value, e.shifted), low = scale(e.low, e.shifted), sum = 1 + t, sum_low = (t - (sum - 1)) + low;
+    const V over = vselect(z > 0, splat(1), t), over_low = (V)((VI)low & ~(z > 0));
+    const V inverse = 1 / sum, quotient = over * inverse;
+    return vfma(vfma(-quotient, sum, over) + vfma(-quotient, sum_low, over_low), inverse, quotient);
+}
+
 INLINE V map_value(V z, const flr_map map) {
     if (map == FLR_EXP) return vexp(z);
     if (map == FLR_LOG) return vlog(z);
     if (map == FLR_MAP_LOGIT) {
-        const V odds = z / (1 - z), excess = (z - (1 - z)) / (1 - z);
+        const V odds = z / (1 - z), excess = (2 * z - 1) / (1 - z);
         return vselect(vabs(z - (REAL)0.5) < (REAL)0.25, vlog1p(excess), vlog(odds));
     }
-    const V t = vexp(-vabs(z)), one = splat(1);
-    if (map == FLR_MAP_SIGMOID) return vselect(z > 0, one, t) / (1 + t);
+    if (map == FLR_MAP_SIGMOID) return vsigmoid(z);
+    const V t = vexp(-vabs(z));
     if (map == FLR_MAP_SIGMOID_DERIVATIVE) return t / ((1 + t) * (1 + t));
     return vmin(splat(0), z) - vlog1p(t);
 }

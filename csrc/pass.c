@@ -17,7 +17,6 @@ enum {
     TILE_BYTES = 256 << 10,  /* half of the smallest L2 in use today */
     CHUNK_BYTES = 4 << 20,
     CHUNKS = 24,             /* aimed at when X is small; divides evenly among 1, 2, 3, 4, 6, 8 threads */
-    GEMM_CLASSES = 32,       /* from here on gemm is faster: docs/performance.md */
     GEMM_TILE_VALUES = 1 << 19,
     GEMM_CHUNK_ROWS = 2048,
 };
@@ -168,7 +167,7 @@ static void add_in_turn(job *j, const scratch *s, double loss, int64_t correct, 
         for (int64_t i = 0; i < values; i++) j->G[i] += (double)((const float *)s->G)[i];
     else
         for (int64_t i = 0; i < values; i++) j->G[i] += ((const double *)s->G)[i];
-    for (int64_t c = 0; values && c < k; c++) j->g[c] += s->g[c];
+    for (int64_t c = 0; has_gradient(j) && c < k; c++) j->g[c] += s->g[c];
     flr_end_turn(&j->turn);
 }
 
@@ -194,9 +193,10 @@ static int64_t at_least(int64_t a, int64_t b) { return a > b ? a : b; }
 static int run(job *j) {
     const flr_pass *p = j->p;
     const int64_t n = p->X.n, d = p->X.d, k = p->k, size = j->kernels->size;
-    j->gemm = k >= GEMM_CLASSES && d >= 16 && (p->X.row_stride > 0 || !flr_tiling_of(&p->X, size, 0).in_place) &&
-              p->X.row_stride / size < INT32_MAX && d < INT32_MAX;
+    j->gemm = k >= FLR_GEMM_CLASSES && d >= 16 && d < INT32_MAX;
     j->tiling = flr_tiling_of(&p->X, size, j->gemm ? GEMM_TILE_VALUES / at_least(d, k) * d * size : TILE_BYTES);
+    /* gemm wants rows in their order, none over another */
+    if (j->gemm && (p->X.row_stride < d * size || p->X.row_stride / size >= INT32_MAX)) j->tiling.in_place = 0;
 
     const int64_t row_bytes = at_least(d * size, 1);
     int64_t chunk_rows = j->gemm ? GEMM_CHUNK_ROWS : CHUNK_BYTES / row_bytes;

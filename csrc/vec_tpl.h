@@ -10,12 +10,33 @@
 #define REAL double
 #define INT int64_t
 #endif
-#define VLEN ((int)(VBYTES / sizeof(REAL)))
+#define VLEN (VBYTES * 8 / REAL_BITS)
 #define INLINE static inline __attribute__((always_inline, unused))
+#define NOINLINE static __attribute__((noinline, unused)) /* compiled once, whatever uses it */
 
 typedef REAL V __attribute__((vector_size(VBYTES)));
 typedef REAL VU __attribute__((vector_size(VBYTES), aligned(REAL_BITS / 8), may_alias));
 typedef INT VI __attribute__((vector_size(VBYTES)));
+typedef int32_t VL __attribute__((vector_size(VLEN * 4)));  /* labels of VLEN rows */
+
+/* LANES(f, h) is f(0, h), f(1, h), ... f(VLEN - 1, h): the lanes of a constant, or of a shuffle */
+#define LANES_2(f, h) f(0, h), f(1, h)
+#define LANES_4(f, h) LANES_2(f, h), f(2, h), f(3, h)
+#define LANES_8(f, h) LANES_4(f, h), f(4, h), f(5, h), f(6, h), f(7, h)
+#define LANES_16(f, h) LANES_8(f, h), f(8, h), f(9, h), f(10, h), f(11, h), f(12, h), f(13, h), f(14, h), f(15, h)
+#if VLEN == 2
+#define LANES LANES_2
+#elif VLEN == 4
+#define LANES LANES_4
+#elif VLEN == 8
+#define LANES LANES_8
+#else
+#define LANES LANES_16
+#endif
+#define SHUFFLE(a, b, f, h) __builtin_shufflevector(a, b, LANES(f, h))
+/* of a followed by b: every other block of h lanes */
+#define EVEN_BLOCKS(l, h) ((l) / (h) * 2 * (h) + (l) % (h))
+#define ODD_BLOCKS(l, h) (EVEN_BLOCKS(l, h) + (h))
 
 /* M(max, a, b) is _mm256_max_ps((__m256)a, (__m256)b) and the like; undefined where no intrinsics serve */
 #if VBYTES == 64 && defined __AVX512F__
@@ -61,11 +82,9 @@ INLINE V load(const REAL *p) { return *(const VU *)p; }
 INLINE void store(REAL *p, V v) { *(VU *)p = v; }
 
 /* 0, 1, 2, ... */
-INLINE VI iota(void) {
-    VI lanes = {0};
-    for (int i = 0; i < VLEN; i++) lanes[i] = i;
-    return lanes;
-}
+#define LANE_NUMBER(l, h) l
+INLINE VI iota(void) { return (VI){LANES(LANE_NUMBER, 0)}; }
+INLINE V iota_real(void) { return (V){LANES(LANE_NUMBER, 0)}; }
 
 /* the first count < VLEN values, zero behind them; nothing past them is touched */
 INLINE V load_part(const REAL *p, int count) {
@@ -80,10 +99,9 @@ INLINE V load_part(const REAL *p, int count) {
     };
     return (V)M(maskload, p, _mm256_loadu_si256((const __m256i *)(mask + VLEN - count)));
 #else
-    V v = {0};
-    for (int i = 0; i < VLEN - 1; i++)
-        if (i < count) v[i] = p[i];
-    return v;
+    REAL all[VLEN] = {0};
+    for (int i = 0; i < count; i++) all[i] = p[i];
+    return load(all);
 #endif
 }
 
@@ -91,7 +109,7 @@ INLINE void store_part(REAL *p, V v, int count) {
 #if X86_VECTOR && VBYTES == 64
     M(mask_storeu, p, (uint16_t)((1u << count) - 1), (REGISTER)v);
 #else
-    REAL all[VBYTES / sizeof(REAL)];
+    REAL all[VLEN];
     store(all, v);
     for (int i = 0; i < count; i++) p[i] = all[i];
 #endif
@@ -112,6 +130,19 @@ INLINE V vselect(VI mask, V a, V b) {
     return (V)M(blendv, (REGISTER)b, (REGISTER)a, (REGISTER)mask);
 #else
     return (V)(((VI)a & mask) | ((VI)b & ~mask));
+#endif
+}
+
+/* is a lane of the mask set? */
+INLINE int any_lane(VI mask) {
+#if X86_VECTOR && VBYTES == 64
+    return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask) != 0;
+#elif X86_VECTOR
+    return M(movemask, (REGISTER)mask) != 0;
+#else
+    INT any = 0;
+    for (int l = 0; l < VLEN; l++) any |= mask[l];
+    return any != 0;
 #endif
 }
 

@@ -4,8 +4,8 @@ Nothing is checked here beyond what keeps memory safe; messages for users belong
 """
 
 from libc.stdint cimport int32_t, int64_t
+from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 cimport numpy as np
-from scipy.linalg cimport cython_blas
 
 import numpy as np
 
@@ -13,7 +13,7 @@ np.import_array()
 
 cdef extern from "fastlr.h" nogil:
     enum:
-        FLR_OK, FLR_NO_MEMORY, FLR_INTERRUPTED
+        FLR_OK, FLR_NO_MEMORY, FLR_INTERRUPTED, FLR_GEMM_CLASSES
     ctypedef int flr_loss
     ctypedef int flr_dtype
     ctypedef struct flr_isa:
@@ -61,12 +61,13 @@ cdef extern from "fastlr.h" nogil:
     int flr_available(const flr_isa **list_out, int capacity)
     const flr_isa *flr_select(const char *name)
     int flr_pool_init()
+    int64_t flr_real_size(flr_dtype dtype)
     int flr_loss_and_grad(double *loss_out, double *G_out, double *g_out, const flr_pass *p)
     int flr_hessp(double *H_out, double *h_out, const flr_pass *p, const void *V, const void *c)
     int flr_logits(void *Z_out, const flr_pass *p)
     int flr_evaluate(double *loss_out, int64_t *correct_out, const flr_pass *p)
     int flr_gram(double *G_out, double *s_out, const flr_pass *p, const void *scale, const void *shift)
-    int flr_epoch(double *loss_out, const flr_pass *p, const flr_epoch_options *options)
+    int flr_epoch(double *loss_out, int64_t *correct_out, const flr_pass *p, const flr_epoch_options *options)
 
     int flr_find_nonfinite(int64_t *row_out, int64_t *col_out, const flr_matrix *X, int n_threads)
     void flr_map_values(void *out, const void *z, int64_t n, int64_t size, flr_map map, int n_threads)
@@ -78,10 +79,20 @@ cdef extern from "Python.h":
     int PyErr_CheckSignals() except -1
 
 
-flr_blas_f32.gemm = <void *>cython_blas.sgemm
-flr_blas_f32.syrk = <void *>cython_blas.ssyrk
-flr_blas_f64.gemm = <void *>cython_blas.dgemm
-flr_blas_f64.syrk = <void *>cython_blas.dsyrk
+cdef void *_blas(name) except NULL:
+    from scipy.linalg import cython_blas  # heavy: two thirds of what `import fastlr` would take
+
+    capsule = cython_blas.__pyx_capi__[name]
+    return PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
+
+
+cdef load_blas():
+    """Give the drivers SciPy's BLAS; before gemm or syrk is first needed."""
+    if flr_blas_f32.gemm == NULL:
+        flr_blas_f64.gemm, flr_blas_f64.syrk = _blas("dgemm"), _blas("dsyrk")
+        flr_blas_f32.syrk, flr_blas_f32.gemm = _blas("ssyrk"), _blas("sgemm")
+
+
 if flr_pool_init() != FLR_OK:
     raise MemoryError("fastlr could not register its fork handler")
 
@@ -186,17 +197,29 @@ def residual(loss, np.ndarray Z, np.ndarray y, *, weight=None, double smoothing=
 # ---- passes over X --------------------------------------------------------------------------------------------------
 DTYPES = {"float64": 0, "float32": 1, "float16": 2, "bfloat16": 3, "uint8": 4, "bool": 4, "int8": 5, "uint16": 6,
           "int16": 7, "int32": 8, "uint32": 9, "int64": 10, "uint64": 11}
+_codes = {}  # dtype -> its code: dtype.name is slow
+
+
+cdef int _code(dtype) except -1:
+    """Code of a dtype; TypeError if X of that type is not supported."""
+    code = _codes.get(dtype)
+    if code is None:
+        if dtype.name not in DTYPES or not dtype.isnative:
+            raise TypeError(f"X has dtype {dtype}; expected one of {', '.join(DTYPES)}")
+        code = _codes[dtype] = DTYPES[dtype.name]
+    return code
+
 
 def real_dtype(dtype):
     """The type a tile of such X computes in: float32 for float32 and 8- or 16-bit input, else float64."""
-    return np.dtype(np.float64 if DTYPES[dtype.name] in (0, 8, 9, 10, 11) else np.float32)
+    return np.dtype(np.float32 if flr_real_size(_code(dtype)) == 4 else np.float64)
 
 
 cdef int _describe(flr_matrix *out, np.ndarray X) except -1:
-    if X.ndim != 2 or X.dtype.name not in DTYPES or not X.dtype.isnative:
-        raise TypeError(f"X has {X.ndim} dimensions and dtype {X.dtype}; expected 2 and one of {', '.join(DTYPES)}")
+    if X.ndim != 2:
+        raise ValueError(f"X has {X.ndim} dimensions; expected 2, (n_samples, n_features)")
     out.data = <const char *>np.PyArray_DATA(X)
-    out.dtype = DTYPES[X.dtype.name]
+    out.dtype = _code(X.dtype)
     out.n, out.d = X.shape[0], X.shape[1]
     out.row_stride, out.col_stride = X.strides[0], X.strides[1]
     if out.d == 1:  # the stride of a single column says nothing
@@ -243,6 +266,8 @@ cdef class Problem:
             self.c.prob = _pointer(y, self.real, (self.n, k), "y")
         self.c.weight = <const double *>_pointer(weight, np.float64, (self.n,), "weight")
         self.c.offset = _pointer(offset, self.real, (self.n, k), "offset")
+        if k >= FLR_GEMM_CLASSES:
+            load_blas()
         _pointer(scale, np.float64, (self.d,), "scale")
         _pointer(shift, np.float64, (self.d,), "shift")
 
@@ -341,6 +366,7 @@ cdef class Problem:
         cdef double *G_out = <double *>np.PyArray_DATA(G)
         cdef double *s_out = <double *>np.PyArray_DATA(s)
         cdef int status
+        load_blas()
         if self.scale is not None:
             scale = self.scale.astype(self.real)
             scale_in = np.PyArray_DATA(scale)
@@ -356,11 +382,13 @@ cdef class Problem:
               double alpha=0, reduction="mean"):
         """One epoch of gradient descent; W, b and the velocities change in place.
 
-        Returns the sum of the losses, each taken before its batch's step.  A signal handler that raises (Ctrl-C) stops
+        Returns the sum of the losses and, for labels, the number of rows labelled correctly, each before its batch's
+        step.  A signal handler that raises (Ctrl-C) stops
         the epoch after the batch and the exception propagates.
         """
         cdef flr_epoch_options options
         cdef double loss = 0
+        cdef int64_t correct = 0
         cdef int status
         shape, vector = (self.k, self.d), (self.k,)
         options.W = <double *>_pointer(W, np.float64, shape, "W")
@@ -378,11 +406,11 @@ cdef class Problem:
         cdef np.ndarray b_real = np.zeros(self.k, self.real)
         self.set_parameters(W_real, b_real)
         with nogil:
-            status = flr_epoch(&loss, &self.c, &options)
+            status = flr_epoch(&loss, &correct, &self.c, &options)
         if status == FLR_INTERRUPTED:
             _raise_pending()
         _check(status)
-        return loss
+        return loss, correct
 
 
 cdef object _pending = None

@@ -173,7 +173,7 @@ def test_epoch(isa, dtype, batch):
             W, b = np.zeros((k, d)), np.zeros(k)
             velocity = (None, None) if plain else (np.zeros((k, d)), np.zeros(k))
             problem = _core.Problem(X, y, k, loss=loss, n_threads=2, **options)
-            total = problem.epoch(W, b, *velocity, None if plain else order, batch, **rule)
+            total, _ = problem.epoch(W, b, *velocity, None if plain else order, batch, **rule)
             X_seen = reference.standardise(*wide(X), options.get("scale"), options.get("shift"))
             rows = np.arange(n) if plain else order
             expected = reference.epoch(loss, X_seen, np.zeros((k, d)), np.zeros(k), *wide(Y), rows, batch,
