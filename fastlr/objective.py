@@ -10,13 +10,16 @@ V = W t, c = b + W m, penalty factors p / t^2.  The optimum is that of the user'
 for passes fold m and t into their parameters.  m and t need not be exact, only fixed: they come from sums over random
 groups of rows, one pass.  Tiles compute in X's own real type, sums and everything here in float64.
 
+Passes and products call BLAS from fastlr's own threads: callers stay inside `single_threaded_blas`, once a fit.
+
 `lower_bound` turns any gradient into a proved bound of the optimal value by Fenchel duality: docs/solvers.md.
 """
+
+import copy
 
 import numpy as np
 
 from fastlr import _core
-from fastlr._threads import blas_guard, single_threaded_blas
 
 _GROUPS = 16  # random groups of rows: a feature's variance is estimated with one degree of freedom less
 _MOMENT_ROWS = 1 << 16
@@ -78,11 +81,15 @@ class Objective:
         self.problem_shift = mean
         self.problem_scale = np.where(deviation == 0, 0.0, scale) / self.deviation  # 0: a constant needs no coefficient
         self.factors = (1.0 if penalty is None else penalty) / self.deviation**2
-        self.problem = self.rows_problem(slice(None), weight, offset)
+        self._describe_targets()
+
+    def _describe_targets(self):
+        """The passes over X, and what `lower_bound` needs of y and the offset."""
+        self.problem = self.rows_problem(slice(None), self.weight)
         self.base_rate = self._base_rate()
         self.mean_offset, self.mean_target_offset = np.zeros(self.k), 0.0
-        if offset is not None:
-            self.mean_offset = self._mean(offset)
+        if self.offset is not None:
+            self.mean_offset = self._mean(self.offset)
             self.mean_target_offset = self._target_offset()
         self._base_gradient = None
 
@@ -114,8 +121,7 @@ class Objective:
         """F(v) and its gradient (size,)."""
         V, c = self.split(v)
         self.n_passes += 1
-        with blas_guard(self.k):
-            total, G, g = self.problem.loss_and_grad(V, c)
+        total, G, g = self.problem.loss_and_grad(V, c)
         penalised = self.alpha * self.factors * V
         if self._base_gradient is None and self.offset is None and not V.any():
             self._base_gradient = G / self.total_weight
@@ -127,8 +133,7 @@ class Objective:
         V, c = self.split(v)
         U, e = self.split(u)
         self.n_passes += 1
-        with blas_guard(self.k):
-            G, g = self.problem.hessp(V, c, U, e)
+        G, g = self.problem.hessp(V, c, U, e)
         return self._join(G, g, self.alpha * self.factors * U)
 
     def _join(self, G, g, penalised):
@@ -184,30 +189,53 @@ class Objective:
         if self._base_gradient is None:
             V, c = self.split(self.start())
             self.n_passes += 1
-            problem = self.rows_problem(slice(None), self.weight, None)
-            with blas_guard(self.k):
-                _, G, _ = problem.loss_and_grad(V, c)
+            problem = self.rows_problem(slice(None), self.weight, with_offset=False)
+            _, G, _ = problem.loss_and_grad(V, c)
             self._base_gradient = G / self.total_weight
         return self._base_gradient
 
     def gram(self, rows=slice(None), weight=None):
-        """sum_i weight_i u_i u_i' / sum_i weight_i over some rows, the intercept's 1 the last of u if there is one."""
-        problem = self.rows_problem(rows, weight, None)
+        """sum_i weight_i u_i u_i' / s (D, D) over some rows, D = d + 1 with an intercept: the last u is its 1.
+
+        Without weights they are the objective's, made to sum to s.
+        """
+        if weight is None and self.weight is not None:
+            weight = self.weight[rows] * (self.total_weight / self.weight[rows].sum())
+        problem = self.rows_problem(rows, weight)
         self.n_passes += problem.n / max(self.n, 1)
-        with single_threaded_blas():
-            G, s = problem.gram()
-        total = problem.n if weight is None else weight.sum()
+        G, s = problem.gram()
+        total = float(problem.n if weight is None else weight.sum())
         if self.fit_intercept:
             G = np.block([[G, s[:, None]], [s[None, :], np.array([[total]])]])
-        return G / total
+        return G / (problem.n if weight is None else self.total_weight)
 
     # ---- what the data are like -------------------------------------------------------------------------------------
-    def rows_problem(self, rows, weight, offset):
-        """The passes over some rows (a slice or indices) with weights (m,) of their own."""
+    def rows_problem(self, rows, weight=None, *, with_offset=True):
+        """The passes over some rows (a slice or indices), with weights (m,) of their own."""
+        offset = None if self.offset is None or not with_offset else np.ascontiguousarray(self.offset[rows])
         return _core.Problem(
             self.X[rows], np.ascontiguousarray(self.y[rows]), self.k, loss=self.loss, weight=weight, offset=offset,
             scale=self.problem_scale, shift=self.problem_shift, n_threads=self.n_threads,
         )
+
+    def standardised(self, rows):
+        """u of some rows (m, d) float64, with a last column of ones if there is an intercept."""
+        U = (self.X[rows].astype(np.float64) - self.problem_shift) * self.problem_scale
+        return np.hstack([U, np.ones((len(U), 1))]) if self.fit_intercept else U
+
+    def sample(self, step):
+        """The objective of every step-th row, in the same coordinates and with the same C: its alpha is larger."""
+        part = copy.copy(self)
+        part.X, part.y = self.X[::step], np.ascontiguousarray(self.y[::step])
+        part.weight, part.offset = (
+            None if rows is None else np.ascontiguousarray(rows[::step]) for rows in (self.weight, self.offset)
+        )
+        part.n = len(part.X)
+        part.total_weight = float(part.n if part.weight is None else part.weight.sum())
+        part.alpha = self.alpha * self.total_weight / max(part.total_weight, np.finfo(float).tiny)
+        part.n_passes = 0.0
+        part._describe_targets()
+        return part
 
     def _mean(self, rows):
         """Weighted mean of an array's rows."""

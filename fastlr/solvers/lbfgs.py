@@ -39,26 +39,27 @@ class Pairs:
         return -q
 
 
-def lbfgs(objective, w, progress, metric):
-    """Minimise from w in the given metric; the outcome is in `progress`."""
-    pairs = Pairs()
+def lbfgs(objective, w, progress, metric, *, refresh=None, every=0):
+    """Minimise from w in the given metric.
+
+    Every so many iterations, if `refresh` is given, refresh(w) replaces the metric; the pairs stay, for they are the
+    objective's and not the metric's.
+    """
+    pairs, age = Pairs(), 0
     value, grad = objective.loss_and_grad(w)
     progress.see(w, value, grad)
     while not progress.stop():
-        found = _step(objective, w, value, grad, pairs.direction(grad, metric.solve))
+        if refresh is not None and age == every:
+            metric, age = refresh(w), 0
+        age += 1
+        found = search(objective, w, value, grad, pairs.direction(grad, metric.solve))
         if found is None and pairs.pairs:
             pairs = Pairs()
-            found = _step(objective, w, value, grad, -metric.solve(grad))
+            found = search(objective, w, value, grad, -metric.solve(grad))
         if found is None:
-            progress.message = "no further decrease: the rounding errors of X's type are reached"
+            progress.stall()
             return
         new_w, new_value, new_grad = found
         progress.see(new_w, new_value, new_grad)
         pairs.add(new_w - w, new_grad - grad)
         w, value, grad = found
-
-
-def _step(objective, w, value, grad, direction):
-    if not grad @ direction < 0:
-        return None
-    return search(objective.loss_and_grad, w, value, grad, direction, objective.resolution * abs(value))

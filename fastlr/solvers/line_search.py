@@ -12,30 +12,30 @@ FLATTEN = 0.9  # sigma: part of the first slope that the slope may keep
 MAX_EVALUATIONS = 20
 
 
-def search(evaluate, w, value, grad, direction, noise):
+def search(objective, w, value, grad, direction):
     """A point w + t * direction, t = 1 tried first.
 
     Parameters
     ----------
-    evaluate : callable
-        w -> (F, gradient).
+    objective : Objective
     w, value, grad
         The start, F and its gradient there.
     direction : ndarray
         Of descent.
-    noise : float
-        Values closer than this are equal.
 
     Returns
     -------
     (w, value, grad), or None where no step is acceptable
     """
     slope0 = float(grad @ direction)
+    if not slope0 < 0:
+        return None
+    noise = objective.resolution * abs(value)  # values closer than this are equal
     low, high = (0.0, value, slope0), None  # the bracket: falling at low; high rises or lies above
     step = 1.0
     for _ in range(MAX_EVALUATIONS):
         point = w + step * direction
-        new_value, new_grad = evaluate(point)
+        new_value, new_grad = objective.loss_and_grad(point)
         slope = float(new_grad @ direction) if np.isfinite(new_value) else np.inf
         fell = new_value <= value + DECREASE * step * slope0
         level = new_value <= value + noise and slope <= (2 * DECREASE - 1) * slope0

@@ -51,6 +51,10 @@ class Progress:
         self.n_iter += not self.message
         return bool(self.message)
 
+    def stall(self):
+        """Take note that no step lowers the value."""
+        self.message = "no further decrease: the rounding errors of X's type are reached"
+
     def result(self, solver):
         """The Result as it stands."""
         return Result(

@@ -1,0 +1,107 @@
+"""Second derivatives of an objective's losses as matrices, from all rows or from a telling sample of them.
+
+The Hessian of the mean loss is sum_i w_i J_i (x) u_i u_i' / s with u_i a standardised row (1 appended for the
+intercept) and J_i = d a_i / d z_i: diag(a) - a a' for softmax, diag(a (1 - a)) for sigmoid, I for squared error.
+
+The class block H_c = sum_i q_i u_i u_i' / s has row weights q_i = w_i a_ic (1 - a_ic).  Near an optimum most rows are
+classified with confidence and weigh nothing, so a few thousand rows drawn with probabilities in proportion to q, each
+weighted by q_i / p_i, give an unbiased H_c of small variance.
+"""
+
+import numpy as np
+
+from fastlr import _core
+
+_PILOT_VALUES = 1 << 22  # probabilities computed at most to draw samples from
+_PRODUCT_VALUES = 1 << 21  # values of the weighted rows made at a time for the whole Hessian
+
+
+def activations(objective, v, rows=slice(None)):
+    """A (m, k) in the real type: the model's probabilities (squared error: values) of some rows."""
+    problem = objective.rows_problem(rows)
+    A = problem.logits(*objective.split(v))
+    if objective.loss == "softmax":
+        _core.rows("softmax", A, A, objective.n_threads)
+    elif objective.loss == "sigmoid":
+        _core.map("sigmoid", A, A, objective.n_threads)
+    return A
+
+
+def class_blocks(objective, v, n_rows):
+    """Yield H_c (d + 1, d + 1), or (d, d) without an intercept, for each class, from about n_rows rows each."""
+    step = max(1, -(-objective.n * objective.k // _PILOT_VALUES))
+    pilot = np.arange(0, objective.n, step)
+    A = activations(objective, v, slice(None, None, step))
+    weight = np.full(len(pilot), objective.total_weight / len(pilot))
+    if objective.weight is not None:
+        weight = objective.weight[::step] * (objective.total_weight / objective.weight[::step].sum())
+    for c in range(objective.k):
+        a = A[:, c].astype(np.float64)
+        q = a * (1 - a) * weight
+        taken, probability = _sample(q, n_rows, objective.rng)
+        yield objective.gram(pilot[taken], q[taken] / probability)
+
+
+def _sample(q, m, rng):
+    """Indices of about m rows drawn in proportion to q, and the probability of each; all that weigh where m suffice.
+
+    Systematic sampling: one random offset on the cumulated probabilities, so that the number drawn hardly varies.
+    """
+    if m >= len(q):
+        taken = np.flatnonzero(q)
+        return taken, np.ones(len(taken))
+    probability = np.minimum(q * (m / max(q.sum(), np.finfo(float).tiny)), 1.0)
+    for _ in range(4):  # what certain rows cannot take is left to the others
+        certain = probability >= 1
+        rest = probability[~certain].sum()
+        if not certain.any() or rest == 0:
+            break
+        probability[~certain] = np.minimum(probability[~certain] * ((m - certain.sum()) / rest), 1.0)
+    ticks = np.floor(np.cumsum(probability) + rng.random())
+    taken = np.flatnonzero(np.diff(ticks, prepend=0.0) >= 1)
+    return taken, probability[taken]
+
+
+def hessian(objective, v):
+    """The whole Hessian of F at v (size, size), float64, in v's order."""
+    k, d = objective.k, objective.d
+    D = d + objective.fit_intercept
+    H = np.zeros((k, D, k, D))
+    if objective.loss == "softmax":
+        _add_softmax(H, objective, v)
+    else:
+        A = activations(objective, v)
+        for c in range(k):
+            a = A[:, c].astype(np.float64)
+            q = a * (1 - a) if objective.loss == "sigmoid" else np.ones(len(a))
+            if objective.weight is not None:
+                q *= objective.weight
+            H[c, :, c] = objective.gram(weight=q)
+    j = np.arange(d)
+    H[:, j, :, j] += np.multiply.outer(objective.alpha * objective.factors, np.eye(k))
+    order = np.arange(k * D).reshape(k, D)
+    order = np.concatenate([order[:, :d].ravel(), order[:, d:].ravel()])
+    return H.reshape(k * D, k * D)[np.ix_(order, order)]
+
+
+def _add_softmax(H, objective, v):
+    """H (k, D, k, D) += sum_i w_i (diag(a_i) - a_i a_i') (x) u_i u_i' / s.
+
+    The second part is the Gram matrix of the rows a_i (x) u_i, made for a block of rows at a time.
+    """
+    k, D = H.shape[:2]
+    flat = H.reshape(k * D, k * D)
+    block = max(1, _PRODUCT_VALUES // (k * D))
+    for start in range(0, objective.n, block):
+        rows = slice(start, start + block)
+        U, A = objective.standardised(rows), activations(objective, v, rows).astype(np.float64)
+        AU = (A[:, :, None] * U[:, None, :]).reshape(len(U), k * D)
+        weight = np.ones(len(U)) if objective.weight is None else objective.weight[rows]
+        flat -= _gram(AU, weight, objective.n_threads)
+        for c in range(k):
+            H[c, :, c] += _gram(U, weight * A[:, c], objective.n_threads)
+    H /= objective.total_weight
+
+
+def _gram(U, weight, n_threads):
+    return _core.Problem(U, None, 1, weight=weight, n_threads=n_threads).gram()[0]
