@@ -13,7 +13,7 @@ import sklearn
 from sklearn.utils.validation import validate_data
 
 from fastlr import _core
-from fastlr._validation import check_X
+from fastlr._validation import check_feature_vector, check_X
 
 
 @contextmanager
@@ -48,6 +48,31 @@ def check_input(estimator, X, n_threads, *, fitting):
             raise ValueError(f"Input X contains {value}, first at row {place[0]}, column {place[1]}; "
                              f"{type(estimator).__name__} expects finite numbers: drop such rows or fill in the values")
     return X
+
+
+def check_offset(offset, X, k):
+    """The offset of the logits of X (n, d) as (n, k) in X's real type, C-contiguous; (n,) will do for k = 1."""
+    if offset is None:
+        return None
+    offset = np.asarray(offset)
+    n = len(X)
+    if offset.dtype.kind not in "fiub":
+        raise TypeError(f"offset has dtype {offset.dtype}; expected real numbers")
+    if offset.shape != (n, k) and (offset.shape != (n,) or k > 1):
+        expected = f"({n},)" if k == 1 else f"({n}, {k})"
+        raise ValueError(f"offset has shape {offset.shape}; expected {expected}, one for each logit of the {n} rows")
+    if not np.isfinite(offset).all():
+        raise ValueError(f"offset is not finite at row {np.argwhere(~np.isfinite(offset))[0][0]}; expected finite "
+                         f"numbers")
+    return np.ascontiguousarray(offset.reshape(n, k), _core.real_dtype(X.dtype))
+
+
+def check_penalty_factors(factors, d):
+    """float64 (d,) of at least 0, from a number for all features or one a feature; None stays None."""
+    factors = check_feature_vector(factors, d, "penalty_factors")
+    if factors is not None and (factors < 0).any():
+        raise ValueError(f"penalty_factors has {factors.min()}; expected numbers of at least 0")
+    return factors
 
 
 def check_parameters(estimator):

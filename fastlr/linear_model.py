@@ -17,7 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from fastlr import _core, solvers
-from fastlr._estimator import check_input, check_parameters, unchanged_on_error
+from fastlr._estimator import check_input, check_offset, check_parameters, check_penalty_factors, unchanged_on_error
 from fastlr._fit_monitor import CallbackSupportMixin, FitMonitor, WatchedObjective, with_callbacks
 from fastlr._targets import encode_targets, weigh_classes
 from fastlr._threads import blas_guard, resolve_n_threads
@@ -160,8 +160,8 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         scale, shift = check_feature_vector(self.scale, d, "scale"), check_feature_vector(self.shift, d, "shift")
         objective = WatchedObjective(
             X, targets, outputs.k, loss=outputs.loss, alpha=1 / (self.C * total),
-            penalty=self._check_penalty_factors(d), fit_intercept=self.fit_intercept, weight=weight,
-            offset=_check_offset(offset, X, outputs.k), scale=scale, shift=shift, n_threads=n_threads,
+            penalty=check_penalty_factors(self.penalty_factors, d), fit_intercept=self.fit_intercept, weight=weight,
+            offset=check_offset(offset, X, outputs.k), scale=scale, shift=shift, n_threads=n_threads,
             random_state=self._seed(),
         )
         w = objective.start(*self._last_fit(outputs, d))
@@ -188,7 +188,7 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                   "(C=inf) larger ones always fit better, so there is no optimum. These separate the rows; use a "
                   "finite C for a unique model")
         elif not result.converged and not monitor.stopped:
-            _warn(self._shortfall(result.message))
+            _warn(self._shortfall(result.message, X.dtype))
         return self
 
     def decision_function(self, X, *, offset=None):
@@ -241,17 +241,11 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         X = check_input(self, X, n_threads, fitting=False)
         k = self._outputs.k
         problem = _core.Problem(
-            X, None, k, loss=self._outputs.loss, offset=_check_offset(offset, X, k), scale=self.scale_,
+            X, None, k, loss=self._outputs.loss, offset=check_offset(offset, X, k), scale=self.scale_,
             shift=self.shift_, n_threads=n_threads,
         )
         with blas_guard(k):
             return problem.logits(self.coef_, self.intercept_)
-
-    def _check_penalty_factors(self, d):
-        factors = check_feature_vector(self.penalty_factors, d, "penalty_factors")
-        if factors is not None and (factors < 0).any():
-            raise ValueError(f"penalty_factors has {factors.min()}; expected numbers of at least 0")
-        return factors
 
     def _last_fit(self, outputs, d):
         """The coefficients and the intercept to start from, or nothing."""
@@ -266,30 +260,20 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     def _seed(self):
         return 0 if self.random_state is None else check_random_state(self.random_state).randint(2**31)
 
-    def _shortfall(self, message):
-        """What is known of a fit that did not get within tol."""
+    def _shortfall(self, message, dtype):
+        """What is known of a fit that did not get within tol, and what to do."""
         known = (f"its objective is proved to be within {self.suboptimality_:.1e} of the optimum, relatively"
                  if math.isfinite(self.suboptimality_) else "how far it is from the optimum is not known")
+        if message == "interrupted":
+            remedy = "warm_start=True goes on from here"
+        elif self.n_iter_[0] >= self.max_iter:
+            remedy = f"raise max_iter ({self.max_iter}), or lower C ({self.C:g}): a stronger penalty is easier to fit"
+        elif _core.real_dtype(dtype) == np.float32:
+            remedy = f"raise tol, or pass X as float64: {dtype} is computed with in float32"
+        else:
+            remedy = f"raise tol, or lower C ({self.C:g}): a stronger penalty is easier to fit"
         return (f"the fit ended after {self.n_iter_[0]} iterations ({message}): {known}; tol is {self.tol:g}. The "
-                f"model is usable; for a closer one raise max_iter ({self.max_iter}), or lower C ({self.C:g}): a "
-                f"stronger penalty is easier to fit")
-
-
-def _check_offset(offset, X, k):
-    """(n, k) in X's real type, C-contiguous, or None."""
-    if offset is None:
-        return None
-    offset = np.asarray(offset)
-    n = len(X)
-    if offset.dtype.kind not in "fiub":
-        raise TypeError(f"offset has dtype {offset.dtype}; expected real numbers")
-    if offset.shape != (n, k) and (offset.shape != (n,) or k > 1):
-        expected = f"({n},)" if k == 1 else f"({n}, {k})"
-        raise ValueError(f"offset has shape {offset.shape}; expected {expected}, one for each logit of the {n} rows")
-    if not np.isfinite(offset).all():
-        raise ValueError(f"offset is not finite at row {np.argwhere(~np.isfinite(offset))[0][0]}; expected finite "
-                         f"numbers")
-    return np.ascontiguousarray(offset.reshape(n, k), _core.real_dtype(X.dtype))
+                f"model is usable; {remedy}")
 
 
 def _certain_separation(weight, total):
