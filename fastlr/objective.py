@@ -7,8 +7,8 @@ factors of the features.
 
 Design: solvers see one flat float64 vector v = [V row by row (k d), c (k)] for *standardised* features (u - m) / t:
 V = W t, c = b + W m, penalty factors p / t^2.  The optimum is that of the user's problem, and no second array is made,
-for passes fold m and t into their parameters.  m and t need not be exact, only fixed: they come from sums over random
-groups of rows, one pass.  Tiles compute in X's own real type, sums and everything here in float64.
+for passes fold m and t into their parameters.  m is the weighted mean; t need not be exact, only fixed.  Tiles compute
+in X's own real type, sums and everything here in float64.
 
 Passes and products call BLAS from fastlr's own threads: callers stay inside `single_threaded_blas`, once a fit.
 
@@ -20,10 +20,7 @@ import copy
 import numpy as np
 
 from fastlr import _core
-
-_GROUPS = 16  # random groups of rows: a feature's variance is estimated with one degree of freedom less
-_MOMENT_ROWS = 1 << 16
-_SMALL = 1 << 17  # values of X; up to here moments are computed directly
+from fastlr.moments import moments
 
 
 class Objective:
@@ -72,10 +69,13 @@ class Objective:
         self.total_weight = float(self.n if weight is None else weight.sum())
         self.resolution = float(np.finfo(_core.real_dtype(X.dtype)).eps)
         self.rng = np.random.default_rng(random_state)
-        self.n_passes = 0.0
         scale = np.ones(self.d) if scale is None else scale
         shift = np.zeros(self.d) if shift is None else shift
-        mean, deviation = self._moments(shift)
+        self.n_passes = 1.0
+        mean, variance = moments(X, weight, self.rng, n_threads)
+        if not fit_intercept:
+            mean, variance = shift, variance + (mean - shift) ** 2
+        deviation = np.sqrt(variance)
         self.deviation = np.where(deviation * scale == 0, 1.0, np.abs(deviation * scale))
         self.mean = (mean - shift) * scale
         self.problem_shift = mean
@@ -256,42 +256,6 @@ class Objective:
         if self.k == 1 and self.loss != "softmax":
             return np.array([self._mean(self.y)])
         return np.bincount(self.y, self.weight, minlength=self.k) / self.total_weight
-
-    def _moments(self, shift):
-        """Weighted mean and standard deviation (d,) of the raw features; without an intercept about `shift` instead.
-
-        The deviation of a feature that is constant but for rounding is 0.
-        """
-        if self.X.size <= _SMALL:
-            X = self.X.astype(np.float64)
-            mean = self._mean(X)
-            variance = self._mean((X - mean) ** 2)
-        else:
-            mean, variance = self._group_moments()
-        noise = 16 * self.resolution * np.abs(mean)
-        variance[variance <= noise**2] = 0
-        if not self.fit_intercept:
-            variance, mean = variance + (mean - shift) ** 2, shift
-        return mean, np.sqrt(variance)
-
-    def _group_moments(self):
-        """Mean (d,) and an estimate of the variance (d,) from the sums of random groups of rows.
-
-        The sum of m independent values scatters with m times their variance, so that 16 sums tell it within a third,
-        in one pass over any type of X: with target 1 in the row's group, the gradient of squared error at 0 is minus
-        the sums.
-        """
-        group = self.rng.integers(0, _GROUPS, self.n).astype(np.int32)
-        zero = np.zeros((_GROUPS, self.d))
-        problem = _core.Problem(
-            self.X, group, _GROUPS, loss="squared_error", weight=self.weight, n_threads=self.n_threads
-        )
-        self.n_passes += 1
-        _, sums, weights = problem.loss_and_grad(zero, zero[:, 0].copy())
-        mean = sums.sum(0) / weights.sum()
-        squared_weight = self.n if self.weight is None else float(self.weight @ self.weight)
-        scatter = ((sums - np.outer(weights, mean)) ** 2).sum(0)
-        return mean, scatter * _GROUPS / (_GROUPS - 1) / squared_weight
 
 
 def _link(rate, loss):

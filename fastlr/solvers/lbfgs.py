@@ -39,19 +39,19 @@ class Pairs:
         return -q
 
 
-def lbfgs(objective, w, progress, metric, *, refresh=None, every=0):
+def lbfgs(objective, w, progress, metric, *, refresh=None, after=0, every=0):
     """Minimise from w in the given metric.
 
-    Every so many iterations, if `refresh` is given, refresh(w) replaces the metric; the pairs stay, for they are the
-    objective's and not the metric's.
+    If `refresh` is given, refresh(w) replaces the metric after so many iterations and then every so many; the pairs
+    stay, for they are the objective's and not the metric's.
     """
-    pairs, age = Pairs(), 0
+    pairs, left = Pairs(), after
     value, grad = objective.loss_and_grad(w)
     progress.see(w, value, grad)
     while not progress.stop():
-        if refresh is not None and age == every:
-            metric, age = refresh(w), 0
-        age += 1
+        if refresh is not None and left == 0:
+            metric, left = refresh(w), every
+        left -= 1
         found = search(objective, w, value, grad, pairs.direction(grad, metric.solve))
         if found is None and pairs.pairs:
             pairs = Pairs()

@@ -38,12 +38,13 @@ def newton_cholesky(objective, w, progress):
 
 
 def newton_cg(objective, w, progress, metric):
-    """Minimise from w by truncated Newton steps in a metric."""
+    """Minimise from w by truncated Newton steps in the metric of each step's start, metric(w)."""
     first = None
 
     def step(w, grad):
         nonlocal first
-        z = metric.solve(grad)
+        solve = metric(w).solve
+        z = solve(grad)
         size = float(grad @ z)
         first = size if first is None else first
         enough = min(0.25, (size / first) ** 0.5) * size  # of squared norms: eta^2
@@ -57,12 +58,12 @@ def newton_cg(objective, w, progress, metric):
             t = rz / curvature
             s += t * p
             r = r - t * Hp
-            z = metric.solve(r)
+            z = solve(r)
             rz, last = float(r @ z), rz
             if rz <= enough:
                 break
             p = z + (rz / last) * p
-        return s if s.any() else -metric.solve(grad)
+        return s if s.any() else -solve(grad)
 
     _newton(objective, w, progress, step)
 
