@@ -25,6 +25,10 @@ class Pairs:
         if curvature > 1e-12 * float(np.linalg.norm(s) * np.linalg.norm(y)):
             self.pairs.append((s, y, 1 / curvature))
 
+    def clear(self):
+        """Forget them all."""
+        self.pairs.clear()
+
     def direction(self, grad, solve):
         """Minus the inverse Hessian's approximation times grad, from H0^-1 = solve."""
         q = grad.copy()
@@ -39,22 +43,17 @@ class Pairs:
         return -q
 
 
-def lbfgs(objective, w, progress, metric, *, refresh=None, after=0, every=0):
-    """Minimise from w in the given metric.
+def lbfgs(objective, progress, metric, pairs, budget):
+    """Minimise from the best point of `progress` in the given metric, for about so many passes.
 
-    If `refresh` is given, refresh(w) replaces the metric after so many iterations and then every so many; the pairs
-    stay, for they are the objective's and not the metric's.
+    The pairs outlive the metric: they tell of the objective.
     """
-    pairs, left = Pairs(), after
-    value, grad = objective.loss_and_grad(w)
-    progress.see(w, value, grad)
-    while not progress.stop():
-        if refresh is not None and left == 0:
-            metric, left = refresh(w), every
-        left -= 1
+    w, value, grad = progress.w, progress.value, progress.grad
+    limit = objective.n_passes + budget
+    while objective.n_passes < limit and not progress.stop():
         found = search(objective, w, value, grad, pairs.direction(grad, metric.solve))
-        if found is None and pairs.pairs:
-            pairs = Pairs()
+        if found is None:
+            pairs.clear()
             found = search(objective, w, value, grad, -metric.solve(grad))
         if found is None:
             progress.stall()

@@ -13,32 +13,33 @@ from fastlr.solvers.line_search import search
 MAX_CG = 200
 
 
-def newton_cholesky(objective, w, progress):
-    """Minimise from w by exact Newton steps."""
+def newton_cholesky(objective, progress):
+    """Minimise from the best point of `progress` by exact Newton steps."""
     k, d = objective.k, objective.d
 
     def step(w, grad):
         H = hessian(objective, w)
         objective.n_passes += 1
         diagonal = np.einsum("jj->j", H)
-        mean = diagonal.mean()
         if objective.loss == "softmax":  # adding one row to all classes changes no probability: fix that freedom
-            gauge = H[: k * d, : k * d].reshape(k, d, k, d)
-            gauge += mean * np.eye(d)[:, None, :]
-            H[k * d :, k * d :] += mean
-        damping = objective.resolution * mean
+            for start, width in ((0, d), (k * d, len(H) // k - d)):
+                part = slice(start, start + k * width)
+                freedom = np.diag(diagonal[part].reshape(k, width).mean(axis=0))
+                H[part, part] += np.tile(freedom, (k, k))
+        relative = np.finfo(float).eps
         while True:
+            diagonal *= 1 + relative
             try:
                 return -linalg.cho_solve(linalg.cho_factor(H, lower=True, check_finite=False), grad, check_finite=False)
-            except linalg.LinAlgError:  # rounding has made it indefinite
-                damping = max(damping, np.finfo(float).tiny) * 10
-                diagonal += damping
+            except linalg.LinAlgError:  # rounding made it indefinite, or a feature has no curvature
+                relative *= 10
+                diagonal[diagonal <= 0] = 1.0
 
-    _newton(objective, w, progress, step)
+    _newton(objective, progress, step)
 
 
-def newton_cg(objective, w, progress, metric):
-    """Minimise from w by truncated Newton steps in the metric of each step's start, metric(w)."""
+def newton_cg(objective, progress, metric):
+    """Minimise from the best point of `progress` by truncated Newton steps, each in metric(w) of its start."""
     first = None
 
     def step(w, grad):
@@ -65,12 +66,11 @@ def newton_cg(objective, w, progress, metric):
             p = z + (rz / last) * p
         return s if s.any() else -solve(grad)
 
-    _newton(objective, w, progress, step)
+    _newton(objective, progress, step)
 
 
-def _newton(objective, w, progress, step):
-    value, grad = objective.loss_and_grad(w)
-    progress.see(w, value, grad)
+def _newton(objective, progress, step):
+    w, value, grad = progress.w, progress.value, progress.grad
     while not progress.stop():
         found = search(objective, w, value, grad, step(w, grad))
         if found is None:

@@ -5,6 +5,9 @@ import numpy as np
 from fastlr.solvers.result import Result
 
 
+STALLED = "no further decrease: the rounding errors of X's type are reached"
+
+
 class Progress:
     """The record of one minimisation.
 
@@ -22,7 +25,7 @@ class Progress:
         self.objective, self.tol, self.max_iter, self.callback = objective, tol, max_iter, callback
         self.w, self.value, self.grad, self.lower_bound = None, np.inf, None, 0.0
         self.n_iter = 0
-        self.message = ""
+        self.message, self.solver = "", ""
 
     @property
     def suboptimality(self):
@@ -31,6 +34,10 @@ class Progress:
         if gap == 0:
             return 0.0
         return gap / self.lower_bound if self.lower_bound > 0 else np.inf
+
+    def begin(self, w):
+        """Evaluate the first point."""
+        self.see(w, *self.objective.loss_and_grad(w))
 
     def see(self, w, value, grad):
         """Take note of F and its gradient at w: the best point and the best bound need not be of the same w."""
@@ -53,12 +60,12 @@ class Progress:
 
     def stall(self):
         """Take note that no step lowers the value."""
-        self.message = "no further decrease: the rounding errors of X's type are reached"
+        self.message = STALLED
 
-    def result(self, solver):
+    def result(self):
         """The Result as it stands."""
         return Result(
             w=self.w, value=self.value, lower_bound=self.lower_bound, suboptimality=self.suboptimality,
             n_iter=self.n_iter, n_passes=self.objective.n_passes, converged=self.suboptimality <= self.tol,
-            message=self.message, solver=solver,
+            message=self.message, solver=self.solver,
         )

@@ -7,10 +7,10 @@
 """
 
 from fastlr._threads import single_threaded_blas
-from fastlr.solvers.lbfgs import lbfgs
+from fastlr.solvers.lbfgs import Pairs, lbfgs
 from fastlr.solvers.metric import block_metric, gram_metric
 from fastlr.solvers.newton import newton_cg, newton_cholesky
-from fastlr.solvers.progress import Progress
+from fastlr.solvers.progress import STALLED, Progress
 
 SOLVERS = ("auto", "lbfgs", "newton-cholesky", "newton-cg")
 
@@ -18,13 +18,14 @@ SAMPLE_ROWS = 16  # rows a feature of the sample that is solved first
 SAMPLE_STEP = 32  # but at least every 32nd row
 SAMPLE_VALUES = 1 << 20  # values of X below which a pass costs too little to save any
 SAMPLE_TOL = 1e-3
-SAMPLE_ITERATIONS = 20
+SAMPLE_PASSES = 25
 BLOCK_ROWS = 4  # rows a feature of each class block
 ALL_ROWS = 2048  # so few rows are never sampled for a metric
+NEWTON_SIZE = 1000  # parameters whose Hessian is worth factorising
 NEWTON_WORK = 2e8  # operations of one whole Hessian that are still cheaper than the other solvers' fixed costs
 GRAM_ROWS = 8  # rows a feature of a Gram metric
-EARLY = 10  # iterations that the Gram metric serves where there is no sample to start from
-REFRESH = 50  # iterations that class blocks serve
+EARLY = 10  # passes that the Gram metric serves where there is no sample to start from
+REFRESH = 50  # passes that class blocks serve
 BLOCK_VALUES = 1 << 25  # float32 values of all blocks at most
 
 
@@ -48,7 +49,6 @@ def minimise(objective, w0=None, *, solver="auto", tol=1e-4, max_iter=1000, call
     Result
         After KeyboardInterrupt too: the best point so far, message "interrupted".
     """
-    solver = choose(objective) if solver == "auto" else solver
     progress = Progress(objective, tol, max_iter, callback)
     try:
         with single_threaded_blas():
@@ -57,38 +57,51 @@ def minimise(objective, w0=None, *, solver="auto", tol=1e-4, max_iter=1000, call
         if progress.w is None:
             raise
         progress.message = "interrupted"
-    return progress.result(solver)
-
-
-def choose(objective):
-    """The solver that the cost model expects to be fastest: docs/solvers.md."""
-    size = objective.size
-    return "newton-cholesky" if size <= 700 and objective.n * size**2 <= NEWTON_WORK else "lbfgs"
+    return progress.result()
 
 
 def _run(objective, w, progress, solver):
     """Solve a sample of the rows for a start if none was given, then the whole."""
-    if w is None:
-        step = _sample_step(objective)
-        w = objective.start() if step == 1 else _solve_sample(objective, solver, step)
-        early = step == 1
-    else:
-        early = not w[: objective.k * objective.d].any()
+    cold = w is None or not w[: objective.k * objective.d].any()
+    step = _sample_step(objective) if cold else 1
+    w = _solve_sample(objective, solver, step) if step > 1 else objective.start() if w is None else w
+    progress.begin(w)
 
     def metric(w):
         if objective.k * objective.d**2 > BLOCK_VALUES:
             return gram_metric(objective, GRAM_ROWS * objective.d)
         return block_metric(objective, w, max(BLOCK_ROWS * objective.d, ALL_ROWS))
 
-    if solver == "newton-cholesky":
-        newton_cholesky(objective, w, progress)
-    elif solver == "newton-cg":
-        newton_cg(objective, w, progress, metric)
-    elif early:
-        first = gram_metric(objective, GRAM_ROWS * objective.d)
-        lbfgs(objective, w, progress, first, refresh=metric, after=EARLY, every=REFRESH)
-    else:
-        lbfgs(objective, w, progress, metric(w), refresh=metric, after=REFRESH, every=REFRESH)
+    for name in _plan(objective, solver):
+        progress.solver, progress.message = name, ""
+        if name == "newton-cholesky":
+            newton_cholesky(objective, progress)
+        elif name == "newton-cg":
+            newton_cg(objective, progress, metric)
+        else:
+            early = gram_metric(objective, GRAM_ROWS * objective.d) if cold and step == 1 else None
+            _lbfgs(objective, progress, early, metric, 1 if solver == "auto" else progress.max_iter)
+        if progress.message not in ("", STALLED):
+            return
+
+
+def _plan(objective, solver):
+    """The solvers to run one after the other until one is done."""
+    if solver != "auto":
+        return [solver]
+    if objective.size <= NEWTON_SIZE:
+        cheap = objective.n * objective.size**2 <= NEWTON_WORK
+        return ["newton-cholesky"] if cheap else ["lbfgs", "newton-cholesky"]
+    return ["lbfgs", "newton-cg"]
+
+
+def _lbfgs(objective, progress, early, metric, n_metrics):
+    pairs = Pairs()
+    if early is not None:
+        lbfgs(objective, progress, early, pairs, EARLY)
+    while n_metrics and not progress.message:
+        lbfgs(objective, progress, metric(progress.w), pairs, REFRESH)
+        n_metrics -= 1
 
 
 def _sample_step(objective):
@@ -101,10 +114,11 @@ def _sample_step(objective):
 def _solve_sample(objective, solver, step):
     """The rough optimum of every step-th row."""
     part = objective.sample(step)
-    progress = Progress(part, SAMPLE_TOL, SAMPLE_ITERATIONS, None)
+    progress = Progress(part, SAMPLE_TOL, SAMPLE_PASSES, None)
+    progress.begin(part.start())
     if solver == "newton-cholesky":
-        newton_cholesky(part, part.start(), progress)
+        newton_cholesky(part, progress)
     else:
-        lbfgs(part, part.start(), progress, gram_metric(part, GRAM_ROWS * part.d))
+        lbfgs(part, progress, gram_metric(part, GRAM_ROWS * part.d), Pairs(), SAMPLE_PASSES)
     objective.n_passes += part.n_passes * part.n / objective.n
     return progress.w
