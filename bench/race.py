@@ -4,6 +4,8 @@ import math
 import time
 from dataclasses import dataclass
 
+from .timing import wait_until_idle
+
 ROUNDS_SECONDS = 10.0
 """Fits short enough are repeated in alternation for about this long, at most five times."""
 
@@ -23,6 +25,7 @@ class Finish:
 
 def timed(fit):
     """Seconds and result of one call."""
+    wait_until_idle()
     start = time.perf_counter()
     result = fit()
     return time.perf_counter() - start, result

@@ -1,14 +1,16 @@
 """Time contestants in alternation, so that a noisy machine is unfair to nobody.
 
-A round calls each contestant a few times in a row; the best time over all rounds counts.  Before its turn the
-contestant's predecessor is given time to fall asleep: the worker threads of a BLAS go on spinning after a call for tens
-of milliseconds, and on a machine with few cores would slow whoever comes next.
+A round calls each contestant a few times in a row; the best time over all rounds counts.  A turn begins when the
+threads of the one before are asleep: the workers of a BLAS go on spinning for a tenth of a second after a call, and on
+a machine with few cores would take a core from whoever comes next.
 """
 
 import gc
 import time
 
-SETTLE_SECONDS = 0.04
+IDLE_SLICE = 0.01
+"""The process is idle once its threads used less than a tenth of this time of sleep, in seconds."""
+MAX_WAIT = 1.0
 BURST_SECONDS = 0.02
 """A turn goes on until this much time was spent in calls, at least two of them."""
 
@@ -39,12 +41,21 @@ def best_seconds(contestants, *, seconds=2.0, min_rounds=4, max_rounds=15):
             if done >= min_rounds and time.perf_counter() - start > seconds:
                 break
             for name, call in contestants.items():
-                time.sleep(SETTLE_SECONDS)
+                wait_until_idle()
                 best[name] = min(best[name], _burst(call))
     finally:
         if collecting:
             gc.enable()
     return best
+
+
+def wait_until_idle():
+    """Sleep until no thread of this process is running; at most `MAX_WAIT` seconds."""
+    for _ in range(round(MAX_WAIT / IDLE_SLICE)):
+        before = time.process_time()
+        time.sleep(IDLE_SLICE)
+        if time.process_time() - before < IDLE_SLICE / 10:
+            return
 
 
 def _burst(call):
