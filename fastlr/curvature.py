@@ -36,10 +36,15 @@ def class_blocks(objective, v, n_rows):
     if objective.weight is not None:
         weight = objective.weight[::step] * (objective.total_weight / objective.weight[::step].sum())
     for c in range(objective.k):
-        a = A[:, c].astype(np.float64)
-        q = a * (1 - a) * weight
+        q = _slope(A[:, c], objective.loss) * weight
         taken, probability = _sample(q, n_rows, objective.rng)
         yield objective.gram(pilot[taken], q[taken] / probability)
+
+
+def _slope(a, loss):
+    """d a / d z of one logit (m,), float64."""
+    a = a.astype(np.float64)
+    return np.ones(len(a)) if loss == "squared_error" else a * (1 - a)
 
 
 def _sample(q, m, rng):
@@ -72,8 +77,7 @@ def hessian(objective, v):
     else:
         A = activations(objective, v)
         for c in range(k):
-            a = A[:, c].astype(np.float64)
-            q = a * (1 - a) if objective.loss == "sigmoid" else np.ones(len(a))
+            q = _slope(A[:, c], objective.loss)
             if objective.weight is not None:
                 q *= objective.weight
             H[c, :, c] = objective.gram(weight=q)

@@ -147,23 +147,25 @@ class Objective:
 
         With residuals r_i = loss'(z_i) the dual value is S - <V, G> - <c, g> - sum_j ||G_j||^2 / (2 alpha p_j), where S
         is the mean loss and (G, g) its gradient, provided that g = 0; a mixture with a constant model makes it so.
-        Rounding errors of S are allowed for.
+        Rounding errors of X's real type are allowed for.
         """
         V, c = self.split(v)
         strength = self.alpha * self.factors
         penalised = strength * V
         S = value - 0.5 * float(np.vdot(V, penalised))
         G = grad[: self.k * self.d].reshape(self.k, self.d) - penalised
-        dual = S - float(np.vdot(V, G))
+        terms = [S, -float(np.vdot(V, G))]
+        dual = sum(terms)
         if self.fit_intercept:
             g = grad[self.k * self.d :]
-            dual, G = self._balanced(dual - float(c @ g), G, g)
+            terms.append(-float(c @ g))
+            dual, G = self._balanced(sum(terms), G, g)
         squares = np.einsum("cj,cj->j", G, G)
         free = strength == 0
         if np.any(squares[free] > 0):
             return 0.0
         dual -= 0.5 * float(np.sum(squares / np.where(free, 1.0, strength)))
-        return max(dual - self.resolution * abs(S), 0.0)
+        return max(dual - self.resolution * sum(map(abs, terms)), 0.0)
 
     def _balanced(self, dual, G, g):
         """The dual value and gradient of residuals moved so that their mean g becomes 0.

@@ -71,10 +71,18 @@ def gram_metric(objective, n_rows):
     rate = np.clip(objective.base_rate, 1e-3, 1 - 1e-3)
     factors = np.ones(objective.k) if objective.loss == "squared_error" else rate * (1 - rate)
     step = max(1, objective.n // n_rows)
-    return Metric(objective, [objective.gram(slice(None, None, step))], SAMPLED if step > 1 else WHOLE, factors)
+    gram = objective.gram(slice(None, None, step))
+    return Metric(objective, [gram], _damping(objective, objective.n // step), factors)
 
 
 def block_metric(objective, w, n_rows):
     """The Hessian's own class blocks at w, from n_rows rows each."""
-    damping = SAMPLED if n_rows < objective.n else WHOLE
-    return Metric(objective, class_blocks(objective, w, n_rows), damping, np.ones(objective.k))
+    blocks = class_blocks(objective, w, n_rows)
+    return Metric(objective, blocks, _damping(objective, n_rows), np.ones(objective.k))
+
+
+def _damping(objective, n_rows):
+    """SAMPLED for four rows a feature, less for more as sampling errors fall, WHOLE for all rows."""
+    if n_rows >= objective.n:
+        return WHOLE
+    return max(WHOLE, SAMPLED * min(1.0, (4 * objective.d / n_rows) ** 0.5))

@@ -4,7 +4,7 @@ import numpy as np
 
 from fastlr.solvers.result import Result
 
-
+IDLE = 15  # iterations
 STALLED = "no further decrease: the rounding errors of X's type are reached"
 
 
@@ -26,6 +26,7 @@ class Progress:
         self.w, self.value, self.grad, self.lower_bound = None, np.inf, None, 0.0
         self.n_iter = 0
         self.message, self.solver = "", ""
+        self.idle, self.marked_value, self.marked_gap = 0, np.inf, np.inf
 
     @property
     def suboptimality(self):
@@ -53,10 +54,21 @@ class Progress:
             self.message = "converged"
         elif self.n_iter >= self.max_iter:
             self.message = "reached max_iter"
+        elif self._is_idle():
+            self.message = STALLED
         elif self.callback is not None and self.callback(self.n_iter, self.value, self.suboptimality):
             self.message = "stopped by the callback"
         self.n_iter += not self.message
         return bool(self.message)
+
+    def _is_idle(self):
+        """Whether neither value nor gap has fallen by more than rounding for many iterations."""
+        gap = self.value - self.lower_bound
+        if self.value < self.marked_value - self.objective.resolution * abs(self.value) or gap < 0.9 * self.marked_gap:
+            self.idle, self.marked_value, self.marked_gap = 0, self.value, gap
+        else:
+            self.idle += 1
+        return self.idle >= IDLE
 
     def stall(self):
         """Take note that no step lowers the value."""

@@ -20,6 +20,7 @@ SAMPLE_VALUES = 1 << 20  # values of X below which a pass costs too little to sa
 SAMPLE_TOL = 1e-3
 SAMPLE_PASSES = 25
 BLOCK_ROWS = 4  # rows a feature of each class block
+BLOCK_PASSES = 2  # or as many rows as cost the operations of so many passes
 ALL_ROWS = 2048  # so few rows are never sampled for a metric
 NEWTON_SIZE = 1000  # parameters whose Hessian is worth factorising
 NEWTON_WORK = 2e8  # operations of one whole Hessian that are still cheaper than the other solvers' fixed costs
@@ -70,7 +71,8 @@ def _run(objective, w, progress, solver):
     def metric(w):
         if objective.k * objective.d**2 > BLOCK_VALUES:
             return gram_metric(objective, GRAM_ROWS * objective.d)
-        return block_metric(objective, w, max(BLOCK_ROWS * objective.d, ALL_ROWS))
+        rows = max(BLOCK_ROWS * objective.d, BLOCK_PASSES * 4 * objective.n // objective.d, ALL_ROWS)
+        return block_metric(objective, w, rows)
 
     for name in _plan(objective, solver):
         progress.solver, progress.message = name, ""

@@ -1,0 +1,134 @@
+"""Objective: coordinates, derivatives, row samples, and a lower bound that is one."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastlr import reference, solvers
+from fastlr.curvature import activations, class_blocks, hessian
+from fastlr.moments import moments
+from fastlr.objective import Objective
+
+LOSSES = ("softmax", "sigmoid", "squared_error")
+
+
+def make(seed=0, n=60, d=4, k=3, loss="softmax", soft=False, weighted=False, offset=False, dtype=np.float64, **options):
+    """An objective of random data whose features have means and scales of their own, and its arrays."""
+    rng = np.random.default_rng(seed)
+    X = (rng.normal(size=(n, d)) * 10.0 ** rng.uniform(-2, 2, d) + rng.normal(size=d)).astype(dtype)
+    y = rng.integers(0, max(k, 2), n).astype(np.int32)
+    if soft:
+        y = rng.dirichlet(np.ones(k), n) if loss == "softmax" else rng.random((n, k))
+        y = y.astype(dtype)
+    weight = rng.exponential(size=n) * (rng.random(n) < 0.9) if weighted else None
+    o = rng.normal(size=(n, k)).astype(dtype) if offset else None
+    options = {"alpha": 0.05, "penalty": rng.exponential(size=d)} | options
+    return Objective(X, y, k, loss=loss, weight=weight, offset=o, **options)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("soft", [True, False])
+def test_value_is_the_users_objective(loss, fit_intercept, soft):
+    rng = np.random.default_rng(1)
+    scale, shift = rng.normal(size=4), rng.normal(size=4)
+    F = make(loss=loss, soft=soft, weighted=True, offset=True, fit_intercept=fit_intercept, scale=scale, shift=shift)
+    W, b = rng.normal(size=(3, 4)), rng.normal(size=3) * fit_intercept
+    v = F.start(W, b)
+    for got, expected in zip(F.coefficients(v), (W, b), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
+    Z = (F.X - shift) * scale @ W.T + b + F.offset
+    Y = F.y if soft else np.eye(3)[F.y]
+    if loss == "softmax":
+        losses = np.logaddexp.reduce(Z, axis=1) - (Y * Z).sum(1)
+    elif loss == "sigmoid":
+        losses = (np.logaddexp(0, Z) - Y * Z).sum(1)
+    else:
+        losses = 0.5 * ((Z - Y) ** 2).sum(1)
+    penalty = F.factors * F.deviation**2
+    expected = np.average(losses, weights=F.weight) + F.alpha / 2 * (penalty * W**2).sum()
+    assert F.loss_and_grad(v)[0] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("fit_intercept", [True, False])
+def test_derivatives(loss, fit_intercept):
+    F = make(loss=loss, weighted=True, fit_intercept=fit_intercept)
+    rng = np.random.default_rng(2)
+    v, u, h = rng.normal(size=F.size), rng.normal(size=F.size), 1e-5
+    (up, grad_up), (down, grad_down) = F.loss_and_grad(v + h * u), F.loss_and_grad(v - h * u)
+    assert F.loss_and_grad(v)[1] @ u == pytest.approx((up - down) / (2 * h), rel=1e-6)
+    np.testing.assert_allclose(F.hessp(v, u), (grad_up - grad_down) / (2 * h), rtol=1e-5, atol=1e-8)
+    np.testing.assert_allclose(hessian(F, v) @ u, F.hessp(v, u), rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("n_rows", [10**6, 2000])
+def test_class_blocks_from_all_rows_or_a_sample(n_rows):
+    F = make(n=20000, weighted=True, alpha=0.0)
+    v = np.random.default_rng(3).normal(size=F.size)
+    H, d = hessian(F, v), F.d
+    for c, block in enumerate(class_blocks(F, v, n_rows)):
+        order = [*range(c * d, c * d + d), 3 * d + c]
+        exact = H[np.ix_(order, order)]
+        size = np.sqrt(np.outer(np.diag(exact), np.diag(exact)))
+        np.testing.assert_allclose(block / size, exact / size, atol=1e-9 if n_rows > F.n else 0.15)
+
+
+def test_activations_are_probabilities():
+    F = make()
+    v = np.random.default_rng(4).normal(size=F.size)
+    W, b = F.coefficients(v)
+    np.testing.assert_allclose(activations(F, v), reference.softmax(F.X @ W.T + b), rtol=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 1000), loss=st.sampled_from(LOSSES), k=st.integers(1, 4), soft=st.booleans(),
+    weighted=st.booleans(), offset=st.booleans(), fit_intercept=st.booleans(), alpha=st.floats(1e-6, 10),
+    step=st.floats(0, 3), dtype=st.sampled_from([np.float32, np.float64]),
+)
+def test_lower_bound_is_below_the_optimum_from_any_point(
+    seed, loss, k, soft, weighted, offset, fit_intercept, alpha, step, dtype
+):
+    k += loss == "softmax"
+    F = make(
+        seed, n=40, k=k, loss=loss, soft=soft, weighted=weighted, offset=offset, dtype=dtype,
+        fit_intercept=fit_intercept, alpha=alpha,
+    )
+    best = solvers.minimise(F, tol=1e-9, solver="newton-cholesky", max_iter=100)
+    v = best.w + step * np.random.default_rng(seed).normal(size=F.size)
+    if loss == "softmax":  # the solvers' points
+        V = F.split(v)[0]
+        V -= V.mean(axis=0)
+    value, grad = F.loss_and_grad(v)
+    assert F.lower_bound(v, value, grad) <= best.value
+    assert best.lower_bound <= best.value + 1e-12
+
+
+def test_lower_bound_is_tight_at_the_optimum():
+    for loss in LOSSES:
+        best = solvers.minimise(make(loss=loss, soft=True), tol=1e-12, solver="newton-cholesky")
+        assert best.value - best.lower_bound <= 1e-9 * best.value
+
+
+def test_moments_of_large_x_are_exact_means_and_rough_deviations():
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(300_000, 6)).astype(np.float32) * [1, 10, 100, 1e-3, 0, 0] + [0, 1, -5, 3, 7, 0]
+    X = X.astype(np.float32)
+    X[777, 5] = 1  # a feature that a sample does not see
+    mean, variance = moments(X, None, rng, 2)
+    np.testing.assert_allclose(mean, X.mean(0, dtype=np.float64), rtol=1e-4, atol=1e-3)
+    assert variance[4] == 0
+    seen = [0, 1, 2, 3, 5]
+    ratio = np.sqrt(variance[seen]) / X[:, seen].std(0, dtype=np.float64)
+    assert np.all((ratio > 0.3) & (ratio < 3)), ratio
+
+
+def test_constant_feature_needs_no_coefficient():
+    F = make()
+    X = F.X.copy()
+    X[:, 1] = 1e6
+    F = Objective(X, F.y, 3, alpha=0.1)
+    W, _ = F.coefficients(solvers.minimise(F).w)
+    assert not W[:, 1].any()

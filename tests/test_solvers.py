@@ -1,0 +1,181 @@
+"""Solvers: the optimum by every one of them, its proof, and how they stop."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
+
+from fastlr import solvers
+from fastlr.objective import Objective
+from fastlr.solvers.line_search import search
+
+NAMES = [name for name in solvers.SOLVERS if name != "auto"]
+LOADERS = {"iris": load_iris, "wine": load_wine, "breast_cancer": load_breast_cancer, "digits": load_digits}
+
+
+def objective_of(X, y, C=1.0, **options):
+    k = int(y.max()) + 1
+    binary = k == 2
+    loss = "sigmoid" if binary else "softmax"
+    return Objective(X, y.astype(np.int32), 1 if binary else k, loss=loss, alpha=1 / (C * len(X)), **options)
+
+
+def clusters(seed=0, n=3000, d=12, k=4, dtype=np.float64, spread=1.0):
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, k, n)
+    return (rng.normal(size=(k, d))[y] + spread * rng.normal(size=(n, d))).astype(dtype), y
+
+
+@pytest.mark.parametrize("solver", NAMES)
+@pytest.mark.parametrize("data", LOADERS)
+@pytest.mark.parametrize(("dtype", "C"), [(np.float64, 0.01), (np.float64, 1), (np.float64, 30), (np.float32, 1)])
+def test_every_solver_finds_the_optimum_of_raw_data(data, dtype, solver, C):
+    X, y = LOADERS[data](return_X_y=True)
+    exact = solvers.minimise(objective_of(X, y, C), solver="newton-cholesky", tol=1e-8)
+    result = solvers.minimise(objective_of(X.astype(dtype), y, C), solver=solver)
+    assert exact.converged
+    assert result.converged, result.message
+    assert result.suboptimality <= 1e-4
+    noise = 0 if dtype == np.float64 else 2e-5  # X itself is rounded
+    assert result.value / exact.value - 1 <= result.suboptimality + noise
+    assert result.lower_bound <= exact.value * (1 + noise)
+
+
+@pytest.mark.parametrize("data", LOADERS)
+def test_defaults_do_not_mind_the_scale_of_features(data):
+    X, y = LOADERS[data](return_X_y=True)
+    result = solvers.minimise(objective_of(X * 10 ** np.random.default_rng(0).uniform(-4, 4, X.shape[1]), y))
+    assert result.converged
+    assert result.n_iter < 100
+
+
+@pytest.mark.parametrize("solver", NAMES)
+@pytest.mark.parametrize("k", [2, 4])
+def test_a_sample_of_the_rows_as_start(solver, k):
+    X, y = clusters(n=120_000, k=k, dtype=np.float32, spread=3.0)
+    F = objective_of(X, y)
+    result = solvers.minimise(F, solver=solver, tol=1e-5)
+    exact = solvers.minimise(objective_of(X.astype(np.float64), y), solver="newton-cholesky", tol=1e-8)
+    assert result.converged
+    assert abs(result.value / exact.value - 1) <= 1e-5
+    assert result.n_passes < 40
+
+
+@pytest.mark.parametrize("loss", ["sigmoid", "squared_error"])
+@pytest.mark.parametrize("solver", NAMES)
+def test_independent_labels(loss, solver):
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(500, 6))
+    Y = (X @ rng.normal(size=(6, 3)) > rng.normal(size=(500, 3))).astype(np.float64)
+    together = solvers.minimise(Objective(X, Y, 3, loss=loss, alpha=0.01), solver=solver, tol=1e-7)
+    apart = [
+        solvers.minimise(Objective(X, np.ascontiguousarray(Y[:, c : c + 1]), 1, loss=loss, alpha=0.01), tol=1e-7)
+        for c in range(3)
+    ]
+    assert together.converged
+    assert together.value == pytest.approx(sum(r.value for r in apart), rel=2e-7)
+
+
+def test_weights_repeat_rows():
+    X, y = clusters(n=200)
+    times = np.random.default_rng(2).integers(0, 4, 200)
+    weighted = Objective(X, y.astype(np.int32), 4, alpha=0.01, weight=times.astype(np.float64))
+    repeated = Objective(X.repeat(times, axis=0), y.repeat(times).astype(np.int32), 4, alpha=0.01)
+    a, b = (solvers.minimise(F, tol=1e-10) for F in (weighted, repeated))
+    for got, expected in zip(weighted.coefficients(a.w), repeated.coefficients(b.w), strict=True):
+        np.testing.assert_allclose(got - got.mean(0), expected - expected.mean(0), atol=1e-6)
+
+
+def test_start_at_the_optimum_stays():
+    X, y = clusters()
+    F = objective_of(X, y)
+    first = solvers.minimise(F, tol=1e-6)
+    again = solvers.minimise(F, first.w, tol=1e-4)
+    assert again.converged
+    assert again.n_iter == 0
+
+
+def test_callback_may_stop_and_sees_falling_values():
+    X, y = clusters()
+    seen = []
+
+    def callback(iteration, value, suboptimality):
+        seen.append((iteration, value, suboptimality))
+        return iteration == 3
+
+    result = solvers.minimise(objective_of(X, y), solver="lbfgs", tol=1e-12, callback=callback)
+    assert [i for i, _, _ in seen] == [0, 1, 2, 3]
+    assert all(a[1] >= b[1] and a[2] >= b[2] for a, b in pairwise(seen))
+    assert result.message == "stopped by the callback"
+    assert not result.converged
+
+
+def test_interrupt_returns_the_best_point():
+    X, y = clusters()
+
+    def interrupt(iteration, value, suboptimality):
+        if iteration == 2:
+            raise KeyboardInterrupt
+
+    F = objective_of(X, y)
+    result = solvers.minimise(F, tol=1e-12, callback=interrupt)
+    assert result.message == "interrupted"
+    assert not result.converged
+    assert F.loss_and_grad(result.w)[0] == result.value
+
+
+@pytest.mark.parametrize("solver", NAMES)
+def test_max_iter(solver):
+    X, y = clusters()
+    result = solvers.minimise(objective_of(X, y), solver=solver, tol=1e-12, max_iter=2)
+    assert (result.n_iter, result.message, result.converged) == (2, "reached max_iter", False)
+
+
+@pytest.mark.parametrize("solver", NAMES)
+def test_unreachable_tolerance_ends_with_an_honest_figure(solver):
+    X, y = clusters(dtype=np.float32)
+    result = solvers.minimise(objective_of(X, y), solver=solver, tol=1e-14)
+    exact = solvers.minimise(objective_of(X.astype(np.float64), y), tol=1e-10)
+    assert not result.converged
+    assert 1e-14 < result.suboptimality < 1e-4
+    assert result.lower_bound <= exact.value
+
+
+@pytest.mark.parametrize("solver", NAMES)
+def test_without_penalty_no_bound_is_claimed(solver):
+    X, y = clusters(n=400, d=3)
+    result = solvers.minimise(objective_of(X, y, C=np.inf), solver=solver, max_iter=30)
+    assert result.suboptimality == np.inf
+    assert not result.converged
+
+
+def test_results_do_not_depend_on_the_number_of_threads():
+    X, y = clusters(n=20_000, d=40, dtype=np.float32)
+    a, b = (solvers.minimise(objective_of(X, y, n_threads=threads)) for threads in (1, 2))
+    np.testing.assert_array_equal(a.w, b.w)
+
+
+class Quartic:
+    """F = sum (w - 1)^4: far from quadratic."""
+
+    resolution = 1e-16
+
+    def loss_and_grad(self, w):
+        return float(((w - 1) ** 4).sum()), 4 * (w - 1) ** 3
+
+
+@pytest.mark.parametrize("length", [1e-4, 0.1, 1.0, 100.0])
+def test_line_search_satisfies_wolfe(length):
+    w, F = np.array([-3.0, 2.0]), Quartic()
+    value, grad = F.loss_and_grad(w)
+    direction = -length * grad
+    _, new_value, new_grad = search(F, w, value, grad, direction)
+    assert new_value < value
+    assert new_grad @ direction >= 0.9 * (grad @ direction)
+
+
+def test_line_search_refuses_an_ascent():
+    w, F = np.array([3.0]), Quartic()
+    value, grad = F.loss_and_grad(w)
+    assert search(F, w, value, grad, grad) is None
