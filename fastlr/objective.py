@@ -165,7 +165,7 @@ class Objective:
         if np.any(squares[free] > 0):
             return 0.0
         dual -= 0.5 * float(np.sum(squares / np.where(free, 1.0, strength)))
-        return max(dual - self.resolution * sum(map(abs, terms)), 0.0)
+        return max(dual - 4 * self.resolution * sum(map(abs, terms)), 0.0)
 
     def _balanced(self, dual, G, g):
         """The dual value and gradient of residuals moved so that their mean g becomes 0.
