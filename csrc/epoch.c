@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { CHUNKS = 8, LEAST_CHUNK = 16, COLUMNS = 256 };
+enum { CHUNKS = 4, LEAST_CHUNK = 16, COLUMNS = 256 };
 static const double SECONDS_BETWEEN_POLLS = 0.05;
 
 typedef struct {
@@ -21,7 +21,8 @@ typedef struct {
     const flr_kernels *kernels;
     flr_tiling tiling;
     int64_t chunk_rows, max_parts, n_blocks;
-    double *G, *g, *loss;       /* partial sums: (max_parts, k, d), (max_parts, k), (max_parts,) */
+    char *G;                    /* partial sums: (max_parts, k, d) real */
+    double *g, *loss;           /* (max_parts, k), (max_parts,) */
     double *b_shift;            /* (n_blocks, k) parts of (W * scale) shift */
     double *b_total;            /* (k,) gradient of b */
     char *memory;               /* workers' tiles */
@@ -57,13 +58,14 @@ static void chunk(job *j, int64_t q, int worker, int64_t first, int64_t m, const
     char *row_scratch = tile;
     tile += flr_row_scratch(k, size);
     tile += (64 - (uintptr_t)tile % 64) % 64;
-    double *G = j->G + q * k * d, *g = j->g + q * k;
+    char *G = j->G + q * k * d * size;
+    double *g = j->g + q * k;
     const int rank_one = j->o->batch == 1;
 
     j->loss[q] = 0;
     j->correct[q] = 0;
     memset(g, 0, (size_t)(k * 8));
-    if (!rank_one) memset(G, 0, (size_t)(k * d * 8));
+    if (!rank_one) memset(G, 0, (size_t)(k * d * size));
     for (int64_t begin = first, end = first + m; begin < end; begin += rows) {
         const int64_t t = end - begin < rows ? end - begin : rows;
         const int64_t *order = j->o->order ? j->o->order + begin : NULL;
@@ -78,14 +80,14 @@ static void chunk(job *j, int64_t q, int worker, int64_t first, int64_t m, const
                                .prob = p->prob ? prob : NULL,
                                .weight = p->weight ? weight : NULL,
                                .grad_scale = 1};
-        j->kernels->forward(Z, x, p->W, p->ldw, p->b, t, d, k);
+        j->kernels->forward(Z, x, p->W, p->ldw, p->b, t, d, k, j->tiling.head);
         if (p->label)
             j->correct[q] += j->kernels->correct(Z, label, p->loss == FLR_SQUARED_ERROR ? 0.5 : 0, t, k);
         j->loss[q] += j->kernels->residual[p->loss](Z, NULL, Z, &y, row_scratch, t, k, 0);
         for (int64_t i = 0; i < t; i++)
             for (int64_t c = 0; c < k; c++)
                 g[c] += size == 4 ? (double)((float *)Z)[i * k + c] : ((double *)Z)[i * k + c];
-        if (!rank_one) j->kernels->backward(G, d, Z, x, t, d, k);
+        if (!rank_one) j->kernels->backward(G, d, Z, x, t, d, k, j->tiling.head, 0);
     }
     last_x[0] = Z;
     last_x[1] = x[0];
@@ -183,6 +185,8 @@ static void work(void *context, int worker, int n_workers) {
 
 int flr_epoch(double *loss_out, int64_t *correct_out, const flr_pass *pass, const flr_epoch_options *options) {
     const int64_t k = pass->k, d = pass->X.d, batch = options->batch;
+    if (batch == 1 && !options->W_velocity && options->alpha == 0 && !options->shift)
+        return flr_epoch_by_row(loss_out, correct_out, pass, options);
     const int64_t size = flr_real_size(pass->X.dtype);
     job j = {.p = pass, .o = options, .kernels = flr_kernels_of(size)};
     j.tiling = flr_tiling_of(&pass->X, size, 256 << 10);
@@ -199,12 +203,13 @@ int flr_epoch(double *loss_out, int64_t *correct_out, const flr_pass *pass, cons
     j.worker_bytes = rows * ((int64_t)sizeof(void *) + k * size + 8 + 8 + (pass->prob ? k * size : 0) +
                              (j.tiling.in_place ? 0 : j.tiling.ld * size)) + flr_row_scratch(k, size) + 256;
     j.worker_bytes = (j.worker_bytes + 63) / 64 * 64;
-    const int64_t doubles = j.max_parts * (k * d + k + 2) + j.n_blocks * k + k;
-    char *memory = malloc((size_t)(doubles * 8 + n_threads * j.worker_bytes + 64));
+    const int64_t doubles = j.max_parts * (k + 2) + j.n_blocks * k + k;
+    const int64_t G_bytes = (j.max_parts * k * d * size + 63) / 64 * 64;
+    char *memory = malloc((size_t)(doubles * 8 + G_bytes + n_threads * j.worker_bytes + 64));
     if (memory == NULL) return FLR_NO_MEMORY;
     j.memory = memory + (64 - (uintptr_t)memory % 64);
-    j.G = (double *)(j.memory + n_threads * j.worker_bytes);
-    j.g = j.G + j.max_parts * k * d;
+    j.G = j.memory + n_threads * j.worker_bytes;
+    j.g = (double *)(j.G + G_bytes);
     j.loss = j.g + j.max_parts * k;
     j.correct = (int64_t *)(j.loss + j.max_parts);
     j.b_shift = j.loss + 2 * j.max_parts;

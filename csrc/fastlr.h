@@ -75,12 +75,13 @@ typedef struct {
                                   const int64_t *rows, int64_t m, int64_t d);
 
     /* Z_out (m, k) = X (m, d) W (k, d)' + b (k,).  x[i] is row i.  W rows are ldw apart, zero from d to the next
-     * multiple of 16 */
+     * multiple of 16.  Rows are best aligned from column head on. */
     void (*forward)(void *Z_out, const void *const *x, const void *W, int64_t ldw, const void *b, int64_t m,
-                    int64_t d, int64_t k);
+                    int64_t d, int64_t k, int64_t head);
 
-    /* G (k, ldg) += R (m, k)' X (m, d): a real sum over the m rows, added to G in double */
-    void (*backward)(double *G, int64_t ldg, const void *R, const void *const *x, int64_t m, int64_t d, int64_t k);
+    /* G (k, ldg) real += R (m, k)' X (m, d); the next tile lies ahead bytes behind this one, 0 if unknown */
+    void (*backward)(void *G, int64_t ldg, const void *R, const void *const *x, int64_t m, int64_t d, int64_t k,
+                     int64_t head, int64_t ahead);
 
     /* rows whose label is the argmax of their logits (the first of equals); k = 1: whose label is z > threshold */
     int64_t (*correct)(const void *Z, const int32_t *label, double threshold, int64_t m, int64_t k);
@@ -94,15 +95,19 @@ typedef struct {
 
     /* one step of gradient descent on columns [j0, j1): see step_tpl.h */
     void (*step)(const struct flr_step *step, int64_t j0, int64_t j1, double *b_shift_out);
+
+    /* W (k, ldw) -= r (k,) x (d,)', x multiplied by scale (d,) if that is not NULL; rows of W are as forward wants them */
+    void (*subtract_outer)(void *W, int64_t ldw, const void *r, const void *x, const void *scale, int64_t d, int64_t k);
 } flr_kernels;
 
-/* G is the sum of n_parts partial gradients, each (k, d) double, part_stride apart; or, where r is set, the outer
+/* G is the sum of n_parts partial gradients, each (k, d) real, part_stride apart; or, where r is set, the outer
  * product of r (k,) and one row x (d,), both real. */
 typedef struct flr_step {
     double *W, *velocity;    /* (k, d); velocity NULL without momentum */
     void *W_real;            /* (k, ldw) real: W * scale, what the next batch computes with */
     int64_t ldw;
-    const double *G, *g;     /* parts; g (k,) is already summed */
+    const void *G;           /* parts */
+    const double *g;         /* (k,), already summed */
     int64_t n_parts, part_stride;
     const void *r, *x;
     const double *scale, *shift; /* (d,) or NULL */
@@ -153,7 +158,8 @@ typedef struct {
     flr_matrix X;
     flr_loss loss;
     int64_t k;
-    const void *W;        /* (k, ldw) real, each row zero from d on; ldw = d rounded up to a multiple of 16 */
+    const void *W;        /* (k, ldw) real, each row zero from d on; ldw = d rounded up to a multiple of 16; best
+                             aligned as X is */
     int64_t ldw;
     const void *b;        /* (k,) real */
     const void *offset;   /* (n, k) real, added to the logits, or NULL */
@@ -194,13 +200,15 @@ typedef struct {
     int64_t rows;   /* most rows of a tile */
     int64_t ld;     /* values from a row to the next in the buffer */
     int in_place;   /* rows of X are already reals */
+    int64_t head;   /* columns before the first cache line of a row, 0 if that differs from row to row */
+    int64_t ahead;  /* bytes from a tile to the next, 0 if not in place */
 } flr_tiling;
 flr_tiling flr_tiling_of(const flr_matrix *X, int64_t size, int64_t bytes);
 /* x_out[i] = row i of the tile: X[rows[i]], or X[first + i] where rows is NULL; buffer (m, ld) is used if not in place */
 void flr_load_tile(const void **x_out, void *buffer, const flr_matrix *X, const flr_tiling *tiling, int64_t size,
                    int64_t first, const int64_t *rows, int64_t m);
 
-/* epoch.c: gradient descent over batches of rows, in the order given */
+/* epoch.c: gradient descent over batches of rows, in the order given; by_row.c: the same over single rows */
 typedef struct {
     const int64_t *order;  /* (n,) rows, or NULL for 0 .. n-1 */
     int64_t batch;         /* rows of a batch */
@@ -214,5 +222,6 @@ typedef struct {
 /* loss_out: the sum of the losses, correct_out: rows labelled correctly, each before its batch's step; pass->W and pass->b are scratch (k, ldw), (k,) real.
  * FLR_OK, FLR_NO_MEMORY or FLR_INTERRUPTED. */
 int flr_epoch(double *loss_out, int64_t *correct_out, const flr_pass *pass, const flr_epoch_options *options);
+int flr_epoch_by_row(double *loss_out, int64_t *correct_out, const flr_pass *pass, const flr_epoch_options *options);
 
 #endif

@@ -1,127 +1,172 @@
 /* linear_tpl.h -- the two products of a tile for few classes: logits Z = X W' + b and gradient G += R' X.
  *
- * Forward: dot products along d.  ROWS rows by up to CLASSES classes of accumulators stay in registers, so that a load of
- * x serves CLASSES multiplications and a load of w ROWS of them; d goes in blocks, so that W stays in L1.
- * Backward: PANEL vectors of columns by up to CLASSES classes stay in registers over all m rows; r is broadcast.
- * Sizes: m rows, d features, k classes.  Sums over a tile are real; G is double.
+ * Forward: dot products along d.  Some rows by some classes of accumulators stay in registers, so that a load of x serves
+ * as many multiplications as there are classes, and a load of w as there are rows; d goes in blocks, so that W stays in L1.
+ * Backward: some classes by PANEL vectors of columns stay in registers over all m rows; r is broadcast.
+ * Sizes: m rows, d features, k classes.  Rows of x are aligned to cache lines from column head < 16 on: the columns
+ * before it are taken by parts of vectors.  All sums here are real; the caller adds them up in double.
  */
 #if VBYTES == 64
-enum { FWD_ROWS = 4, FWD_CLASSES = 5, BWD_CLASSES = 10, BWD_REGISTERS = 20 };
+enum { FWD_CLASSES = 5, BWD_CLASSES = 10 };
 #else
-enum { FWD_ROWS = 4, FWD_CLASSES = 2, BWD_CLASSES = 5, BWD_REGISTERS = 10 };
+enum { FWD_CLASSES = 4, BWD_CLASSES = 5 };
 #endif
-#define D_BLOCK (4096 / (int)sizeof(REAL))
+enum { D_BLOCK = 4096 / sizeof(REAL), ACCUMULATORS = 32 };
 
 /* Fold a pair of vectors: the sum of neighbouring blocks of h lanes of a, then of b.  Neighbouring pairs, h halved each
- * time, turn VLEN vectors into one of their lanes' sums, in order. */
+ * time, turn up to VLEN vectors into one of their lanes' sums, in order; a vector without a partner is its own. */
 #define FOLD(a, b, h) (SHUFFLE(a, b, EVEN_BLOCKS, h) + SHUFFLE(a, b, ODD_BLOCKS, h))
+#define FOLD_STAGE(a, count, h)                                                                                       \
+    for (int i = 0; 2 * i < (count); i++) a[i] = FOLD(a[2 * i], a[2 * i + 1 < (count) ? 2 * i + 1 : 2 * i], h);
 
-/* sum_out[i] = the sum of the lanes of a[i], i < count <= VLEN; a is overwritten */
-INLINE void lane_sums(REAL *sum_out, V *a, const int count) {
-    for (int i = count; i < VLEN; i++) a[i] = (V){0};
+/* the sums of the lanes of a[0] .. a[count - 1], count <= VLEN; a is overwritten */
+INLINE V lane_sums(V *a, const int count) {
 #if VLEN >= 16
-    for (int i = 0; i < 8; i++) a[i] = FOLD(a[2 * i], a[2 * i + 1], 8);
+    FOLD_STAGE(a, count, 8)
+    FOLD_STAGE(a, (count + 1) / 2, 4)
+    FOLD_STAGE(a, (count + 3) / 4, 2)
+    FOLD_STAGE(a, (count + 7) / 8, 1)
+#elif VLEN >= 8
+    FOLD_STAGE(a, count, 4)
+    FOLD_STAGE(a, (count + 1) / 2, 2)
+    FOLD_STAGE(a, (count + 3) / 4, 1)
+#elif VLEN >= 4
+    FOLD_STAGE(a, count, 2)
+    FOLD_STAGE(a, (count + 1) / 2, 1)
+#else
+    FOLD_STAGE(a, count, 1)
 #endif
-#if VLEN >= 8
-    for (int i = 0; i < 4; i++) a[i] = FOLD(a[2 * i], a[2 * i + 1], 4);
-#endif
-#if VLEN >= 4
-    for (int i = 0; i < 2; i++) a[i] = FOLD(a[2 * i], a[2 * i + 1], 2);
-#endif
-    const V sums = FOLD(a[0], a[1], 1);
-    if (count == VLEN) {
-        store(sum_out, sums);
-    } else {
-        REAL all[VLEN];
-        store(all, sums);
-        for (int i = 0; i < count; i++) sum_out[i] = all[i];
+    return a[0];
+}
+
+/* acc (rows, classes) += x[:, j:j + width] W[:, j:j + width]', width VLEN or less */
+INLINE void forward_step(V *acc, const REAL *const *x, const REAL *W, int64_t ldw, int64_t j, int width, const int rows,
+                         const int classes) {
+    V xj[8];
+    for (int r = 0; r < rows; r++) xj[r] = width == VLEN ? load(x[r] + j) : load_part(x[r] + j, width);
+    for (int c = 0; c < classes; c++) {
+        const V w = load(W + c * ldw + j);
+        for (int r = 0; r < rows; r++) acc[r * classes + c] = vfma(xj[r], w, acc[r * classes + c]);
     }
 }
 
 /* Z_out (rows, ldz)[:, :classes] = (first ? b : Z_out) + x[:, j0:j1] W[:, j0:j1]' */
 INLINE void forward_block(REAL *Z_out, int64_t ldz, const REAL *const *x, const REAL *W, int64_t ldw, const REAL *b,
-                          int64_t j0, int64_t j1, int first, const int rows, const int classes) {
-    V acc[FWD_ROWS * 2 * FWD_CLASSES + VLEN];
+                          int64_t j0, int64_t j1, int64_t head, const int rows, const int classes) {
+    V acc[ACCUMULATORS];
     for (int i = 0; i < rows * classes; i++) acc[i] = (V){0};
     int64_t j = j0;
-    for (; j + VLEN <= j1; j += VLEN) {
-        V xj[FWD_ROWS * 2];
-        for (int r = 0; r < rows; r++) xj[r] = load(x[r] + j);
-        for (int c = 0; c < classes; c++) {
-            const V w = load(W + c * ldw + j);
-            for (int r = 0; r < rows; r++) acc[r * classes + c] = vfma(xj[r], w, acc[r * classes + c]);
-        }
+    for (int64_t end = j0 + head < j1 ? j0 + head : j1; j < end;) {
+        const int width = end - j < VLEN ? (int)(end - j) : VLEN;
+        forward_step(acc, x, W, ldw, j, width, rows, classes);
+        j += width;
     }
-    if (j < j1) {
-        V xj[FWD_ROWS * 2];
-        for (int r = 0; r < rows; r++) xj[r] = load_part(x[r] + j, (int)(j1 - j));
-        for (int c = 0; c < classes; c++) {
-            const V w = load(W + c * ldw + j);
-            for (int r = 0; r < rows; r++) acc[r * classes + c] = vfma(xj[r], w, acc[r * classes + c]);
-        }
-    }
-    REAL sums[FWD_ROWS * 2 * FWD_CLASSES + VLEN];
-    for (int i = 0; i < rows * classes; i += VLEN) {
-        const int left = rows * classes - i;
-        lane_sums(sums + i, acc + i, left < VLEN ? left : VLEN);
-    }
+    for (; j + VLEN <= j1; j += VLEN) forward_step(acc, x, W, ldw, j, VLEN, rows, classes);
+    if (j < j1) forward_step(acc, x, W, ldw, j, (int)(j1 - j), rows, classes);
+
+    REAL sums[ACCUMULATORS + VLEN];
+    for (int i = 0; i < rows * classes; i += VLEN)
+        store(sums + i, lane_sums(acc + i, rows * classes - i < VLEN ? rows * classes - i : VLEN));
     for (int r = 0; r < rows; r++)
         for (int c = 0; c < classes; c++) {
             REAL *z = Z_out + r * ldz + c;
-            *z = (first ? b[c] : *z) + sums[r * classes + c];
+            *z = (j0 == 0 ? b[c] : *z) + sums[r * classes + c];
         }
 }
 
-/* all m rows for a block of classes; compiled once for each number of classes */
-#define FORWARD_ROWS(count, classes)                                                                                  \
-    for (; i + (count) <= m; i += (count))                                                                            \
-        forward_block(Z_out + i * ldz, ldz, x + i, W, ldw, b, j0, j1, first, count, classes);
-
+/* all m rows for a block of classes; compiled once for each number of classes, with as many rows as registers allow */
 #define DEFINE_FORWARD(classes, many)                                                                                 \
-    static void forward_##classes(REAL *Z_out, int64_t ldz, const REAL *const *x, const REAL *W, int64_t ldw,   \
-                                        const REAL *b, int64_t j0, int64_t j1, int first, int64_t m) {                \
+    static void forward_##classes(REAL *Z_out, int64_t ldz, const REAL *const *x, const REAL *W, int64_t ldw,         \
+                                  const REAL *b, int64_t j0, int64_t j1, int64_t head, int64_t m) {                   \
         int64_t i = 0;                                                                                                \
-        FORWARD_ROWS(many, classes)                                                                                   \
-        FORWARD_ROWS(1, classes)                                                                                      \
+        for (; i + (many) <= m; i += (many))                                                                          \
+            forward_block(Z_out + i * ldz, ldz, x + i, W, ldw, b, j0, j1, head, many, classes);                       \
+        for (; i < m; i++) forward_block(Z_out + i * ldz, ldz, x + i, W, ldw, b, j0, j1, head, 1, classes);           \
     }
-DEFINE_FORWARD(1, 8)
-DEFINE_FORWARD(2, 4)
 #if VBYTES == 64
-DEFINE_FORWARD(3, 4)
+DEFINE_FORWARD(1, 8)
+DEFINE_FORWARD(2, 8)
+DEFINE_FORWARD(3, 6)
 DEFINE_FORWARD(4, 4)
 DEFINE_FORWARD(5, 4)
+#else
+DEFINE_FORWARD(1, 8)
+DEFINE_FORWARD(2, 6)
+DEFINE_FORWARD(3, 4)
+DEFINE_FORWARD(4, 3)
 #endif
 
-static void forward(void *Z_out, const void *const *x, const void *W, int64_t ldw, const void *b, int64_t m,
-                          int64_t d, int64_t k) {
+/* a single row: more classes make up for it, and keep as many sums going */
+enum { ROW_CLASSES = 10 };
+#define DEFINE_FORWARD_ROW(classes)                                                                                   \
+    static void forward_row_##classes(REAL *Z_out, const REAL *const *x, const REAL *W, int64_t ldw, const REAL *b,   \
+                                      int64_t j0, int64_t j1, int64_t head) {                                         \
+        forward_block(Z_out, 0, x, W, ldw, b, j0, j1, head, 1, classes);                                              \
+    }
+DEFINE_FORWARD_ROW(1)
+DEFINE_FORWARD_ROW(2)
+DEFINE_FORWARD_ROW(3)
+DEFINE_FORWARD_ROW(4)
+DEFINE_FORWARD_ROW(5)
+DEFINE_FORWARD_ROW(6)
+DEFINE_FORWARD_ROW(7)
+DEFINE_FORWARD_ROW(8)
+DEFINE_FORWARD_ROW(9)
+DEFINE_FORWARD_ROW(10)
+
+static void forward_row(REAL *Z_out, const REAL *const *x, const REAL *W, int64_t ldw, const REAL *b, int64_t d,
+                        int64_t k, int64_t head) {
+    typedef void (*forward_fn)(REAL *, const REAL *const *, const REAL *, int64_t, const REAL *, int64_t, int64_t,
+                               int64_t);
+    static const forward_fn block[] = {forward_row_1, forward_row_2, forward_row_3, forward_row_4, forward_row_5,
+                                       forward_row_6, forward_row_7, forward_row_8, forward_row_9, forward_row_10};
+    const int64_t n_blocks = (k + ROW_CLASSES - 1) / ROW_CLASSES;
+    for (int64_t q = 0; q < n_blocks; q++) {
+        const int64_t c0 = q * k / n_blocks, c1 = (q + 1) * k / n_blocks;
+        block[c1 - c0 - 1](Z_out + c0, x, W + c0 * ldw, ldw, b + c0, 0, d, head);
+    }
+}
+
+static void forward(void *Z_out, const void *const *x, const void *W, int64_t ldw, const void *b, int64_t m, int64_t d,
+                    int64_t k, int64_t head) {
     typedef void (*forward_fn)(REAL *, int64_t, const REAL *const *, const REAL *, int64_t, const REAL *, int64_t,
-                               int64_t, int, int64_t);
+                               int64_t, int64_t, int64_t);
     static const forward_fn block[] = {
-        forward_1, forward_2,
+        forward_1, forward_2, forward_3, forward_4,
 #if VBYTES == 64
-        forward_3, forward_4, forward_5,
+        forward_5,
 #endif
     };
+    if (m == 1) {
+        forward_row(Z_out, (const REAL *const *)x, W, ldw, b, d, k, head);
+        return;
+    }
     const int64_t n_blocks = (k + FWD_CLASSES - 1) / FWD_CLASSES;
     for (int64_t j0 = 0; j0 == 0 || j0 < d; j0 += D_BLOCK) {
         const int64_t j1 = j0 + D_BLOCK < d ? j0 + D_BLOCK : d;
         for (int64_t q = 0; q < n_blocks; q++) {
             const int64_t c0 = q * k / n_blocks, c1 = (q + 1) * k / n_blocks;
             block[c1 - c0 - 1]((REAL *)Z_out + c0, k, (const REAL *const *)x, (const REAL *)W + c0 * ldw, ldw,
-                               (const REAL *)b + c0, j0, j1, j0 == 0, m);
+                               (const REAL *)b + c0, j0, j1, head, m);
         }
     }
 }
 
-/* G (classes, panel of vectors) += R (m, classes)' x (m, panel); the last vector may be a part */
-INLINE void backward_panel(double *G, int64_t ldg, const REAL *R, int64_t ldr, const REAL *const *x, int64_t m,
-                           int64_t j, const int classes, const int panel, int part) {
-    V acc[BWD_REGISTERS];
-    for (int i = 0; i < classes * panel; i++) acc[i] = (V){0};
-    for (int64_t i = 0; i < m; i++) {
-        V xj[BWD_REGISTERS];
+/* G (classes, panel of vectors) += R (m, classes)' x (m, panel), of the last vector its first width values.  Meanwhile
+ * what lies ahead bytes behind x, the next tile, is fetched. */
+INLINE void backward_panel(REAL *G, int64_t ldg, const REAL *R, int64_t ldr, const REAL *const *x, int64_t m, int64_t j,
+                           int64_t ahead, const int classes, const int panel, const int whole, int width) {
+    V acc[ACCUMULATORS];
+    for (int c = 0; c < classes; c++)
         for (int v = 0; v < panel; v++)
-            xj[v] = part ? load_part(x[i] + j + v * VLEN, part) : load(x[i] + j + v * VLEN);
+            acc[c * panel + v] = whole || v < panel - 1 ? load(G + c * ldg + j + v * VLEN)
+                                                        : load_part(G + c * ldg + j + v * VLEN, width);
+    for (int64_t i = 0; i < m; i++) {
+        V xj[8];
+        for (int v = 0; v < panel; v++)
+            xj[v] = whole || v < panel - 1 ? load(x[i] + j + v * VLEN) : load_part(x[i] + j + v * VLEN, width);
+        for (int v = 0; ahead && v < panel * VBYTES; v += 64)
+            __builtin_prefetch((const char *)(x[i] + j) + v + ahead, 0, 2);
         for (int c = 0; c < classes; c++) {
             const V r = splat(R[i * ldr + c]);
             for (int v = 0; v < panel; v++) acc[c * panel + v] = vfma(r, xj[v], acc[c * panel + v]);
@@ -129,21 +174,40 @@ INLINE void backward_panel(double *G, int64_t ldg, const REAL *R, int64_t ldr, c
     }
     for (int c = 0; c < classes; c++)
         for (int v = 0; v < panel; v++) {
-            REAL sums[VLEN];
-            double *g = G + c * ldg + j + v * VLEN;
-            store(sums, acc[c * panel + v]);
-            for (int l = 0; l < (part ? part : VLEN); l++) g[l] += (double)sums[l];
+            REAL *g = G + c * ldg + j + v * VLEN;
+            whole || v < panel - 1 ? store(g, acc[c * panel + v]) : store_part(g, acc[c * panel + v], width);
         }
 }
 
+#define PARTIAL_PANEL(classes, most, n)                                                                               \
+    case n:                                                                                                           \
+        if ((n) <= (most)) backward_panel(G, ldg, R, ldr, x, m, j, ahead, classes, (n) <= (most) ? (n) : 1, 0, width); \
+        break;
+
+/* what is left of d: before the first line of the cache, and behind the last whole panel */
 #define DEFINE_BACKWARD(classes, panel)                                                                               \
-    static void backward_##classes(double *G, int64_t ldg, const REAL *R, int64_t ldr, const REAL *const *x,    \
-                                         int64_t m, int64_t d) {                                                      \
+    NOINLINE void partial_##classes(REAL *G, int64_t ldg, const REAL *R, int64_t ldr, const REAL *const *x, int64_t m, \
+                                    int64_t j, int64_t d, int64_t ahead) {                                            \
+        const int vectors = (int)((d - j + VLEN - 1) / VLEN), width = (int)(d - j) - (vectors - 1) * VLEN;            \
+        switch (vectors) {                                                                                            \
+            PARTIAL_PANEL(classes, panel, 1)                                                                          \
+            PARTIAL_PANEL(classes, panel, 2)                                                                          \
+            PARTIAL_PANEL(classes, panel, 3)                                                                          \
+            PARTIAL_PANEL(classes, panel, 4)                                                                          \
+            PARTIAL_PANEL(classes, panel, 5)                                                                          \
+            PARTIAL_PANEL(classes, panel, 6)                                                                          \
+            PARTIAL_PANEL(classes, panel, 7)                                                                          \
+            PARTIAL_PANEL(classes, panel, 8)                                                                          \
+        }                                                                                                             \
+    }                                                                                                                 \
+    static void backward_##classes(REAL *G, int64_t ldg, const REAL *R, int64_t ldr, const REAL *const *x, int64_t m, \
+                                   int64_t d, int64_t head, int64_t ahead) {                                          \
         int64_t j = 0;                                                                                                \
+        for (const int64_t end = head < d ? head : d; j < end; j += end - j < VLEN ? end - j : VLEN)                  \
+            partial_##classes(G, ldg, R, ldr, x, m, j, end - j < VLEN ? end : j + VLEN, ahead);                       \
         for (; j + (panel) * VLEN <= d; j += (panel) * VLEN)                                                          \
-            backward_panel(G, ldg, R, ldr, x, m, j, classes, panel, 0);                                               \
-        for (; j + VLEN <= d; j += VLEN) backward_panel(G, ldg, R, ldr, x, m, j, classes, 1, 0);                      \
-        if (j < d) backward_panel(G, ldg, R, ldr, x, m, j, classes, 1, (int)(d - j));                                 \
+            backward_panel(G, ldg, R, ldr, x, m, j, ahead, classes, panel, 1, VLEN);                                  \
+        if (j < d) partial_##classes(G, ldg, R, ldr, x, m, j, d, ahead);                                              \
     }
 #if VBYTES == 64
 DEFINE_BACKWARD(1, 8)
@@ -164,9 +228,10 @@ DEFINE_BACKWARD(4, 2)
 DEFINE_BACKWARD(5, 2)
 #endif
 
-static void backward(double *G, int64_t ldg, const void *R, const void *const *x, int64_t m, int64_t d,
-                           int64_t k) {
-    typedef void (*backward_fn)(double *, int64_t, const REAL *, int64_t, const REAL *const *, int64_t, int64_t);
+static void backward(void *G, int64_t ldg, const void *R, const void *const *x, int64_t m, int64_t d, int64_t k,
+                     int64_t head, int64_t ahead) {
+    typedef void (*backward_fn)(REAL *, int64_t, const REAL *, int64_t, const REAL *const *, int64_t, int64_t, int64_t,
+                                int64_t);
     static const backward_fn block[] = {
         backward_1, backward_2, backward_3, backward_4, backward_5,
 #if VBYTES == 64
@@ -176,7 +241,8 @@ static void backward(double *G, int64_t ldg, const void *R, const void *const *x
     const int64_t n_blocks = (k + BWD_CLASSES - 1) / BWD_CLASSES;
     for (int64_t q = 0; q < n_blocks; q++) {
         const int64_t c0 = q * k / n_blocks, c1 = (q + 1) * k / n_blocks;
-        block[c1 - c0 - 1](G + c0 * ldg, ldg, (const REAL *)R + c0, k, (const REAL *const *)x, m, d);
+        block[c1 - c0 - 1]((REAL *)G + c0 * ldg, ldg, (const REAL *)R + c0, k, (const REAL *const *)x, m, d, head,
+                           q == 0 ? ahead : 0);
     }
 }
 

@@ -5,8 +5,8 @@
  *     when all earlier chunks have been added:  G += G_part
  * The order of every sum is fixed, so the bits do not depend on the number of threads.
  *
- * Few classes: the kernels of linear_tpl.h.  Many: gemm on larger tiles, one BLAS thread under each of ours (the caller
- * sees to that); G_part is then real and a chunk short, so that rounding stays small.
+ * Few classes: the kernels of linear_tpl.h, G_part double, tile sums real.  Many: gemm on larger tiles, one BLAS thread
+ * under each of ours (the caller sees to that); G_part is then real and a chunk short, so that rounding stays small.
  */
 #include "fastlr.h"
 
@@ -14,7 +14,8 @@
 #include <string.h>
 
 enum {
-    TILE_BYTES = 256 << 10,  /* half of the smallest L2 in use today */
+    TILE_BYTES = 128 << 10,  /* a quarter of the smallest L2 in use today: this tile and the next, which is fetched */
+    FLUSH_ROWS = 256,        /* rows whose gradient is summed in real before it is added up in double */
     CHUNK_BYTES = 4 << 20,
     CHUNKS = 24,             /* aimed at when X is small; divides evenly among 1, 2, 3, 4, 6, 8 threads */
     GEMM_TILE_VALUES = 1 << 19,
@@ -48,7 +49,8 @@ typedef struct {
     const void **x;     /* (m,) rows of the tile */
     char *tile;         /* (m, ld) real, if X must be converted */
     char *Z, *U;        /* (m, k) real; U for hessp */
-    void *G;            /* (k, d) double, or real under gemm */
+    void *G_real;       /* (k, d): sums over some rows */
+    double *G;          /* (k, d): sums over the chunk; NULL under gemm, where G_real is flushed to the total */
     double *g;          /* (k,) */
     char *rows;         /* scratch of the row kernels */
     int64_t bytes;      /* of all, from the scratch's beginning */
@@ -67,7 +69,8 @@ static scratch lay_out(const job *j, char *base) {
     s.tile = take(base, &s.bytes, j->tiling.in_place ? 0 : m * j->tiling.ld * size);
     s.Z = take(base, &s.bytes, j->op == LOGITS ? 0 : m * k * size);
     s.U = take(base, &s.bytes, j->op == HESSP ? m * k * size : 0);
-    s.G = take(base, &s.bytes, has_gradient(j) ? k * d * (j->gemm ? size : 8) : 0);
+    s.G_real = take(base, &s.bytes, has_gradient(j) ? k * d * size : 0);
+    s.G = take(base, &s.bytes, has_gradient(j) && !j->gemm ? k * d * 8 : 0);
     s.g = take(base, &s.bytes, k * 8);
     s.rows = take(base, &s.bytes, flr_row_scratch(k, size));
     return s;
@@ -94,7 +97,7 @@ static void forward(const job *j, void *Z, const scratch *s, const void *W, cons
     const flr_pass *p = j->p;
     const int64_t k = p->k, d = p->X.d, size = j->kernels->size;
     if (!j->gemm) {
-        j->kernels->forward(Z, s->x, W, p->ldw, b, m, d, k);
+        j->kernels->forward(Z, s->x, W, p->ldw, b, m, d, k, j->tiling.head);
         return;
     }
     for (int64_t i = 0; i < m; i++) memcpy((char *)Z + i * k * size, b, (size_t)(k * size));
@@ -105,9 +108,9 @@ static void forward(const job *j, void *Z, const scratch *s, const void *W, cons
 static void backward(const job *j, const scratch *s, const void *R, int64_t m) {
     const int64_t k = j->p->k, d = j->p->X.d;
     if (j->gemm)
-        gemm(j, 'N', 'T', (int)d, (int)k, (int)m, s->x[0], row_distance(j), R, k, s->G, d);
+        gemm(j, 'N', 'T', (int)d, (int)k, (int)m, s->x[0], row_distance(j), R, k, s->G_real, d);
     else
-        j->kernels->backward(s->G, d, R, s->x, m, d, k);
+        j->kernels->backward(s->G_real, d, R, s->x, m, d, k, j->tiling.head, j->tiling.ahead);
     if (j->kernels->size == 4) {
         const float *r = R;
         for (int64_t i = 0; i < m; i++)
@@ -158,15 +161,26 @@ static double tile(const job *j, const scratch *s, int64_t *correct, int64_t fir
     return loss;
 }
 
+/* G (values,) += G_real */
+static void add_real(double *G, const void *G_real, int64_t values, int64_t size) {
+    if (size == 4)
+        for (int64_t i = 0; i < values; i++) G[i] += (double)((const float *)G_real)[i];
+    else
+        for (int64_t i = 0; i < values; i++) G[i] += ((const double *)G_real)[i];
+}
+
+static void flush(const job *j, const scratch *s) {
+    const int64_t values = j->p->k * j->p->X.d;
+    add_real(s->G, s->G_real, values, j->kernels->size);
+    memset(s->G_real, 0, (size_t)(values * j->kernels->size));
+}
+
 static void add_in_turn(job *j, const scratch *s, double loss, int64_t correct, int64_t chunk) {
     const int64_t k = j->p->k, values = has_gradient(j) ? k * j->p->X.d : 0;
     flr_await_turn(&j->turn, chunk);
     j->loss += loss;
     j->correct += correct;
-    if (j->gemm && j->kernels->size == 4)
-        for (int64_t i = 0; i < values; i++) j->G[i] += (double)((const float *)s->G)[i];
-    else
-        for (int64_t i = 0; i < values; i++) j->G[i] += ((const double *)s->G)[i];
+    add_real(j->G, j->gemm ? s->G_real : s->G, values, j->gemm ? j->kernels->size : 8);
     for (int64_t c = 0; has_gradient(j) && c < k; c++) j->g[c] += s->g[c];
     flr_end_turn(&j->turn);
 }
@@ -178,13 +192,21 @@ static void do_chunk(void *context, int64_t chunk, int worker) {
     const int64_t end = (int64_t)((__int128)n * (chunk + 1) / j->n_chunks);
     const scratch s = lay_out(j, j->scratch + worker * j->worker_bytes);
     if (has_gradient(j)) {
-        memset(s.G, 0, (size_t)(k * d * (j->gemm ? j->kernels->size : 8)));
+        memset(s.G_real, 0, (size_t)(k * d * j->kernels->size));
+        if (!j->gemm) memset(s.G, 0, (size_t)(k * d * 8));
         memset(s.g, 0, (size_t)(k * 8));
     }
     double loss = 0;
     int64_t correct = 0;
-    for (int64_t first = begin; first < end; first += j->tiling.rows)
-        loss += tile(j, &s, &correct, first, end - first < j->tiling.rows ? end - first : j->tiling.rows);
+    for (int64_t first = begin, unflushed = 0; first < end; first += j->tiling.rows) {
+        const int64_t m = end - first < j->tiling.rows ? end - first : j->tiling.rows;
+        loss += tile(j, &s, &correct, first, m);
+        unflushed += m;
+        if (has_gradient(j) && !j->gemm && (unflushed >= FLUSH_ROWS || first + m == end)) {
+            flush(j, &s);
+            unflushed = 0;
+        }
+    }
     if (j->op != LOGITS) add_in_turn(j, &s, loss, correct, chunk);
 }
 

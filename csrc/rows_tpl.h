@@ -543,8 +543,8 @@ INLINE double all_residuals(void *R_out, void *loss_out, const void *Z_, const f
 }
 
 #define RESIDUALS(loss, kind)                                                                                         \
-    (k > SMALL_K ? all_residuals(R_out, loss_out, Z, y, scratch, m, k, stream, loss, kind, 0)                         \
-                 : all_residuals(R_out, loss_out, Z, y, scratch, m, k, stream, loss, kind, 1))
+    (k > SMALL_K || (m == 1 && k > 1) ? all_residuals(R_out, loss_out, Z, y, scratch, m, k, stream, loss, kind, 0)    \
+                                      : all_residuals(R_out, loss_out, Z, y, scratch, m, k, stream, loss, kind, 1))
 #define DEFINE_RESIDUAL(name, loss)                                                                                   \
     static double residual_##name(void *R_out, void *loss_out, const void *Z, const flr_targets *y, void *scratch,    \
                                   int64_t m, int64_t k, int stream) {                                                 \

@@ -3,34 +3,63 @@
  * W, v and G are double; W_real = W * scale is the copy that the kernels multiply with.  With scale and shift the model
  * sees (x - shift) * scale, so that the gradient of W is (G - g shift') * scale and the logits need
  * b - (W * scale) shift: b_shift_out[c] is this column block's part of that product.
+ *
+ * A block of one row of W at a time, each loop a plain one that becomes vectors; the block's gradient stays in L1.
  */
+enum { STEP_BLOCK = 256 };
+
+static void step_block(const flr_step *p, int64_t c, int64_t j, int64_t m, double *b_shift_out) {
+    const REAL *restrict x = p->x;
+    double *restrict W = p->W + c * p->d + j;
+    double *restrict v = p->velocity ? p->velocity + c * p->d + j : NULL;
+    REAL *restrict W_real = (REAL *)p->W_real + c * p->ldw + j;
+    const double *restrict scale = p->scale ? p->scale + j : NULL, *restrict shift = p->shift ? p->shift + j : NULL;
+    double G[STEP_BLOCK];
+
+    if (p->r) {
+        const double r = (double)((const REAL *)p->r)[c];
+        for (int64_t i = 0; i < m; i++) G[i] = r * (double)x[j + i];
+    } else {
+        for (int64_t i = 0; i < m; i++) G[i] = 0;
+        for (int64_t q = 0; q < p->n_parts; q++) {
+            const REAL *restrict part = (const REAL *)p->G + q * p->part_stride + c * p->d + j;
+            for (int64_t i = 0; i < m; i++) G[i] += (double)part[i];
+        }
+    }
+    if (shift)
+        for (int64_t i = 0; i < m; i++) G[i] -= p->g[c] * shift[i];
+    if (scale)
+        for (int64_t i = 0; i < m; i++) G[i] *= scale[i];
+    const double factor = p->factor, alpha = p->alpha, momentum = p->momentum, learning_rate = p->learning_rate;
+    for (int64_t i = 0; i < m; i++) G[i] = factor * G[i] + alpha * W[i];
+    if (v)
+        for (int64_t i = 0; i < m; i++) G[i] = v[i] = momentum * v[i] + G[i];
+    for (int64_t i = 0; i < m; i++) W[i] -= learning_rate * G[i];
+    if (scale)
+        for (int64_t i = 0; i < m; i++) W_real[i] = (REAL)(W[i] * scale[i]);
+    else
+        for (int64_t i = 0; i < m; i++) W_real[i] = (REAL)W[i];
+    if (shift)
+        for (int64_t i = 0; i < m; i++) *b_shift_out += (scale ? W[i] * scale[i] : W[i]) * shift[i];
+}
+
 static void step(const flr_step *p, int64_t j0, int64_t j1, double *b_shift_out) {
-    const REAL *r = p->r, *x = p->x;
     for (int64_t c = 0; c < p->k; c++) {
-        double *restrict W = p->W + c * p->d;
-        double *restrict v = p->velocity ? p->velocity + c * p->d : NULL;
-        REAL *restrict W_real = (REAL *)p->W_real + c * p->ldw;
-        double product = 0;
-        if (r && !v && !p->scale && !p->shift && p->alpha == 0) {
-            const double rate = p->learning_rate * p->factor * (double)r[c];
-            for (int64_t j = j0; j < j1; j++) {
-                W[j] -= rate * (double)x[j];
-                W_real[j] = (REAL)W[j];
-            }
-            continue;
+        b_shift_out[c] = 0;
+        for (int64_t j = j0; j < j1; j += STEP_BLOCK)
+            step_block(p, c, j, j1 - j < STEP_BLOCK ? j1 - j : STEP_BLOCK, b_shift_out + c);
+    }
+}
+
+/* W (k, ldw) -= r (k,) x (d,)', where scale is given x * scale */
+static void subtract_outer(void *W, int64_t ldw, const void *r, const void *x, const void *scale, int64_t d, int64_t k) {
+    for (int64_t c = 0; c < k; c++) {
+        REAL *w = (REAL *)W + c * ldw;
+        const V rate = splat(((const REAL *)r)[c]);
+        for (int64_t j = 0; j < d; j += VLEN) { /* W has room for whole vectors and zeros there stay zeros */
+            V xj = take((const REAL *)x + j, d - j, 0);
+            if (scale) xj *= take((const REAL *)scale + j, d - j, 0);
+            store(w + j, load(w + j) - rate * xj);
         }
-        for (int64_t j = j0; j < j1; j++) {
-            double G = r ? (double)r[c] * (double)x[j] : 0;
-            for (int64_t q = 0; q < p->n_parts; q++) G += p->G[q * p->part_stride + c * p->d + j];
-            if (p->shift) G -= p->g[c] * p->shift[j];
-            if (p->scale) G *= p->scale[j];
-            double gradient = p->factor * G + p->alpha * W[j];
-            if (v) gradient = v[j] = p->momentum * v[j] + gradient;
-            W[j] -= p->learning_rate * gradient;
-            const double w = p->scale ? W[j] * p->scale[j] : W[j];
-            W_real[j] = (REAL)w;
-            if (p->shift) product += w * p->shift[j];
-        }
-        b_shift_out[c] = product;
     }
 }

@@ -1,6 +1,8 @@
 /* tile.c -- a tile is some rows of X as reals, small enough to stay in the L2 cache between its two uses. */
 #include "fastlr.h"
 
+enum { LINE = 64 }; /* bytes of a cache line */
+
 static int is_real(const flr_matrix *X, int64_t size) {
     return X->dtype == (size == 4 ? FLR_F32 : FLR_F64) && X->col_stride == size && X->row_stride % size == 0 &&
            (uintptr_t)X->data % (uintptr_t)size == 0;
@@ -12,6 +14,8 @@ flr_tiling flr_tiling_of(const flr_matrix *X, int64_t size, int64_t bytes) {
     if (rows < 16) rows = 16;
     if (rows > FLR_MAX_TILE) rows = FLR_MAX_TILE;
     tiling.rows = rows;
+    if (tiling.in_place && X->row_stride % LINE == 0) tiling.head = (int64_t)(-(uintptr_t)X->data % LINE) / size;
+    if (tiling.in_place) tiling.ahead = rows * X->row_stride;
     return tiling;
 }
 

@@ -271,12 +271,20 @@ cdef class Problem:
         _pointer(scale, np.float64, (self.d,), "scale")
         _pointer(shift, np.float64, (self.d,), "shift")
 
+    cdef np.ndarray padded(self):
+        """Zeros (k, ldw), aligned to cache lines as the rows of a tile are."""
+        cdef int64_t ldw = (self.d + 15) // 16 * 16, size = self.real.itemsize, offset = 0
+        if self.X.dtype == self.real and self.c.X.col_stride == size:
+            offset = <int64_t>(<size_t>self.c.X.data % 64)
+        memory = np.zeros(self.k * ldw * size + 128, np.uint8)
+        offset += 64 - <int64_t>(<size_t>np.PyArray_DATA(memory) % 64)
+        return memory[offset:offset + self.k * ldw * size].view(self.real).reshape(self.k, ldw)
+
     cdef tuple fold(self, W, b):
         """W (k, d), b (k,) for (X - shift) * scale as padded real parameters for X itself."""
-        cdef int64_t ldw = (self.d + 15) // 16 * 16
         if W.shape != (self.k, self.d) or b.shape != (self.k,):
             raise ValueError(f"W has shape {W.shape} and b {b.shape}; expected {(self.k, self.d)} and {(self.k,)}")
-        W_real = np.zeros((self.k, ldw), self.real)
+        W_real = self.padded()
         if self.scale is not None:
             W = W * self.scale
         if self.shift is not None:
@@ -402,7 +410,7 @@ cdef class Problem:
         options.learning_rate, options.momentum, options.alpha = learning_rate, momentum, alpha
         options.sum = reduction == "sum"
         options.poll = _poll
-        cdef np.ndarray W_real = np.zeros((self.k, (self.d + 15) // 16 * 16), self.real)
+        cdef np.ndarray W_real = self.padded()
         cdef np.ndarray b_real = np.zeros(self.k, self.real)
         self.set_parameters(W_real, b_real)
         with nogil:

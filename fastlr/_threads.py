@@ -97,6 +97,7 @@ def _quota(folder):
 @cache
 def _blas_controller():
     """Finding the loaded BLAS libraries takes milliseconds, setting their limits microseconds."""
+    import scipy.linalg.cython_blas  # noqa: F401  the BLAS fastlr calls: it must be there to be found
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController().select(user_api="blas")
