@@ -14,11 +14,11 @@ from fastlr.solvers.progress import STALLED, Progress
 
 SOLVERS = ("auto", "lbfgs", "newton-cholesky", "newton-cg")
 
-SAMPLE_ROWS = 16  # rows a feature of the sample that is solved first
+SAMPLE_ROWS = 14  # rows a feature of the sample that is solved first
 SAMPLE_STEP = 32  # but at least every 32nd row
 SAMPLE_VALUES = 1 << 20  # values of X below which a pass costs too little to save any
 SAMPLE_TOL = 1e-3
-SAMPLE_PASSES = 25
+SAMPLE_PASSES = 12
 BLOCK_ROWS = 4  # rows a feature of each class block
 BLOCK_PASSES = 2  # or as many rows as cost the operations of so many passes
 ALL_ROWS = 2048  # so few rows are never sampled for a metric
@@ -82,7 +82,8 @@ def _run(objective, w, progress, solver):
             newton_cg(objective, progress, metric)
         else:
             early = gram_metric(objective, GRAM_ROWS * objective.d) if cold and step == 1 else None
-            _lbfgs(objective, progress, early, metric, 1 if solver == "auto" else progress.max_iter)
+            patience = progress.max_iter if solver == "lbfgs" else 1 if objective.size <= NEWTON_SIZE else 2
+            _lbfgs(objective, progress, early, metric, patience)
         if progress.message not in ("", STALLED):
             return
 
@@ -98,6 +99,7 @@ def _plan(objective, solver):
 
 
 def _lbfgs(objective, progress, early, metric, n_metrics):
+    """L-BFGS in the early metric, if there is one, then in class blocks renewed n_metrics - 1 times."""
     pairs = Pairs()
     if early is not None:
         lbfgs(objective, progress, early, pairs, EARLY)
