@@ -268,6 +268,8 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             remedy = "warm_start=True goes on from here"
         elif self.n_iter_[0] >= self.max_iter:
             remedy = f"raise max_iter ({self.max_iter}), or lower C ({self.C:g}): a stronger penalty is easier to fit"
+        elif not math.isfinite(self.suboptimality_):
+            remedy = "it may well be optimal, but a proof takes a penalty on every feature and labels that vary"
         elif _core.real_dtype(dtype) == np.float32:
             remedy = f"raise tol, or pass X as float64: {dtype} is computed with in float32"
         else:
