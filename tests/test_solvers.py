@@ -59,7 +59,7 @@ def test_a_sample_of_the_rows_as_start(solver, k):
     exact = solvers.minimise(objective_of(X.astype(np.float64), y), solver="newton-cholesky", tol=1e-8)
     assert result.converged
     assert abs(result.value / exact.value - 1) <= 1e-5
-    assert result.n_passes < 40
+    assert result.n_passes < 50
 
 
 @pytest.mark.parametrize("loss", ["sigmoid", "squared_error"])

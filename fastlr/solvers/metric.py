@@ -9,7 +9,7 @@ from scipy.linalg import blas, lapack
 
 from fastlr.curvature import class_blocks
 
-SAMPLED, WHOLE = 0.1, 1e-3  # damping of blocks of a sample and of all rows
+SAMPLED, WHOLE = 0.2, 1e-3  # damping of blocks of a sample and of all rows
 _TINY = np.finfo(np.float32).tiny
 
 

@@ -19,6 +19,7 @@ SAMPLE_STEP = 32  # but at least every 32nd row
 SAMPLE_VALUES = 1 << 20  # values of X below which a pass costs too little to save any
 SAMPLE_TOL = 1e-3
 SAMPLE_PASSES = 12
+OVERFITTED = 2.5  # times its own value, a sample's optimum has on all rows where it is no start
 BLOCK_ROWS = 4  # rows a feature of each class block
 BLOCK_PASSES = 2  # or as many rows as cost the operations of so many passes
 ALL_ROWS = 2048  # so few rows are never sampled for a metric
@@ -64,9 +65,9 @@ def minimise(objective, w0=None, *, solver="auto", tol=1e-4, max_iter=1000, call
 def _run(objective, w, progress, solver):
     """Solve a sample of the rows for a start if none was given, then the whole."""
     cold = w is None or not w[: objective.k * objective.d].any()
-    step = _sample_step(objective) if cold else 1
-    w = _solve_sample(objective, solver, step) if step > 1 else objective.start() if w is None else w
-    progress.begin(w)
+    sampled = cold and _start_on_sample(objective, progress, solver)
+    if not sampled:
+        progress.begin(objective.start() if w is None else w)
 
     def metric(w):
         if objective.k * objective.d**2 > BLOCK_VALUES:
@@ -81,7 +82,7 @@ def _run(objective, w, progress, solver):
         elif name == "newton-cg":
             newton_cg(objective, progress, metric)
         else:
-            early = gram_metric(objective, GRAM_ROWS * objective.d) if cold and step == 1 else None
+            early = gram_metric(objective, GRAM_ROWS * objective.d) if cold and not sampled else None
             patience = progress.max_iter if solver == "lbfgs" else 1 if objective.size <= NEWTON_SIZE else 2
             _lbfgs(objective, progress, early, metric, patience)
         if progress.message not in ("", STALLED):
@@ -108,15 +109,11 @@ def _lbfgs(objective, progress, early, metric, n_metrics):
         n_metrics -= 1
 
 
-def _sample_step(objective):
-    """How many rows apart the sample's are, 1 where solving a sample does not pay."""
-    rows = max(SAMPLE_ROWS * (objective.d + 1), objective.n // SAMPLE_STEP)
-    step = objective.n // rows
-    return step if step >= 2 and objective.X.size >= SAMPLE_VALUES else 1
-
-
-def _solve_sample(objective, solver, step):
-    """The rough optimum of every step-th row."""
+def _start_on_sample(objective, whole, solver):
+    """Begin `whole` at the rough optimum of some of the rows, if that pays and holds for all of them: whether so."""
+    step = objective.n // max(SAMPLE_ROWS * (objective.d + 1), objective.n // SAMPLE_STEP)
+    if step < 2 or objective.X.size < SAMPLE_VALUES:
+        return False
     part = objective.sample(step)
     progress = Progress(part, SAMPLE_TOL, SAMPLE_PASSES, None)
     progress.begin(part.start())
@@ -125,4 +122,8 @@ def _solve_sample(objective, solver, step):
     else:
         lbfgs(part, progress, gram_metric(part, GRAM_ROWS * part.d), Pairs(), SAMPLE_PASSES)
     objective.n_passes += part.n_passes * part.n / objective.n
-    return progress.w
+    value, grad = objective.loss_and_grad(progress.w)
+    if value > OVERFITTED * progress.value:
+        return False
+    whole.see(progress.w, value, grad)
+    return True
