@@ -34,8 +34,8 @@ static void put(void *values, int64_t i, int64_t size, double value) {
         ((double *)values)[i] = value;
 }
 
-/* the step of row i of the block, which is row `row` of X */
-static void descend(job *j, int64_t i, int64_t row) {
+/* the step of row i of the block, which is row `row` of X; meanwhile the row at next is fetched */
+static void descend(job *j, int64_t i, int64_t row, const char *next) {
     const flr_pass *p = j->p;
     const int64_t k = p->k, d = p->X.d, size = j->kernels->size;
     char *r = j->R + i * k * size;
@@ -44,7 +44,8 @@ static void descend(job *j, int64_t i, int64_t row) {
                            .prob = p->prob ? (const char *)p->prob + row * k * size : NULL,
                            .weight = &weight,
                            .grad_scale = j->o->sum ? 1 : weight > 0 ? 1 / weight : 0};
-    j->kernels->forward(r, j->x + i, p->W, p->ldw, p->b, 1, d, k, j->tiling.head);
+    const flr_ahead ahead = {&next, next != NULL, d * p->X.col_stride};
+    j->kernels->forward(r, j->x + i, p->W, p->ldw, p->b, 1, d, k, j->tiling.head, &ahead);
     if (p->label) j->correct += j->kernels->correct(r, y.label, p->loss == FLR_SQUARED_ERROR ? 0.5 : 0, 1, k);
     j->loss += j->kernels->residual[p->loss](r, NULL, r, &y, j->row_scratch, 1, k, 0);
     for (int64_t c = 0; c < k; c++) {
@@ -61,7 +62,7 @@ static void settle(job *j, int64_t m) {
     const flr_epoch_options *o = j->o;
     const int64_t k = p->k, d = p->X.d, size = j->kernels->size;
     memset(j->G, 0, (size_t)(k * d * size));
-    j->kernels->backward(j->G, d, j->R, j->x, m, d, k, j->tiling.head, 0);
+    j->kernels->backward(j->G, d, j->R, j->x, m, d, k, j->tiling.head, NULL);
     const flr_step step = {.W = o->W, .W_real = (void *)p->W, .ldw = p->ldw, .G = j->G, .n_parts = 1,
                            .part_stride = k * d, .scale = o->scale, .factor = 1, .learning_rate = o->learning_rate,
                            .k = k, .d = d};
@@ -81,7 +82,12 @@ static int run(job *j) {
         const int64_t m = n - first < BLOCK ? n - first : BLOCK;
         const int64_t *order = j->o->order ? j->o->order + first : NULL;
         flr_load_tile(j->x, j->tile, &j->p->X, &j->tiling, size, first, order, m);
-        for (int64_t i = 0; i < m; i++) descend(j, i, order ? order[i] : first + i);
+        for (int64_t i = 0; i < m; i++) {
+            const int64_t later = first + i + (j->tiling.in_place ? 2 : BLOCK); /* a block is converted at once */
+            const char *next = NULL;
+            if (later < n) flr_rows_ahead(&next, &j->p->X, later, j->o->order ? j->o->order + later : NULL, 1);
+            descend(j, i, order ? order[i] : first + i, next);
+        }
         settle(j, m);
         if (block % BLOCKS_BETWEEN_POLLS == 0 && j->o->poll()) return FLR_INTERRUPTED;
     }

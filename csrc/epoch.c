@@ -45,13 +45,15 @@ static void barrier(job *j, int n_workers) {
     }
 }
 
-/* loss and gradient of rows [first, first + m) of the order, into part q */
-static void chunk(job *j, int64_t q, int worker, int64_t first, int64_t m, const void **last_x) {
+/* loss and gradient of rows [first, first + m) of the order, into part q; meanwhile the rows of the worker's next chunk,
+ * [next, next + m), are fetched */
+static void chunk(job *j, int64_t q, int worker, int64_t first, int64_t m, int64_t next, const void **last_x) {
     const flr_pass *p = j->p;
     const int64_t k = p->k, d = p->X.d, size = j->kernels->size, rows = j->tiling.rows;
     char *memory = j->memory + worker * j->worker_bytes;
     const void **x = (void *)memory;
-    char *Z = memory + rows * (int64_t)sizeof(void *);
+    const char **ahead = (void *)(x + rows);
+    char *Z = memory + 2 * rows * (int64_t)sizeof(void *);
     int32_t *label = (void *)(Z + rows * k * size);
     double *weight = (void *)((char *)label + rows * 8);
     char *prob = (char *)(weight + rows), *tile = prob + (p->prob ? rows * k * size : 0);
@@ -80,14 +82,18 @@ static void chunk(job *j, int64_t q, int worker, int64_t first, int64_t m, const
                                .prob = p->prob ? prob : NULL,
                                .weight = p->weight ? weight : NULL,
                                .grad_scale = 1};
-        j->kernels->forward(Z, x, p->W, p->ldw, p->b, t, d, k, j->tiling.head);
+        const int64_t later = begin + t < end ? begin + t : next, left = p->X.n - later, fetched = left < t ? left : t;
+        flr_ahead rest = {0};
+        if (fetched > 0)
+            rest = flr_rows_ahead(ahead, &p->X, later, j->o->order ? j->o->order + later : NULL, fetched);
+        const int64_t half = rank_one ? rest.n : rest.n / 2;
+        const flr_ahead early = {rest.rows, half, rest.bytes}, late = {rest.rows + half, rest.n - half, rest.bytes};
+        j->kernels->forward(Z, x, p->W, p->ldw, p->b, t, d, k, j->tiling.head, &early);
         if (p->label)
             j->correct[q] += j->kernels->correct(Z, label, p->loss == FLR_SQUARED_ERROR ? 0.5 : 0, t, k);
         j->loss[q] += j->kernels->residual[p->loss](Z, NULL, Z, &y, row_scratch, t, k, 0);
-        for (int64_t i = 0; i < t; i++)
-            for (int64_t c = 0; c < k; c++)
-                g[c] += size == 4 ? (double)((float *)Z)[i * k + c] : ((double *)Z)[i * k + c];
-        if (!rank_one) j->kernels->backward(G, d, Z, x, t, d, k, j->tiling.head, 0);
+        j->kernels->column_sums(g, Z, t, k);
+        if (!rank_one) j->kernels->backward(G, d, Z, x, t, d, k, j->tiling.head, &late);
     }
     last_x[0] = Z;
     last_x[1] = x[0];
@@ -133,7 +139,9 @@ static void work(void *context, int worker, int n_workers) {
         const void *row[2] = {NULL, NULL};
         for (int64_t q = worker; q < n_parts; q += n_workers) {
             const int64_t begin = q * j->chunk_rows;
-            chunk(j, q, worker, first + begin, m - begin < j->chunk_rows ? m - begin : j->chunk_rows, row);
+            const int64_t next = q + n_workers < n_parts ? first + (q + n_workers) * j->chunk_rows
+                                                         : first + o->batch + worker * j->chunk_rows;
+            chunk(j, q, worker, first + begin, m - begin < j->chunk_rows ? m - begin : j->chunk_rows, next, row);
         }
         barrier(j, n_workers);
 
@@ -200,7 +208,7 @@ int flr_epoch(double *loss_out, int64_t *correct_out, const flr_pass *pass, cons
     if (n_threads > j.max_parts) n_threads = (int)j.max_parts;
 
     const int64_t rows = j.tiling.rows;
-    j.worker_bytes = rows * ((int64_t)sizeof(void *) + k * size + 8 + 8 + (pass->prob ? k * size : 0) +
+    j.worker_bytes = rows * (2 * (int64_t)sizeof(void *) + k * size + 8 + 8 + (pass->prob ? k * size : 0) +
                              (j.tiling.in_place ? 0 : j.tiling.ld * size)) + flr_row_scratch(k, size) + 256;
     j.worker_bytes = (j.worker_bytes + 63) / 64 * 64;
     const int64_t doubles = j.max_parts * (k + 2) + j.n_blocks * k + k;

@@ -46,6 +46,9 @@ typedef struct {
 
 struct flr_step;
 
+/* Rows that will be read next, bytes of each; the products fetch them into the cache while they compute. */
+typedef struct { const char *const *rows; int64_t n, bytes; } flr_ahead;
+
 /* Results of row kernels gather in scratch, FLR_STAGE values or one row, and leave it in long runs. */
 enum { FLR_STAGE = 2048 };
 static inline int64_t flr_row_scratch(int64_t k, int64_t size) { return (k + FLR_STAGE + 64) * size; }
@@ -75,13 +78,16 @@ typedef struct {
                                   const int64_t *rows, int64_t m, int64_t d);
 
     /* Z_out (m, k) = X (m, d) W (k, d)' + b (k,).  x[i] is row i.  W rows are ldw apart, zero from d to the next
-     * multiple of 16.  Rows are best aligned from column head on. */
+     * multiple of 16.  Rows are best aligned from column head on.  next may be NULL, here and below. */
     void (*forward)(void *Z_out, const void *const *x, const void *W, int64_t ldw, const void *b, int64_t m,
-                    int64_t d, int64_t k, int64_t head);
+                    int64_t d, int64_t k, int64_t head, const flr_ahead *next);
 
-    /* G (k, ldg) real += R (m, k)' X (m, d); the next tile lies ahead bytes behind this one, 0 if unknown */
+    /* G (k, ldg) real += R (m, k)' X (m, d) */
     void (*backward)(void *G, int64_t ldg, const void *R, const void *const *x, int64_t m, int64_t d, int64_t k,
-                     int64_t head, int64_t ahead);
+                     int64_t head, const flr_ahead *next);
+
+    /* g (k,) += R (m, k)' 1 */
+    void (*column_sums)(double *g, const void *R, int64_t m, int64_t k);
 
     /* rows whose label is the argmax of their logits (the first of equals); k = 1: whose label is z > threshold */
     int64_t (*correct)(const void *Z, const int32_t *label, double threshold, int64_t m, int64_t k);
@@ -201,12 +207,14 @@ typedef struct {
     int64_t ld;     /* values from a row to the next in the buffer */
     int in_place;   /* rows of X are already reals */
     int64_t head;   /* columns before the first cache line of a row, 0 if that differs from row to row */
-    int64_t ahead;  /* bytes from a tile to the next, 0 if not in place */
 } flr_tiling;
 flr_tiling flr_tiling_of(const flr_matrix *X, int64_t size, int64_t bytes);
 /* x_out[i] = row i of the tile: X[rows[i]], or X[first + i] where rows is NULL; buffer (m, ld) is used if not in place */
 void flr_load_tile(const void **x_out, void *buffer, const flr_matrix *X, const flr_tiling *tiling, int64_t size,
                    int64_t first, const int64_t *rows, int64_t m);
+
+/* where the rows are that a later tile will load, X[rows[i]] or X[first + i], i < m */
+flr_ahead flr_rows_ahead(const char **rows_out, const flr_matrix *X, int64_t first, const int64_t *rows, int64_t m);
 
 /* epoch.c: gradient descent over batches of rows, in the order given; by_row.c: the same over single rows */
 typedef struct {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TILE_BYTES = 1 << 20, CHUNK_ROWS = 4096, CHUNKS = 8 };
+enum { TILE_BYTES = 1 << 20, CHUNK_ROWS = 4096, LEAST_CHUNK_ROWS = 512, CHUNKS = 8 };
 
 typedef struct {
     const flr_pass *p;
@@ -54,8 +54,8 @@ int flr_gram(double *G_out, double *s_out, const flr_pass *pass, const void *sca
     const int64_t size = flr_real_size(pass->X.dtype);
     job j = {.p = pass, .kernels = flr_kernels_of(size), .scale = scale, .shift = shift, .G = G_out, .s = s_out};
     j.tiling = flr_tiling_of(&pass->X, size, TILE_BYTES);
-    j.n_chunks = (n + CHUNK_ROWS - 1) / CHUNK_ROWS;
-    if (j.n_chunks > 1) j.n_chunks = (j.n_chunks + CHUNKS - 1) / CHUNKS * CHUNKS;
+    j.n_chunks = ((n + CHUNK_ROWS - 1) / CHUNK_ROWS + CHUNKS - 1) / CHUNKS * CHUNKS;
+    if (n < CHUNKS * LEAST_CHUNK_ROWS) j.n_chunks = (n + LEAST_CHUNK_ROWS - 1) / LEAST_CHUNK_ROWS;
     memset(G_out, 0, (size_t)(d * d * 8));
     memset(s_out, 0, (size_t)(d * 8));
 

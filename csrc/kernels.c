@@ -36,6 +36,7 @@ const flr_kernels TABLE = {
                 convert_i32, convert_u32, convert_i64, convert_u64},
     .forward = forward,
     .backward = backward,
+    .column_sums = column_sums,
     .correct = correct,
     .first_nonfinite = first_nonfinite,
     .standardise = standardise,

@@ -7,9 +7,9 @@
  * before it are taken by parts of vectors.  All sums here are real; the caller adds them up in double.
  */
 #if VBYTES == 64
-enum { FWD_CLASSES = 5, BWD_CLASSES = 10 };
+enum { FWD_CLASSES = 5, FWD_ROWS = 4, BWD_CLASSES = 10 };
 #else
-enum { FWD_CLASSES = 4, BWD_CLASSES = 5 };
+enum { FWD_CLASSES = 4, FWD_ROWS = 4, BWD_CLASSES = 5 }; /* FWD_ROWS: about, at many classes */
 #endif
 enum { D_BLOCK = 4096 / sizeof(REAL), ACCUMULATORS = 32 };
 
@@ -39,6 +39,32 @@ INLINE V lane_sums(V *a, const int count) {
     return a[0];
 }
 
+/* Rows that are read next, fetched into L2 while a product computes: rate / 256 cache lines in each of its steps. */
+typedef struct { const char *at, *end, *const *row, *const *last; int64_t bytes, rate, credit; } fetch;
+
+INLINE fetch fetch_rows(const flr_ahead *next, int64_t steps) {
+    if (next == NULL || next->n == 0 || next->bytes == 0) return (fetch){0};
+    const int64_t lines = next->n * (next->bytes / 64 + 2);
+    return (fetch){.row = next->rows, .last = next->rows + next->n, .bytes = next->bytes,
+                   .rate = 256 * lines / (steps + 1) + 1};
+}
+
+INLINE void fetch_step(fetch *f) {
+    for (f->credit += f->rate; f->credit >= 256; f->credit -= 256) {
+        if (f->at >= f->end) {
+            if (f->row == f->last) {
+                f->rate = 0;
+                f->credit = 0;
+                return;
+            }
+            f->at = *f->row++;
+            f->end = f->at + f->bytes;
+        }
+        __builtin_prefetch(f->at, 0, 2);
+        f->at += 64;
+    }
+}
+
 /* acc (rows, classes) += x[:, j:j + width] W[:, j:j + width]', width VLEN or less */
 INLINE void forward_step(V *acc, const REAL *const *x, const REAL *W, int64_t ldw, int64_t j, int width, const int rows,
                          const int classes) {
@@ -52,7 +78,8 @@ INLINE void forward_step(V *acc, const REAL *const *x, const REAL *W, int64_t ld
 
 /* Z_out (rows, ldz)[:, :classes] = (first ? b : Z_out) + x[:, j0:j1] W[:, j0:j1]' */
 INLINE void forward_block(REAL *Z_out, int64_t ldz, const REAL *const *x, const REAL *W, int64_t ldw, const REAL *b,
-                          int64_t j0, int64_t j1, int64_t head, const int rows, const int classes) {
+                          int64_t j0, int64_t j1, int64_t head, fetch *ahead, const int rows, const int classes) {
+    fetch f = *ahead;
     V acc[ACCUMULATORS];
     for (int i = 0; i < rows * classes; i++) acc[i] = (V){0};
     int64_t j = j0;
@@ -61,7 +88,11 @@ INLINE void forward_block(REAL *Z_out, int64_t ldz, const REAL *const *x, const 
         forward_step(acc, x, W, ldw, j, width, rows, classes);
         j += width;
     }
-    for (; j + VLEN <= j1; j += VLEN) forward_step(acc, x, W, ldw, j, VLEN, rows, classes);
+    for (; j + VLEN <= j1; j += VLEN) {
+        forward_step(acc, x, W, ldw, j, VLEN, rows, classes);
+        fetch_step(&f);
+    }
+    *ahead = f;
     if (j < j1) forward_step(acc, x, W, ldw, j, (int)(j1 - j), rows, classes);
 
     REAL sums[ACCUMULATORS + VLEN];
@@ -77,11 +108,11 @@ INLINE void forward_block(REAL *Z_out, int64_t ldz, const REAL *const *x, const 
 /* all m rows for a block of classes; compiled once for each number of classes, with as many rows as registers allow */
 #define DEFINE_FORWARD(classes, many)                                                                                 \
     static void forward_##classes(REAL *Z_out, int64_t ldz, const REAL *const *x, const REAL *W, int64_t ldw,         \
-                                  const REAL *b, int64_t j0, int64_t j1, int64_t head, int64_t m) {                   \
+                                  const REAL *b, int64_t j0, int64_t j1, int64_t head, int64_t m, fetch *ahead) {     \
         int64_t i = 0;                                                                                                \
         for (; i + (many) <= m; i += (many))                                                                          \
-            forward_block(Z_out + i * ldz, ldz, x + i, W, ldw, b, j0, j1, head, many, classes);                       \
-        for (; i < m; i++) forward_block(Z_out + i * ldz, ldz, x + i, W, ldw, b, j0, j1, head, 1, classes);           \
+            forward_block(Z_out + i * ldz, ldz, x + i, W, ldw, b, j0, j1, head, ahead, many, classes);                \
+        for (; i < m; i++) forward_block(Z_out + i * ldz, ldz, x + i, W, ldw, b, j0, j1, head, ahead, 1, classes);    \
     }
 #if VBYTES == 64
 DEFINE_FORWARD(1, 8)
@@ -100,8 +131,8 @@ DEFINE_FORWARD(4, 3)
 enum { ROW_CLASSES = 10 };
 #define DEFINE_FORWARD_ROW(classes)                                                                                   \
     static void forward_row_##classes(REAL *Z_out, const REAL *const *x, const REAL *W, int64_t ldw, const REAL *b,   \
-                                      int64_t j0, int64_t j1, int64_t head) {                                         \
-        forward_block(Z_out, 0, x, W, ldw, b, j0, j1, head, 1, classes);                                              \
+                                      int64_t d, int64_t head, fetch *ahead) {                                        \
+        forward_block(Z_out, 0, x, W, ldw, b, 0, d, head, ahead, 1, classes);                                         \
     }
 DEFINE_FORWARD_ROW(1)
 DEFINE_FORWARD_ROW(2)
@@ -115,22 +146,23 @@ DEFINE_FORWARD_ROW(9)
 DEFINE_FORWARD_ROW(10)
 
 static void forward_row(REAL *Z_out, const REAL *const *x, const REAL *W, int64_t ldw, const REAL *b, int64_t d,
-                        int64_t k, int64_t head) {
+                        int64_t k, int64_t head, const flr_ahead *next) {
     typedef void (*forward_fn)(REAL *, const REAL *const *, const REAL *, int64_t, const REAL *, int64_t, int64_t,
-                               int64_t);
+                               fetch *);
     static const forward_fn block[] = {forward_row_1, forward_row_2, forward_row_3, forward_row_4, forward_row_5,
                                        forward_row_6, forward_row_7, forward_row_8, forward_row_9, forward_row_10};
     const int64_t n_blocks = (k + ROW_CLASSES - 1) / ROW_CLASSES;
+    fetch ahead = fetch_rows(next, n_blocks * (d / VLEN));
     for (int64_t q = 0; q < n_blocks; q++) {
         const int64_t c0 = q * k / n_blocks, c1 = (q + 1) * k / n_blocks;
-        block[c1 - c0 - 1](Z_out + c0, x, W + c0 * ldw, ldw, b + c0, 0, d, head);
+        block[c1 - c0 - 1](Z_out + c0, x, W + c0 * ldw, ldw, b + c0, d, head, &ahead);
     }
 }
 
 static void forward(void *Z_out, const void *const *x, const void *W, int64_t ldw, const void *b, int64_t m, int64_t d,
-                    int64_t k, int64_t head) {
+                    int64_t k, int64_t head, const flr_ahead *next) {
     typedef void (*forward_fn)(REAL *, int64_t, const REAL *const *, const REAL *, int64_t, const REAL *, int64_t,
-                               int64_t, int64_t, int64_t);
+                               int64_t, int64_t, int64_t, fetch *);
     static const forward_fn block[] = {
         forward_1, forward_2, forward_3, forward_4,
 #if VBYTES == 64
@@ -138,24 +170,25 @@ static void forward(void *Z_out, const void *const *x, const void *W, int64_t ld
 #endif
     };
     if (m == 1) {
-        forward_row(Z_out, (const REAL *const *)x, W, ldw, b, d, k, head);
+        forward_row(Z_out, (const REAL *const *)x, W, ldw, b, d, k, head, next);
         return;
     }
     const int64_t n_blocks = (k + FWD_CLASSES - 1) / FWD_CLASSES;
+    fetch ahead = fetch_rows(next, m * d / (VLEN * FWD_ROWS) * n_blocks);
     for (int64_t j0 = 0; j0 == 0 || j0 < d; j0 += D_BLOCK) {
         const int64_t j1 = j0 + D_BLOCK < d ? j0 + D_BLOCK : d;
         for (int64_t q = 0; q < n_blocks; q++) {
             const int64_t c0 = q * k / n_blocks, c1 = (q + 1) * k / n_blocks;
             block[c1 - c0 - 1]((REAL *)Z_out + c0, k, (const REAL *const *)x, (const REAL *)W + c0 * ldw, ldw,
-                               (const REAL *)b + c0, j0, j1, head, m);
+                               (const REAL *)b + c0, j0, j1, head, m, &ahead);
         }
     }
 }
 
-/* G (classes, panel of vectors) += R (m, classes)' x (m, panel), of the last vector its first width values.  Meanwhile
- * what lies ahead bytes behind x, the next tile, is fetched. */
+/* G (classes, panel of vectors) += R (m, classes)' x (m, panel), of the last vector its first width values */
 INLINE void backward_panel(REAL *G, int64_t ldg, const REAL *R, int64_t ldr, const REAL *const *x, int64_t m, int64_t j,
-                           int64_t ahead, const int classes, const int panel, const int whole, int width) {
+                           fetch *ahead, const int classes, const int panel, const int whole, int width) {
+    fetch f = *ahead;
     V acc[ACCUMULATORS];
     for (int c = 0; c < classes; c++)
         for (int v = 0; v < panel; v++)
@@ -165,13 +198,13 @@ INLINE void backward_panel(REAL *G, int64_t ldg, const REAL *R, int64_t ldr, con
         V xj[8];
         for (int v = 0; v < panel; v++)
             xj[v] = whole || v < panel - 1 ? load(x[i] + j + v * VLEN) : load_part(x[i] + j + v * VLEN, width);
-        for (int v = 0; ahead && v < panel * VBYTES; v += 64)
-            __builtin_prefetch((const char *)(x[i] + j) + v + ahead, 0, 2);
+        fetch_step(&f);
         for (int c = 0; c < classes; c++) {
             const V r = splat(R[i * ldr + c]);
             for (int v = 0; v < panel; v++) acc[c * panel + v] = vfma(r, xj[v], acc[c * panel + v]);
         }
     }
+    *ahead = f;
     for (int c = 0; c < classes; c++)
         for (int v = 0; v < panel; v++) {
             REAL *g = G + c * ldg + j + v * VLEN;
@@ -184,10 +217,10 @@ INLINE void backward_panel(REAL *G, int64_t ldg, const REAL *R, int64_t ldr, con
         if ((n) <= (most)) backward_panel(G, ldg, R, ldr, x, m, j, ahead, classes, (n) <= (most) ? (n) : 1, 0, width); \
         break;
 
-/* what is left of d: before the first line of the cache, and behind the last whole panel */
+/* partial: what is left of d, before the first line of the cache and behind the last whole panel */
 #define DEFINE_BACKWARD(classes, panel)                                                                               \
     NOINLINE void partial_##classes(REAL *G, int64_t ldg, const REAL *R, int64_t ldr, const REAL *const *x, int64_t m, \
-                                    int64_t j, int64_t d, int64_t ahead) {                                            \
+                                    int64_t j, int64_t d, fetch *ahead) {                                             \
         const int vectors = (int)((d - j + VLEN - 1) / VLEN), width = (int)(d - j) - (vectors - 1) * VLEN;            \
         switch (vectors) {                                                                                            \
             PARTIAL_PANEL(classes, panel, 1)                                                                          \
@@ -201,7 +234,7 @@ INLINE void backward_panel(REAL *G, int64_t ldg, const REAL *R, int64_t ldr, con
         }                                                                                                             \
     }                                                                                                                 \
     static void backward_##classes(REAL *G, int64_t ldg, const REAL *R, int64_t ldr, const REAL *const *x, int64_t m, \
-                                   int64_t d, int64_t head, int64_t ahead) {                                          \
+                                   int64_t d, int64_t head, fetch *ahead) {                                           \
         int64_t j = 0;                                                                                                \
         for (const int64_t end = head < d ? head : d; j < end; j += end - j < VLEN ? end - j : VLEN)                  \
             partial_##classes(G, ldg, R, ldr, x, m, j, end - j < VLEN ? end : j + VLEN, ahead);                       \
@@ -229,9 +262,9 @@ DEFINE_BACKWARD(5, 2)
 #endif
 
 static void backward(void *G, int64_t ldg, const void *R, const void *const *x, int64_t m, int64_t d, int64_t k,
-                     int64_t head, int64_t ahead) {
+                     int64_t head, const flr_ahead *next) {
     typedef void (*backward_fn)(REAL *, int64_t, const REAL *, int64_t, const REAL *const *, int64_t, int64_t, int64_t,
-                                int64_t);
+                                fetch *);
     static const backward_fn block[] = {
         backward_1, backward_2, backward_3, backward_4, backward_5,
 #if VBYTES == 64
@@ -239,11 +272,27 @@ static void backward(void *G, int64_t ldg, const void *R, const void *const *x, 
 #endif
     };
     const int64_t n_blocks = (k + BWD_CLASSES - 1) / BWD_CLASSES;
+    fetch ahead = fetch_rows(next, m * n_blocks * (d / (VLEN * (k == 1 ? 8 : 2)) + 1));
     for (int64_t q = 0; q < n_blocks; q++) {
         const int64_t c0 = q * k / n_blocks, c1 = (q + 1) * k / n_blocks;
         block[c1 - c0 - 1]((REAL *)G + c0 * ldg, ldg, (const REAL *)R + c0, k, (const REAL *const *)x, m, d, head,
-                           q == 0 ? ahead : 0);
+                           &ahead);
     }
+}
+
+static void column_sums(double *g, const void *R_, int64_t m, int64_t k) {
+    const REAL *R = R_;
+    if (k > 1) {
+        for (int64_t i = 0; i < m; i++)
+            for (int64_t c = 0; c < k; c++) g[c] += (double)R[i * k + c];
+        return;
+    }
+    double sums[16] = {0}; /* one sum would be a chain of m additions */
+    int64_t i = 0;
+    for (; i + 16 <= m; i += 16)
+        for (int l = 0; l < 16; l++) sums[l] += (double)R[i + l];
+    for (; i < m; i++) sums[0] += (double)R[i];
+    for (int l = 0; l < 16; l++) g[0] += sums[l];
 }
 
 static int64_t correct(const void *Z_, const int32_t *label, double threshold, int64_t m, int64_t k) {

@@ -47,6 +47,7 @@ static int has_gradient(const job *j) { return j->op == LOSS_AND_GRAD || j->op =
 /* What one worker holds: m rows of the largest tile. */
 typedef struct {
     const void **x;     /* (m,) rows of the tile */
+    const char **ahead; /* (m,) rows of the next, as X has them */
     char *tile;         /* (m, ld) real, if X must be converted */
     char *Z, *U;        /* (m, k) real; U for hessp */
     void *G_real;       /* (k, d): sums over some rows */
@@ -66,6 +67,7 @@ static scratch lay_out(const job *j, char *base) {
     const int64_t size = j->kernels->size, m = j->tiling.rows, k = j->p->k, d = j->p->X.d;
     scratch s = {0};
     s.x = take(base, &s.bytes, m * (int64_t)sizeof(void *));
+    s.ahead = take(base, &s.bytes, m * (int64_t)sizeof(void *));
     s.tile = take(base, &s.bytes, j->tiling.in_place ? 0 : m * j->tiling.ld * size);
     s.Z = take(base, &s.bytes, j->op == LOGITS ? 0 : m * k * size);
     s.U = take(base, &s.bytes, j->op == HESSP ? m * k * size : 0);
@@ -93,11 +95,12 @@ static int64_t row_distance(const job *j) {
 }
 
 /* Z (m, k) = x W' + b */
-static void forward(const job *j, void *Z, const scratch *s, const void *W, const void *b, int64_t m) {
+static void forward(const job *j, void *Z, const scratch *s, const void *W, const void *b, int64_t m,
+                    const flr_ahead *next) {
     const flr_pass *p = j->p;
     const int64_t k = p->k, d = p->X.d, size = j->kernels->size;
     if (!j->gemm) {
-        j->kernels->forward(Z, s->x, W, p->ldw, b, m, d, k, j->tiling.head);
+        j->kernels->forward(Z, s->x, W, p->ldw, b, m, d, k, j->tiling.head, next);
         return;
     }
     for (int64_t i = 0; i < m; i++) memcpy((char *)Z + i * k * size, b, (size_t)(k * size));
@@ -105,21 +108,13 @@ static void forward(const job *j, void *Z, const scratch *s, const void *W, cons
 }
 
 /* G (k, d) += R (m, k)' x;  g (k,) += R' 1 */
-static void backward(const job *j, const scratch *s, const void *R, int64_t m) {
+static void backward(const job *j, const scratch *s, const void *R, int64_t m, const flr_ahead *next) {
     const int64_t k = j->p->k, d = j->p->X.d;
     if (j->gemm)
         gemm(j, 'N', 'T', (int)d, (int)k, (int)m, s->x[0], row_distance(j), R, k, s->G_real, d);
     else
-        j->kernels->backward(s->G_real, d, R, s->x, m, d, k, j->tiling.head, j->tiling.ahead);
-    if (j->kernels->size == 4) {
-        const float *r = R;
-        for (int64_t i = 0; i < m; i++)
-            for (int64_t c = 0; c < k; c++) s->g[c] += (double)r[i * k + c];
-    } else {
-        const double *r = R;
-        for (int64_t i = 0; i < m; i++)
-            for (int64_t c = 0; c < k; c++) s->g[c] += r[i * k + c];
-    }
+        j->kernels->backward(s->G_real, d, R, s->x, m, d, k, j->tiling.head, next);
+    j->kernels->column_sums(s->g, R, m, k);
 }
 
 static void add_offset(const job *j, void *Z, int64_t first, int64_t m) {
@@ -137,14 +132,18 @@ static double tile(const job *j, const scratch *s, int64_t *correct, int64_t fir
     const double *weight = p->weight ? p->weight + first : NULL;
     char *Z = j->op == LOGITS ? (char *)j->Z_out + first * k * size : s->Z;
 
+    /* half of the next tile is fetched in each product, all of it in a lone one */
+    const int64_t left = p->X.n - first - m, ahead = left < m ? left : m, half = has_gradient(j) ? ahead / 2 : ahead;
+    const flr_ahead next = flr_rows_ahead(s->ahead, &p->X, first + m, NULL, ahead);
+    const flr_ahead early = {next.rows, half, next.bytes}, late = {next.rows + half, ahead - half, next.bytes};
     flr_load_tile(s->x, s->tile, &p->X, &j->tiling, size, first, NULL, m);
-    forward(j, Z, s, p->W, p->b, m);
+    forward(j, Z, s, p->W, p->b, m, &early);
     add_offset(j, Z, first, m);
     if (j->op == LOGITS) return 0;
     if (j->op == HESSP) {
-        forward(j, s->U, s, j->V, j->c, m);
+        forward(j, s->U, s, j->V, j->c, m, NULL);
         j->kernels->curvature[p->loss](s->U, Z, s->U, weight, s->rows, m, k);
-        backward(j, s, s->U, m);
+        backward(j, s, s->U, m, &late);
         return 0;
     }
     const flr_targets y = {.label = p->label ? p->label + first : NULL,
@@ -157,7 +156,7 @@ static double tile(const job *j, const scratch *s, int64_t *correct, int64_t fir
         return j->kernels->residual[p->loss](NULL, NULL, Z, &y, s->rows, m, k, 0);
     }
     const double loss = j->kernels->residual[p->loss](Z, NULL, Z, &y, s->rows, m, k, 0);
-    backward(j, s, Z, m);
+    backward(j, s, Z, m, &late);
     return loss;
 }
 

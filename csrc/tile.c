@@ -15,7 +15,6 @@ flr_tiling flr_tiling_of(const flr_matrix *X, int64_t size, int64_t bytes) {
     if (rows > FLR_MAX_TILE) rows = FLR_MAX_TILE;
     tiling.rows = rows;
     if (tiling.in_place && X->row_stride % LINE == 0) tiling.head = (int64_t)(-(uintptr_t)X->data % LINE) / size;
-    if (tiling.in_place) tiling.ahead = rows * X->row_stride;
     return tiling;
 }
 
@@ -28,4 +27,10 @@ void flr_load_tile(const void **x_out, void *buffer, const flr_matrix *X, const 
     const char *data = rows ? X->data : X->data + first * X->row_stride;
     flr_kernels_of(size)->convert[X->dtype](buffer, tiling->ld, data, X->row_stride, X->col_stride, rows, m, X->d);
     for (int64_t i = 0; i < m; i++) x_out[i] = (char *)buffer + i * tiling->ld * size;
+}
+
+flr_ahead flr_rows_ahead(const char **rows_out, const flr_matrix *X, int64_t first, const int64_t *rows, int64_t m) {
+    for (int64_t i = 0; i < m; i++) rows_out[i] = X->data + (rows ? rows[i] : first + i) * X->row_stride;
+    const int64_t bytes = X->d * X->col_stride; /* of a row, if its values are neighbours */
+    return (flr_ahead){rows_out, m, X->col_stride > 0 && X->col_stride <= 8 ? bytes : 0};
 }
