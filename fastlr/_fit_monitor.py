@@ -4,10 +4,7 @@ scikit-learn's callbacks (from 1.9 on) see a fit as a task with a subtask for ea
 iteration when it is over, so the next one's subtask begins there and then.
 """
 
-import math
 import sys
-
-from fastlr.objective import Objective
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -24,19 +21,6 @@ except ImportError:  # before scikit-learn 1.9: a fit without callbacks
         return method
 
 
-class WatchedObjective(Objective):
-    """An objective that remembers the best of the points it was evaluated at: what a fit that ends now returns."""
-
-    best_value, best_point = math.inf, None
-
-    def loss_and_grad(self, v):
-        """As Objective's."""
-        value, grad = super().loss_and_grad(v)
-        if value < self.best_value:
-            self.best_value, self.best_point = value, v
-        return value, grad
-
-
 class FitMonitor:
     """What the solver calls after each iteration.
 
@@ -44,7 +28,6 @@ class FitMonitor:
     ----------
     estimator : CallbackSupportMixin
         In a fit; has the attributes of a fitted one but those of `model_at`.
-    objective : WatchedObjective
     model_at : callable
         From a point of the objective to the attributes of that model, a dict.
     X, y, sample_weight
@@ -58,8 +41,8 @@ class FitMonitor:
         A callback asked to end the fit.
     """
 
-    def __init__(self, estimator, objective, model_at, X, y, sample_weight, enough):
-        self.estimator, self.objective, self.model_at = estimator, objective, model_at
+    def __init__(self, estimator, model_at, X, y, sample_weight, enough):
+        self.estimator, self.model_at = estimator, model_at
         self.enough = enough
         self.stopped = False
         self.line = _ProgressLine(estimator.max_iter) if estimator.verbose else None
@@ -75,15 +58,15 @@ class FitMonitor:
             self.fit_task.call_on_fit_task_begin(estimator=self.estimator, **self.data)
             self._begin_iteration(w)
 
-    def __call__(self, iteration, value, suboptimality):
+    def __call__(self, iteration, value, suboptimality, w):
         """Iterations up to this one are done (0: none); whether the fit is to end."""
         if self.line:
             self.line.show(iteration, value, suboptimality)
         if self.iteration and iteration:
             task, self.iteration = self.iteration, None  # a hook that raises has still been called
-            self.stopped = task.call_on_fit_task_end(estimator=self.estimator, **self._state(self.objective.best_point))
+            self.stopped = task.call_on_fit_task_end(estimator=self.estimator, **self._state(w))
             if not self.stopped:
-                self._begin_iteration(self.objective.best_point)
+                self._begin_iteration(w)
         return self.stopped or value < self.enough
 
     def end(self):
