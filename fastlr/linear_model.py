@@ -18,10 +18,11 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastlr import _core, solvers
 from fastlr._estimator import check_input, check_offset, check_parameters, check_penalty_factors, unchanged_on_error
-from fastlr._fit_monitor import CallbackSupportMixin, FitMonitor, WatchedObjective, with_callbacks
+from fastlr._fit_monitor import CallbackSupportMixin, FitMonitor, with_callbacks
 from fastlr._targets import encode_targets, weigh_classes
 from fastlr._threads import blas_guard, resolve_n_threads
 from fastlr._validation import check_feature_vector, check_option, check_sample_weight
+from fastlr.objective import Objective
 
 
 class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
@@ -158,7 +159,7 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         weight = weigh_classes(self.class_weight, check_sample_weight(sample_weight, n), outputs, targets)
         total = float(n if weight is None else weight.sum())
         scale, shift = check_feature_vector(self.scale, d, "scale"), check_feature_vector(self.shift, d, "shift")
-        objective = WatchedObjective(
+        objective = Objective(
             X, targets, outputs.k, loss=outputs.loss, alpha=1 / (self.C * total),
             penalty=check_penalty_factors(self.penalty_factors, d), fit_intercept=self.fit_intercept, weight=weight,
             offset=check_offset(offset, X, outputs.k), scale=scale, shift=shift, n_threads=n_threads,
@@ -174,7 +175,7 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             return {"coef_": coef, "intercept_": intercept}
 
         separated_below = _certain_separation(weight, total) if math.isinf(self.C) else 0.0
-        monitor = FitMonitor(self, objective, model_at, X, y, sample_weight, enough=separated_below)
+        monitor = FitMonitor(self, model_at, X, y, sample_weight, enough=separated_below)
         monitor.begin(w)
         result = solvers.minimise(
             objective, w, solver=self.solver, tol=self.tol, max_iter=self.max_iter, callback=monitor

@@ -8,7 +8,8 @@ factors of the features.
 Design: solvers see one flat float64 vector v = [V row by row (k d), c (k)] for *standardised* features (u - m) / t:
 V = W t, c = b + W m, penalty factors p / t^2.  The optimum is that of the user's problem, and no second array is made,
 for passes fold m and t into their parameters.  m is the weighted mean; t need not be exact, only fixed.  Tiles compute
-in X's own real type, sums and everything here in float64.
+in X's own real type (small X is converted to float64: proofs to any tolerance for a copy that costs nothing), sums and
+everything here in float64.
 
 Passes and products call BLAS from fastlr's own threads: callers stay inside `single_threaded_blas`, once a fit.
 
@@ -20,7 +21,10 @@ import copy
 import numpy as np
 
 from fastlr import _core
+from fastlr.certificate import gradient_bound
 from fastlr.moments import moments
+
+SMALL = 1 << 19  # values of X: up to here they are computed with in float64, whatever their type
 
 
 class Objective:
@@ -63,6 +67,8 @@ class Objective:
         scale=None, shift=None, n_threads=1, random_state=0,
     ):
         (self.n, self.d), self.k = X.shape, n_logits
+        if X.size <= SMALL:
+            X, y, offset = (_precise(array) for array in (X, y, offset))
         self.X, self.y, self.loss, self.alpha, self.fit_intercept = X, y, loss, float(alpha), fit_intercept
         self.weight, self.offset, self.n_threads = weight, offset, n_threads
         self.size = self.k * self.d + (self.k if fit_intercept else 0)
@@ -143,50 +149,15 @@ class Objective:
 
     # ---- the certificate --------------------------------------------------------------------------------------------
     def lower_bound(self, v, value, grad):
-        """A number that the optimal value cannot be below, from the value and gradient at any v.
+        """A number that the optimal value cannot be below, from the value and gradient at any v."""
+        return gradient_bound(self, v, value, grad)
 
-        With residuals r_i = loss'(z_i) the dual value is S - <V, G> - <c, g> - sum_j ||G_j||^2 / (2 alpha p_j), where S
-        is the mean loss and (G, g) its gradient, provided that g = 0; a mixture with a constant model makes it so.
-        Rounding errors of X's real type are allowed for.
-        """
-        V, c = self.split(v)
-        strength = self.alpha * self.factors
-        penalised = strength * V
-        S = value - 0.5 * float(np.vdot(V, penalised))
-        G = grad[: self.k * self.d].reshape(self.k, self.d) - penalised
-        terms = [S, -float(np.vdot(V, G))]
-        dual = sum(terms)
-        if self.fit_intercept:
-            g = grad[self.k * self.d :]
-            terms.append(-float(c @ g))
-            dual, G = self._balanced(sum(terms), G, g)
-        squares = np.einsum("cj,cj->j", G, G)
-        free = strength == 0
-        if np.any(squares[free] > 0):
-            return 0.0
-        dual -= 0.5 * float(np.sum(squares / np.where(free, 1.0, strength)))
-        return max(dual - 4 * self.resolution * sum(map(abs, terms)), 0.0)
+    @property
+    def is_penalised(self):
+        """Whether every coefficient is; `lower_bound` knows nothing above 0 otherwise."""
+        return bool((self.alpha * self.factors > 0).all())
 
-    def _balanced(self, dual, G, g):
-        """The dual value and gradient of residuals moved so that their mean g becomes 0.
-
-        Probabilities become (1 - theta) a + theta q, with the q in reach of the base rates that cancels g at the least
-        theta; their entropy is concave, so this value is a bound from below.
-        """
-        rate = self.base_rate
-        if self.loss == "squared_error":  # the residuals r - g: standardised features have mean 0
-            return dual + 0.5 * float(g @ g) + float(g @ (rate - self.mean_offset)), G
-        with np.errstate(divide="ignore", invalid="ignore"):
-            need = np.where(g > 0, g / rate, -g / (1 - rate) if self.loss == "sigmoid" else 0.0)
-        ratio = np.nanmax(need, initial=0.0)
-        if ratio == 0:
-            return dual, G
-        theta = ratio / (1 + ratio) if np.isfinite(ratio) else 1.0
-        q = np.clip(rate - (1 - theta) / theta * g, 0, 1)
-        q_value = _entropy(q, self.loss) + float(q @ self.mean_offset) - self.mean_target_offset
-        return (1 - theta) * dual + theta * q_value, (1 - theta) * G + theta * self._gradient_at_base_rate()
-
-    def _gradient_at_base_rate(self):
+    def gradient_at_base_rate(self):
         """Mean of (rate - y) u' (k, d): the gradient of a constant model, whatever the constant."""
         if self._base_gradient is None:
             V, c = self.split(self.start())
@@ -241,7 +212,9 @@ class Objective:
 
     def _mean(self, rows):
         """Weighted mean of an array's rows."""
-        return np.average(rows, axis=0, weights=self.weight).astype(np.float64)
+        if self.weight is None:
+            return rows.mean(axis=0, dtype=np.float64)
+        return np.average(rows, axis=0, weights=self.weight)
 
     def _target_offset(self):
         """Weighted mean of <y, offset>."""
@@ -260,6 +233,11 @@ class Objective:
         return np.bincount(self.y, self.weight, minlength=self.k) / self.total_weight
 
 
+def _precise(array):
+    """A matrix in float64; labels (n,) and None as they are."""
+    return array if array is None or array.ndim == 1 else array.astype(np.float64, copy=False)
+
+
 def _link(rate, loss):
     """The constants c (k,) whose model predicts the rates."""
     if loss == "squared_error":
@@ -270,11 +248,3 @@ def _link(rate, loss):
         return np.log(rate) - np.log1p(-rate)
     c = np.log(np.maximum(rate, tiny))
     return c - c.mean()
-
-
-def _entropy(q, loss):
-    """Entropy of the row q (k,), or the sum of its k binary entropies."""
-    def part(p):
-        return -float(np.sum(p * np.log(np.where(p > 0, p, 1.0))))
-
-    return part(q) + part(1 - q) if loss == "sigmoid" else part(q)

@@ -6,9 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastlr import reference, solvers
+from fastlr.certificate import newton_bound
 from fastlr.curvature import activations, class_blocks, hessian
 from fastlr.moments import moments
 from fastlr.objective import Objective
+from fastlr.solvers.newton import hessian_solver
 
 LOSSES = ("softmax", "sigmoid", "squared_error")
 
@@ -104,6 +106,44 @@ def test_lower_bound_is_below_the_optimum_from_any_point(
     value, grad = F.loss_and_grad(v)
     assert F.lower_bound(v, value, grad) <= best.value
     assert best.lower_bound <= best.value + 1e-12
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 1000), loss=st.sampled_from(LOSSES), k=st.integers(1, 4), soft=st.booleans(),
+    weighted=st.booleans(), offset=st.booleans(), alpha=st.sampled_from([0.0, 1e-3, 0.1]), step=st.floats(-6, 0),
+    unpenalised=st.integers(0, 4),
+)
+def test_newton_bound_is_below_the_optimum(seed, loss, k, soft, weighted, offset, alpha, step, unpenalised):
+    k += loss == "softmax"
+    factors = np.r_[np.zeros(unpenalised), np.ones(4 - unpenalised)]
+    F = make(seed, k=k, loss=loss, soft=soft, weighted=weighted, offset=offset, alpha=alpha, penalty=factors)
+    best = solvers.minimise(F, tol=1e-10, solver="newton-cholesky", max_iter=100)
+    v = best.w + 10**step * np.random.default_rng(seed).normal(size=F.size)
+    bound = newton_bound(F, v, hessian_solver(F, v))
+    assert bound <= best.value * (1 + 1e-10)
+    if step < -4 and np.isfinite(best.suboptimality):
+        assert bound >= best.value * (1 - 1e-5)
+
+
+@pytest.mark.parametrize("loss", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("offset", [True, False])
+def test_lower_bound_where_a_class_is_absent(loss, offset):
+    rng = np.random.default_rng(6)
+    Y = rng.dirichlet([1, 1, 1], 60)
+    if loss == "sigmoid":
+        Y[:, 1] = 1.0
+    Y = np.insert(Y, 1, 0.0, axis=1)
+    o = rng.normal(size=(60, 4)) if offset else None
+    F = Objective(rng.normal(size=(60, 4)), Y, 4, loss=loss, alpha=0.1, offset=o)
+    best = solvers.minimise(F, tol=1e-9)
+    assert best.converged
+    for _ in range(20):
+        v = best.w + rng.normal() * rng.normal(size=F.size)
+        if loss == "softmax":
+            V = F.split(v)[0]
+            V -= V.mean(axis=0)
+        assert F.lower_bound(v, *F.loss_and_grad(v)) <= best.value
 
 
 def test_lower_bound_is_tight_at_the_optimum():

@@ -100,7 +100,7 @@ def test_callback_may_stop_and_sees_falling_values():
     X, y = clusters()
     seen = []
 
-    def callback(iteration, value, suboptimality):
+    def callback(iteration, value, suboptimality, w):
         seen.append((iteration, value, suboptimality))
         return iteration == 3
 
@@ -114,7 +114,7 @@ def test_callback_may_stop_and_sees_falling_values():
 def test_interrupt_returns_the_best_point():
     X, y = clusters()
 
-    def interrupt(iteration, value, suboptimality):
+    def interrupt(iteration, value, suboptimality, w):
         if iteration == 2:
             raise KeyboardInterrupt
 
@@ -134,7 +134,7 @@ def test_max_iter(solver):
 
 @pytest.mark.parametrize("solver", NAMES)
 def test_unreachable_tolerance_ends_with_an_honest_figure(solver):
-    X, y = clusters(dtype=np.float32)
+    X, y = clusters(n=50_000, dtype=np.float32)
     result = solvers.minimise(objective_of(X, y), solver=solver, tol=1e-14)
     exact = solvers.minimise(objective_of(X.astype(np.float64), y), tol=1e-10)
     assert not result.converged
@@ -142,12 +142,22 @@ def test_unreachable_tolerance_ends_with_an_honest_figure(solver):
     assert result.lower_bound <= exact.value
 
 
-@pytest.mark.parametrize("solver", NAMES)
-def test_without_penalty_no_bound_is_claimed(solver):
-    X, y = clusters(n=400, d=3)
-    result = solvers.minimise(objective_of(X, y, C=np.inf), solver=solver, max_iter=30)
-    assert result.suboptimality == np.inf
-    assert not result.converged
+def test_small_data_are_computed_in_float64():
+    X, y = clusters(dtype=np.float32)
+    result = solvers.minimise(objective_of(X, y), tol=1e-12)
+    exact = solvers.minimise(objective_of(X.astype(np.float64), y), tol=1e-12)
+    assert result.converged
+    assert result.value == exact.value
+
+
+@pytest.mark.parametrize("solver", solvers.SOLVERS)
+@pytest.mark.parametrize("k", [2, 4])
+def test_without_penalty(solver, k):
+    X, y = clusters(n=400, d=3, k=k, spread=2.0)
+    F = objective_of(X, y, C=np.inf)
+    result = solvers.minimise(F, solver=solver, tol=1e-8)
+    assert result.converged
+    np.testing.assert_allclose(F.loss_and_grad(result.w)[1], 0, atol=1e-4)
 
 
 def test_results_do_not_depend_on_the_number_of_threads():

@@ -43,18 +43,18 @@ class Pairs:
         return -q
 
 
-def lbfgs(objective, progress, metric, pairs, budget):
-    """Minimise from the best point of `progress` in the given metric, for about so many passes.
+def lbfgs(objective, progress, solve, pairs, budget):
+    """Minimise from the best point of `progress` in the metric that `solve` inverts, for about so many passes.
 
     The pairs outlive the metric: they tell of the objective.
     """
     w, value, grad = progress.w, progress.value, progress.grad
     limit = objective.n_passes + budget
     while objective.n_passes < limit and not progress.stop():
-        found = search(objective, w, value, grad, pairs.direction(grad, metric.solve))
+        found = search(objective, w, value, grad, pairs.direction(grad, solve))
         if found is None:
             pairs.clear()
-            found = search(objective, w, value, grad, -metric.solve(grad))
+            found = search(objective, w, value, grad, -solve(grad))
         if found is None:
             progress.stall()
             return

@@ -33,7 +33,7 @@ def search(objective, w, value, grad, direction):
     noise = objective.resolution * abs(value)  # values closer than this are equal
     low, high = (0.0, value, slope0), None  # the bracket: falling at low; high rises or lies above
     step = 1.0
-    for _ in range(MAX_EVALUATIONS):
+    for evaluation in range(MAX_EVALUATIONS):
         point = w + step * direction
         new_value, new_grad = objective.loss_and_grad(point)
         slope = float(new_grad @ direction) if np.isfinite(new_value) else np.inf
@@ -45,16 +45,21 @@ def search(objective, w, value, grad, direction):
             low = (step, new_value, slope)
         else:
             high = (step, new_value, slope)
-        step = _next_step(low, high)
+        step = _next_step(low, high, halve=evaluation % 3 == 2)
     return None
 
 
-def _next_step(low, high):
-    """The minimiser of the slopes' straight line inside the bracket, kept away from its ends; beyond it while open."""
+def _next_step(low, high, halve):
+    """The minimiser of the slopes' straight line inside the bracket, kept away from its ends; beyond it while open.
+
+    Halving now and then moves the end that straight lines leave where it is.
+    """
     (a, _, slope_a) = low
     if high is None:
         return 4 * a
     (b, _, slope_b) = high
+    if halve:
+        return (a + b) / 2
     if np.isfinite(slope_b) and slope_b > slope_a:
         t = a - slope_a * (b - a) / (slope_b - slope_a)
         return min(max(t, a + 0.1 * (b - a)), b - 0.1 * (b - a))

@@ -1,5 +1,8 @@
 """Newton's method: with the whole Hessian factorised, or by conjugate gradients with a metric as preconditioner.
 
+A factorised Hessian serves a few steps: changes of the gradient tell L-BFGS how the curvature changes meanwhile, which
+costs a pass where a new Hessian costs as many operations as hundreds.
+
 Newton-CG solves H s = -g until ||H s + g|| <= eta ||g|| in the metric's norm, eta = min(1/2, sqrt(||g|| / ||g_0||)):
 superlinear convergence without solving early systems too well (Dembo and Steihaug 1983; Eisenstat and Walker 1996).
 """
@@ -7,35 +10,46 @@ superlinear convergence without solving early systems too well (Dembo and Steiha
 import numpy as np
 from scipy import linalg
 
+from fastlr.certificate import newton_bound
 from fastlr.curvature import hessian
+from fastlr.solvers.lbfgs import Pairs, lbfgs
 from fastlr.solvers.line_search import search
 
 MAX_CG = 200
+REUSED = 3  # passes that a Hessian serves
 
 
 def newton_cholesky(objective, progress):
-    """Minimise from the best point of `progress` by exact Newton steps."""
+    """Minimise from the best point of `progress`: L-BFGS in the metric of the whole Hessian, renewed now and then."""
+    while not progress.message:
+        solve = hessian_solver(objective, progress.w)
+        decrement = float(progress.grad @ solve(progress.grad))
+        if not objective.is_penalised and decrement <= progress.tol * progress.value:
+            progress.see_bound(newton_bound(objective, progress.w, solve))
+        lbfgs(objective, progress, solve, Pairs(), REUSED)
+
+
+def hessian_solver(objective, w):
+    """A function that multiplies (size,) with the inverse of the Hessian at w."""
     k, d = objective.k, objective.d
-
-    def step(w, grad):
-        H = hessian(objective, w)
-        objective.n_passes += 1
-        diagonal = np.einsum("jj->j", H)
-        if objective.loss == "softmax":  # adding one row to all classes changes no probability: fix that freedom
-            for start, width in ((0, d), (k * d, len(H) // k - d)):
-                part = slice(start, start + k * width)
-                freedom = np.diag(diagonal[part].reshape(k, width).mean(axis=0))
-                H[part, part] += np.tile(freedom, (k, k))
-        relative = np.finfo(float).eps
-        while True:
-            diagonal *= 1 + relative
-            try:
-                return -linalg.cho_solve(linalg.cho_factor(H, lower=True, check_finite=False), grad, check_finite=False)
-            except linalg.LinAlgError:  # rounding made it indefinite, or a feature has no curvature
-                relative *= 10
-                diagonal[diagonal <= 0] = 1.0
-
-    _newton(objective, progress, step)
+    H = hessian(objective, w)
+    objective.n_passes += 1
+    diagonal = np.einsum("jj->j", H)
+    if objective.loss == "softmax":  # adding one row to all classes changes no probability: fix that freedom
+        for start, width in ((0, d), (k * d, len(H) // k - d)):
+            part = slice(start, start + k * width)
+            freedom = np.diag(diagonal[part].reshape(k, width).mean(axis=0))
+            H[part, part] += np.tile(freedom, (k, k))
+    relative = np.finfo(float).eps
+    while True:
+        diagonal *= 1 + relative
+        try:
+            factor = linalg.cho_factor(H, lower=True, check_finite=False)
+        except linalg.LinAlgError:  # rounding made it indefinite, or a feature has no curvature
+            relative *= 10
+            diagonal[diagonal <= 0] = 1.0
+        else:
+            return lambda x: linalg.cho_solve(factor, x, check_finite=False)
 
 
 def newton_cg(objective, progress, metric):
@@ -66,10 +80,6 @@ def newton_cg(objective, progress, metric):
             p = z + (rz / last) * p
         return s if s.any() else -solve(grad)
 
-    _newton(objective, progress, step)
-
-
-def _newton(objective, progress, step):
     w, value, grad = progress.w, progress.value, progress.grad
     while not progress.stop():
         found = search(objective, w, value, grad, step(w, grad))

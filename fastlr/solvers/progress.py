@@ -5,6 +5,7 @@ import numpy as np
 from fastlr.solvers.result import Result
 
 IDLE = 15  # iterations
+EXHAUSTED = "reached max_iter"
 STALLED = "no further decrease: the rounding errors of X's type are reached"
 
 
@@ -18,7 +19,7 @@ class Progress:
         Stop at this relative suboptimality.
     max_iter : int
     callback : callable or None
-        callback(iteration, value, suboptimality) -> true to stop.
+        callback(iteration, value, suboptimality, w) -> true to stop.
     """
 
     def __init__(self, objective, tol, max_iter, callback):
@@ -44,19 +45,23 @@ class Progress:
         """Take note of F and its gradient at w: the best point and the best bound need not be of the same w."""
         if not np.isfinite(value):
             return
-        self.lower_bound = max(self.lower_bound, self.objective.lower_bound(w, value, grad))
+        self.see_bound(self.objective.lower_bound(w, value, grad))
         if value < self.value:
             self.w, self.value, self.grad = w, value, grad
+
+    def see_bound(self, lower_bound):
+        """Take note of a number that the optimal value is proved not to be below."""
+        self.lower_bound = max(self.lower_bound, lower_bound)
 
     def stop(self):
         """Whether to stop, asked once an iteration; self.message then says why."""
         if self.suboptimality <= self.tol:
             self.message = "converged"
         elif self.n_iter >= self.max_iter:
-            self.message = "reached max_iter"
+            self.message = EXHAUSTED
         elif self._is_idle():
             self.message = STALLED
-        elif self.callback is not None and self.callback(self.n_iter, self.value, self.suboptimality):
+        elif self.callback is not None and self.callback(self.n_iter, self.value, self.suboptimality, self.w):
             self.message = "stopped by the callback"
         self.n_iter += not self.message
         return bool(self.message)

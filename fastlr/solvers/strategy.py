@@ -7,10 +7,11 @@
 """
 
 from fastlr._threads import single_threaded_blas
+from fastlr.certificate import newton_bound
 from fastlr.solvers.lbfgs import Pairs, lbfgs
 from fastlr.solvers.metric import block_metric, gram_metric
-from fastlr.solvers.newton import newton_cg, newton_cholesky
-from fastlr.solvers.progress import STALLED, Progress
+from fastlr.solvers.newton import hessian_solver, newton_cg, newton_cholesky
+from fastlr.solvers.progress import EXHAUSTED, STALLED, Progress
 
 SOLVERS = ("auto", "lbfgs", "newton-cholesky", "newton-cg")
 
@@ -28,6 +29,8 @@ NEWTON_WORK = 2e8  # operations of one whole Hessian that are still cheaper than
 GRAM_ROWS = 8  # rows a feature of a Gram metric
 EARLY = 10  # passes that the Gram metric serves where there is no sample to start from
 REFRESH = 50  # passes that class blocks serve
+SHORT = 30  # the same where exact Newton steps can take over
+UNEVEN = 1e8  # ratio of penalty factors from which the Hessian is no longer like blocks of it: scales 10,000 fold apart
 BLOCK_VALUES = 1 << 25  # float32 values of all blocks at most
 
 
@@ -44,7 +47,8 @@ def minimise(objective, w0=None, *, solver="auto", tol=1e-4, max_iter=1000, call
         Stop when (F - F*) / F* is proved to be at most this.
     max_iter : int, default=1000
     callback : callable, default=None
-        callback(iteration, value, suboptimality) -> bool, called once an iteration; true stops.
+        callback(iteration, value, suboptimality, w) -> bool, called once an iteration with the best
+        point so far; true stops.
 
     Returns
     -------
@@ -83,10 +87,14 @@ def _run(objective, w, progress, solver):
             newton_cg(objective, progress, metric)
         else:
             early = gram_metric(objective, GRAM_ROWS * objective.d) if cold and not sampled else None
-            patience = progress.max_iter if solver == "lbfgs" else 1 if objective.size <= NEWTON_SIZE else 2
-            _lbfgs(objective, progress, early, metric, patience)
+            if solver == "auto" and objective.size <= NEWTON_SIZE:
+                _lbfgs(objective, progress, early, metric, 1, SHORT)
+            else:
+                _lbfgs(objective, progress, early, metric, 2 if solver == "auto" else progress.max_iter)
         if progress.message not in ("", STALLED):
-            return
+            break
+    if not objective.is_penalised and objective.size <= NEWTON_SIZE and progress.message in (STALLED, EXHAUSTED):
+        progress.see_bound(newton_bound(objective, progress.w, hessian_solver(objective, progress.w)))
 
 
 def _plan(objective, solver):
@@ -95,17 +103,18 @@ def _plan(objective, solver):
         return [solver]
     if objective.size <= NEWTON_SIZE:
         cheap = objective.n * objective.size**2 <= NEWTON_WORK
-        return ["newton-cholesky"] if cheap else ["lbfgs", "newton-cholesky"]
+        uneven = objective.factors.max() > UNEVEN * objective.factors.min()
+        return ["newton-cholesky"] if cheap or uneven else ["lbfgs", "newton-cholesky"]
     return ["lbfgs", "newton-cg"]
 
 
-def _lbfgs(objective, progress, early, metric, n_metrics):
+def _lbfgs(objective, progress, early, metric, n_metrics, budget=REFRESH):
     """L-BFGS in the early metric, if there is one, then in class blocks renewed n_metrics - 1 times."""
     pairs = Pairs()
     if early is not None:
-        lbfgs(objective, progress, early, pairs, EARLY)
+        lbfgs(objective, progress, early.solve, pairs, EARLY)
     while n_metrics and not progress.message:
-        lbfgs(objective, progress, metric(progress.w), pairs, REFRESH)
+        lbfgs(objective, progress, metric(progress.w).solve, pairs, budget)
         n_metrics -= 1
 
 
@@ -120,7 +129,7 @@ def _start_on_sample(objective, whole, solver):
     if solver == "newton-cholesky":
         newton_cholesky(part, progress)
     else:
-        lbfgs(part, progress, gram_metric(part, GRAM_ROWS * part.d), Pairs(), SAMPLE_PASSES)
+        lbfgs(part, progress, gram_metric(part, GRAM_ROWS * part.d).solve, Pairs(), SAMPLE_PASSES)
     objective.n_passes += part.n_passes * part.n / objective.n
     value, grad = objective.loss_and_grad(progress.w)
     if value > OVERFITTED * progress.value:
