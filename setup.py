@@ -23,7 +23,8 @@ KERNELS = {"base": (16, [])}
 if platform.machine().lower() in ("x86_64", "amd64"):
     AVX2 = ["-mavx2", "-mfma", "-mf16c"]
     KERNELS["avx2"] = (32, AVX2)
-    KERNELS["avx512"] = (64, [*AVX2, *(f"-mavx512{part}" for part in ("f", "bw", "dq", "vl")), "-mprefer-vector-width=512"])
+    AVX512 = [f"-mavx512{part}" for part in ("f", "bw", "dq", "vl")]
+    KERNELS["avx512"] = (64, [*AVX2, *AVX512, "-mprefer-vector-width=512"])
 elif platform.machine().lower() in ("aarch64", "arm64"):
     KERNELS["neon"] = (16, [])
 

@@ -85,7 +85,7 @@ static int run(job *j) {
         for (int64_t i = 0; i < m; i++) {
             const int64_t later = first + i + (j->tiling.in_place ? 2 : BLOCK); /* a block is converted at once */
             const char *next = NULL;
-            if (later < n) flr_rows_ahead(&next, &j->p->X, later, j->o->order ? j->o->order + later : NULL, 1);
+            if (later < n && j->o->order) flr_rows_ahead(&next, &j->p->X, later, j->o->order + later, 1);
             descend(j, i, order ? order[i] : first + i, next);
         }
         settle(j, m);

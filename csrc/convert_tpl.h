@@ -17,14 +17,16 @@ INLINE float bfloat_to_float(uint16_t h) {
 
 #define AS_IS(x) (x)
 
-/* A contiguous row is one loop.  Else 16 columns at a time over all rows, so that a column-major X is read in runs of
- * m values and the tile's lines stay in L1 while they fill.  memcpy: X need not be aligned. */
+/* Contiguous rows: one loop each.  Contiguous columns: VLEN x VLEN blocks, transposed in registers; a block's stores past
+ * the last column fall into the padding of the tile's rows.  Else value by value, 16 columns at a time over all rows, so
+ * that the tile's lines stay in L1 while they fill.  X need not be aligned. */
 #define DEFINE_CONVERT(suffix, type, to_real)                                                                         \
-    static void convert_##suffix(void *out_, int64_t ld_out, const char *X, int64_t row_stride,                 \
-                                       int64_t col_stride, const int64_t *rows, int64_t m, int64_t d) {               \
+    static void convert_##suffix(void *out_, int64_t ld_out, const char *X, int64_t row_stride, int64_t col_stride,   \
+                                 const int64_t *rows, int64_t m, int64_t d) {                                         \
+        typedef type unaligned __attribute__((aligned(1), may_alias));                                                \
+        const int64_t size = sizeof(type), whole = row_stride == size && rows == NULL ? m / VLEN * VLEN : 0;          \
         REAL *out = out_;                                                                                             \
-        if (col_stride == (int64_t)sizeof(type)) {                                                                    \
-            typedef type unaligned __attribute__((aligned(1), may_alias));                                            \
+        if (col_stride == size) {                                                                                     \
             for (int64_t i = 0; i < m; i++) {                                                                         \
                 const unaligned *x = (const unaligned *)(X + (rows ? rows[i] : i) * row_stride);                      \
                 REAL *o = out + i * ld_out;                                                                           \
@@ -32,17 +34,24 @@ INLINE float bfloat_to_float(uint16_t h) {
             }                                                                                                         \
             return;                                                                                                   \
         }                                                                                                             \
-        for (int64_t j0 = 0; j0 < d; j0 += 16) {                                                                      \
-            const int64_t j1 = j0 + 16 < d ? j0 + 16 : d;                                                             \
-            for (int64_t i = 0; i < m; i++) {                                                                         \
-                const char *x = X + (rows ? rows[i] : i) * row_stride;                                                \
-                for (int64_t j = j0; j < j1; j++) {                                                                   \
-                    type value;                                                                                       \
-                    memcpy(&value, x + j * col_stride, sizeof value);                                                 \
-                    out[i * ld_out + j] = (REAL)to_real(value);                                                       \
+        for (int64_t j0 = 0; j0 < d; j0 += VLEN)                                                                      \
+            for (int64_t i0 = 0; i0 < whole; i0 += VLEN) {                                                            \
+                V a[VLEN];                                                                                            \
+                for (int64_t c = 0; c < VLEN; c++) {                                                                  \
+                    const unaligned *x = (const unaligned *)(X + i0 * size + (j0 + c) * col_stride);                  \
+                    REAL values[VLEN] = {0};                                                                          \
+                    for (int l = 0; j0 + c < d && l < VLEN; l++) values[l] = (REAL)to_real(x[l]);                     \
+                    a[c] = load(values);                                                                              \
                 }                                                                                                     \
+                transpose(a);                                                                                         \
+                for (int64_t r = 0; r < VLEN; r++) store(out + (i0 + r) * ld_out + j0, a[r]);                         \
             }                                                                                                         \
-        }                                                                                                             \
+        for (int64_t j0 = 0; j0 < d; j0 += 16)                                                                        \
+            for (int64_t i = whole; i < m; i++) {                                                                     \
+                const char *x = X + (rows ? rows[i] : i) * row_stride;                                                \
+                for (int64_t j = j0; j < (j0 + 16 < d ? j0 + 16 : d); j++)                                            \
+                    out[i * ld_out + j] = (REAL)to_real(*(const unaligned *)(x + j * col_stride));                    \
+            }                                                                                                         \
     }
 
 DEFINE_CONVERT(f64, double, AS_IS)

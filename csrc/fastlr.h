@@ -46,8 +46,8 @@ typedef struct {
 
 struct flr_step;
 
-/* Rows that will be read next, bytes of each; the products fetch them into the cache while they compute. */
-typedef struct { const char *const *rows; int64_t n, bytes; } flr_ahead;
+/* n runs of bytes that will be read next; the products fetch them into the cache while they compute. */
+typedef struct { const char *const *runs; int64_t n, bytes; } flr_ahead;
 
 /* Results of row kernels gather in scratch, FLR_STAGE values or one row, and leave it in long runs. */
 enum { FLR_STAGE = 2048 };
@@ -213,8 +213,9 @@ flr_tiling flr_tiling_of(const flr_matrix *X, int64_t size, int64_t bytes);
 void flr_load_tile(const void **x_out, void *buffer, const flr_matrix *X, const flr_tiling *tiling, int64_t size,
                    int64_t first, const int64_t *rows, int64_t m);
 
-/* where the rows are that a later tile will load, X[rows[i]] or X[first + i], i < m */
-flr_ahead flr_rows_ahead(const char **rows_out, const flr_matrix *X, int64_t first, const int64_t *rows, int64_t m);
+/* where what a later tile will load is, X[rows[i]] or X[first + i], i < m: m rows, or d columns, or nothing that is in one
+ * piece; runs_out (max(m, d),) */
+flr_ahead flr_rows_ahead(const char **runs_out, const flr_matrix *X, int64_t first, const int64_t *rows, int64_t m);
 
 /* epoch.c: gradient descent over batches of rows, in the order given; by_row.c: the same over single rows */
 typedef struct {

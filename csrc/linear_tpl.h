@@ -39,25 +39,25 @@ INLINE V lane_sums(V *a, const int count) {
     return a[0];
 }
 
-/* Rows that are read next, fetched into L2 while a product computes: rate / 256 cache lines in each of its steps. */
-typedef struct { const char *at, *end, *const *row, *const *last; int64_t bytes, rate, credit; } fetch;
+/* Memory that is read next, fetched into L2 while a product computes: rate / 256 cache lines in each of its steps. */
+typedef struct { const char *at, *end, *const *run, *const *last; int64_t bytes, rate, credit; } fetch;
 
 INLINE fetch fetch_rows(const flr_ahead *next, int64_t steps) {
     if (next == NULL || next->n == 0 || next->bytes == 0) return (fetch){0};
     const int64_t lines = next->n * (next->bytes / 64 + 2);
-    return (fetch){.row = next->rows, .last = next->rows + next->n, .bytes = next->bytes,
+    return (fetch){.run = next->runs, .last = next->runs + next->n, .bytes = next->bytes,
                    .rate = 256 * lines / (steps + 1) + 1};
 }
 
 INLINE void fetch_step(fetch *f) {
     for (f->credit += f->rate; f->credit >= 256; f->credit -= 256) {
         if (f->at >= f->end) {
-            if (f->row == f->last) {
+            if (f->run == f->last) {
                 f->rate = 0;
                 f->credit = 0;
                 return;
             }
-            f->at = *f->row++;
+            f->at = *f->run++;
             f->end = f->at + f->bytes;
         }
         __builtin_prefetch(f->at, 0, 2);

@@ -47,7 +47,7 @@ static int has_gradient(const job *j) { return j->op == LOSS_AND_GRAD || j->op =
 /* What one worker holds: m rows of the largest tile. */
 typedef struct {
     const void **x;     /* (m,) rows of the tile */
-    const char **ahead; /* (m,) rows of the next, as X has them */
+    const char **ahead; /* (max(m, d),) rows or columns of the next, as X has them */
     char *tile;         /* (m, ld) real, if X must be converted */
     char *Z, *U;        /* (m, k) real; U for hessp */
     void *G_real;       /* (k, d): sums over some rows */
@@ -56,6 +56,8 @@ typedef struct {
     char *rows;         /* scratch of the row kernels */
     int64_t bytes;      /* of all, from the scratch's beginning */
 } scratch;
+
+static int64_t at_least(int64_t a, int64_t b) { return a > b ? a : b; }
 
 static void *take(char *base, int64_t *used, int64_t bytes) {
     char *p = base + *used;
@@ -67,7 +69,7 @@ static scratch lay_out(const job *j, char *base) {
     const int64_t size = j->kernels->size, m = j->tiling.rows, k = j->p->k, d = j->p->X.d;
     scratch s = {0};
     s.x = take(base, &s.bytes, m * (int64_t)sizeof(void *));
-    s.ahead = take(base, &s.bytes, m * (int64_t)sizeof(void *));
+    s.ahead = take(base, &s.bytes, at_least(m, d) * (int64_t)sizeof(void *));
     s.tile = take(base, &s.bytes, j->tiling.in_place ? 0 : m * j->tiling.ld * size);
     s.Z = take(base, &s.bytes, j->op == LOGITS ? 0 : m * k * size);
     s.U = take(base, &s.bytes, j->op == HESSP ? m * k * size : 0);
@@ -133,9 +135,10 @@ static double tile(const job *j, const scratch *s, int64_t *correct, int64_t fir
     char *Z = j->op == LOGITS ? (char *)j->Z_out + first * k * size : s->Z;
 
     /* half of the next tile is fetched in each product, all of it in a lone one */
-    const int64_t left = p->X.n - first - m, ahead = left < m ? left : m, half = has_gradient(j) ? ahead / 2 : ahead;
-    const flr_ahead next = flr_rows_ahead(s->ahead, &p->X, first + m, NULL, ahead);
-    const flr_ahead early = {next.rows, half, next.bytes}, late = {next.rows + half, ahead - half, next.bytes};
+    const int64_t left = p->X.n - first - m;
+    const flr_ahead next = flr_rows_ahead(s->ahead, &p->X, first + m, NULL, left < m ? left : m);
+    const int64_t half = has_gradient(j) ? next.n / 2 : next.n;
+    const flr_ahead early = {next.runs, half, next.bytes}, late = {next.runs + half, next.n - half, next.bytes};
     flr_load_tile(s->x, s->tile, &p->X, &j->tiling, size, first, NULL, m);
     forward(j, Z, s, p->W, p->b, m, &early);
     add_offset(j, Z, first, m);
@@ -208,8 +211,6 @@ static void do_chunk(void *context, int64_t chunk, int worker) {
     }
     if (j->op != LOGITS) add_in_turn(j, &s, loss, correct, chunk);
 }
-
-static int64_t at_least(int64_t a, int64_t b) { return a > b ? a : b; }
 
 static int run(job *j) {
     const flr_pass *p = j->p;

@@ -45,6 +45,11 @@ INLINE void transpose_blocks(V *a, const int first_half_only) {
 #endif
 }
 
+INLINE void transpose(V *a) {
+    SWAP_STAGE(a, VLEN / 2, VLEN)
+    transpose_blocks(a, 0);
+}
+
 /* columns (k, VLEN) = the transpose of rows (count, k); the last row stands in for those that are missing */
 NOINLINE void to_columns(REAL *columns, const REAL *rows, int64_t k, int64_t count) {
     if (count == VLEN && k == 1) {
@@ -68,8 +73,7 @@ NOINLINE void to_columns(REAL *columns, const REAL *rows, int64_t k, int64_t cou
             for (int i = 0; i < VLEN / 2; i++) a[i] = SHUFFLE(a[i], a[i + VLEN / 2], SWAP_LOW, VLEN / 2);
             transpose_blocks(a, 1);
         } else {
-            SWAP_STAGE(a, VLEN / 2, VLEN)
-            transpose_blocks(a, 0);
+            transpose(a);
         }
         for (int i = 0; i < width; i++) store(columns + (c + i) * VLEN, a[i]);
     }
@@ -97,8 +101,7 @@ NOINLINE void to_rows(REAL *rows, const REAL *columns, int64_t k) {
             for (int i = 0; i < VLEN / 2; i++) a[i + VLEN / 2] = SHUFFLE(a[i], a[i], UPPER_HALF, 0);
         } else {
             for (int i = 0; i < VLEN; i++) a[i] = c + i < k ? load(columns + (c + i) * VLEN) : (V){0};
-            SWAP_STAGE(a, VLEN / 2, VLEN)
-            transpose_blocks(a, 0);
+            transpose(a);
         }
         for (int i = 0; i < VLEN; i++) store(rows + i * k + c, a[i]);
     }

@@ -29,8 +29,14 @@ void flr_load_tile(const void **x_out, void *buffer, const flr_matrix *X, const 
     for (int64_t i = 0; i < m; i++) x_out[i] = (char *)buffer + i * tiling->ld * size;
 }
 
-flr_ahead flr_rows_ahead(const char **rows_out, const flr_matrix *X, int64_t first, const int64_t *rows, int64_t m) {
-    for (int64_t i = 0; i < m; i++) rows_out[i] = X->data + (rows ? rows[i] : first + i) * X->row_stride;
-    const int64_t bytes = X->d * X->col_stride; /* of a row, if its values are neighbours */
-    return (flr_ahead){rows_out, m, X->col_stride > 0 && X->col_stride <= 8 ? bytes : 0};
+flr_ahead flr_rows_ahead(const char **runs_out, const flr_matrix *X, int64_t first, const int64_t *rows, int64_t m) {
+    static const int64_t sizes[FLR_N_DTYPES] = {8, 4, 2, 2, 1, 1, 2, 2, 4, 4, 8, 8};
+    const int64_t size = sizes[X->dtype];
+    if (X->col_stride == size) {
+        for (int64_t i = 0; i < m; i++) runs_out[i] = X->data + (rows ? rows[i] : first + i) * X->row_stride;
+        return (flr_ahead){runs_out, m, X->d * size};
+    }
+    if (X->row_stride != size || rows) return (flr_ahead){0};
+    for (int64_t j = 0; j < X->d; j++) runs_out[j] = X->data + first * size + j * X->col_stride;
+    return (flr_ahead){runs_out, X->d, m * size};
 }

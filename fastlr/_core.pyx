@@ -453,5 +453,6 @@ cdef void *_pointer(array, dtype, tuple shape, name) except? NULL:
         return NULL
     cdef np.ndarray a = array
     if a.dtype != dtype or (<object>a).shape != shape or not np.PyArray_IS_C_CONTIGUOUS(a):
-        raise ValueError(f"{name} has dtype {a.dtype} and shape {(<object>a).shape}; expected C-contiguous {dtype} {shape}")
+        raise ValueError(f"{name} has dtype {a.dtype} and shape {(<object>a).shape}; "
+                         f"expected C-contiguous {dtype} {shape}")
     return np.PyArray_DATA(a)
