@@ -315,14 +315,20 @@ INLINE V row_result(REAL *out, const REAL *z, const row_sums *s, int64_t count, 
  * result are right too (for double by the 11 bits more of x86's long double, elsewhere by as many as there are) */
 NOINLINE REAL cancelled_logsumexp(const REAL *z, int64_t k, REAL max) {
 #if REAL_BITS == 32
-    double rest = 0;
-    for (int64_t j = 0; j < k; j++) rest += expm1((double)z[j] - (double)max);
-    return (REAL)((double)max + log1p(rest + (double)(k - 1)));
+    typedef double wide;
+#define WIDE_EXP exp
+#define WIDE_LOG1P log1p
 #else
-    long double rest = 0;
-    for (int64_t j = 0; j < k; j++) rest += expm1l((long double)z[j] - (long double)max);
-    return (REAL)((long double)max + log1pl(rest + (long double)(k - 1)));
+    typedef long double wide;
+#define WIDE_EXP expl
+#define WIDE_LOG1P log1pl
 #endif
+    int64_t ties = 0;
+    for (int64_t j = 0; j < k; j++) ties += z[j] == max;
+    wide rest = (wide)(ties - 1);
+    for (int64_t j = 0; j < k; j++)
+        if (z[j] != max) rest += WIDE_EXP((wide)z[j] - (wide)max);
+    return (REAL)((wide)max + WIDE_LOG1P(rest));
 }
 
 INLINE void map_all_rows(void *out_, const void *Z_, void *scratch, int64_t m, int64_t k, int stream,
