@@ -72,17 +72,12 @@ def gram_metric(objective, n_rows):
     factors = np.ones(objective.k) if objective.loss == "squared_error" else rate * (1 - rate)
     step = max(1, objective.n // n_rows)
     gram = objective.gram(slice(None, None, step))
-    return Metric(objective, [gram], _damping(objective, objective.n // step), factors)
+    return Metric(objective, [gram], WHOLE if step == 1 else SAMPLED, factors)
 
 
-def block_metric(objective, w, n_rows):
-    """The Hessian's own class blocks at w, from n_rows rows each."""
+def block_metric(objective, w, n_rows, factor=1.0):
+    """The Hessian's own class blocks at w, from n_rows rows each; `factor` times the damping that sampling errors ask for."""
     blocks = class_blocks(objective, w, n_rows)
-    return Metric(objective, blocks, _damping(objective, n_rows), np.ones(objective.k))
-
-
-def _damping(objective, n_rows):
-    """SAMPLED for four rows a feature, less for more as sampling errors fall, WHOLE for all rows."""
-    if n_rows >= objective.n:
-        return WHOLE
-    return max(WHOLE, SAMPLED * min(1.0, (4 * objective.d / n_rows) ** 0.5))
+    sampling = SAMPLED * min(1.0, (4 * objective.d / n_rows) ** 0.5)
+    damping = WHOLE if n_rows >= objective.n else max(WHOLE, factor * sampling)
+    return Metric(objective, blocks, damping, np.ones(objective.k))

@@ -22,13 +22,15 @@ SAMPLE_TOL = 1e-3
 SAMPLE_PASSES = 12
 OVERFITTED = 2.5  # times its own value, a sample's optimum has on all rows where it is no start
 BLOCK_ROWS = 4  # rows a feature of each class block
-BLOCK_PASSES = 2  # or as many rows as cost the operations of so many passes
+BLOCK_PASSES = 2  # or as many rows as cost the operations of so many passes, when they are first made
 ALL_ROWS = 2048  # so few rows are never sampled for a metric
 NEWTON_SIZE = 1000  # parameters whose Hessian is worth factorising
 NEWTON_WORK = 2e8  # operations of one whole Hessian that are still cheaper than the other solvers' fixed costs
 GRAM_ROWS = 8  # rows a feature of a Gram metric
 EARLY = 10  # passes that the Gram metric serves where there is no sample to start from
 REFRESH = 50  # passes that class blocks serve
+TRIALS = 1.8  # passes an iteration up to which steps of length 1 mostly serve: the next blocks are damped
+EASIER, HARDER = 0.2, 2.0  # times as much, or else so much
 SHORT = 30  # the same where exact Newton steps can take over
 UNEVEN = 1e8  # ratio of penalty factors from which the Hessian is no longer like blocks of it: scales 10,000 fold apart
 BLOCK_VALUES = 1 << 25  # float32 values of all blocks at most
@@ -73,11 +75,11 @@ def _run(objective, w, progress, solver):
     if not sampled:
         progress.begin(objective.start() if w is None else w)
 
-    def metric(w):
+    def metric(w, passes=BLOCK_PASSES, factor=1.0):
         if objective.k * objective.d**2 > BLOCK_VALUES:
             return gram_metric(objective, GRAM_ROWS * objective.d)
-        rows = max(BLOCK_ROWS * objective.d, BLOCK_PASSES * 4 * objective.n // objective.d, ALL_ROWS)
-        return block_metric(objective, w, rows)
+        rows = max(BLOCK_ROWS * objective.d, passes * 4 * objective.n // objective.d, ALL_ROWS)
+        return block_metric(objective, w, rows, factor)
 
     for name in _plan(objective, solver):
         progress.solver, progress.message = name, ""
@@ -90,7 +92,7 @@ def _run(objective, w, progress, solver):
             if solver == "auto" and objective.size <= NEWTON_SIZE:
                 _lbfgs(objective, progress, early, metric, 1, SHORT)
             else:
-                _lbfgs(objective, progress, early, metric, 2 if solver == "auto" else progress.max_iter)
+                _lbfgs(objective, progress, early, metric, progress.max_iter)
         if progress.message not in ("", STALLED):
             break
     if not objective.is_penalised and objective.size <= NEWTON_SIZE and progress.message in (STALLED, EXHAUSTED):
@@ -105,7 +107,7 @@ def _plan(objective, solver):
         cheap = objective.n * objective.size**2 <= NEWTON_WORK
         uneven = objective.factors.max() > UNEVEN * objective.factors.min()
         return ["newton-cholesky"] if cheap or uneven else ["lbfgs", "newton-cholesky"]
-    return ["lbfgs", "newton-cg"]
+    return ["lbfgs"]
 
 
 def _lbfgs(objective, progress, early, metric, n_metrics, budget=REFRESH):
@@ -113,9 +115,14 @@ def _lbfgs(objective, progress, early, metric, n_metrics, budget=REFRESH):
     pairs = Pairs()
     if early is not None:
         lbfgs(objective, progress, early.solve, pairs, EARLY)
+    passes, factor = BLOCK_PASSES, 1.0
     while n_metrics and not progress.message:
-        lbfgs(objective, progress, metric(progress.w).solve, pairs, budget)
-        n_metrics -= 1
+        solve = metric(progress.w, passes, factor).solve
+        first_iter, first_pass = progress.n_iter, objective.n_passes
+        lbfgs(objective, progress, solve, pairs, budget)
+        trials = (objective.n_passes - first_pass) / max(progress.n_iter - first_iter, 1)
+        factor *= EASIER if trials < TRIALS else HARDER
+        passes, n_metrics = REFRESH, n_metrics - 1
 
 
 def _start_on_sample(objective, whole, solver):
