@@ -76,7 +76,7 @@ def gram_metric(objective, n_rows):
 
 
 def block_metric(objective, w, n_rows, factor=1.0):
-    """The Hessian's own class blocks at w, from n_rows rows each; `factor` times the damping that sampling errors ask for."""
+    """The Hessian's own class blocks at w, from n_rows rows each; `factor` multiplies their damping."""
     blocks = class_blocks(objective, w, n_rows)
     sampling = SAMPLED * min(1.0, (4 * objective.d / n_rows) ** 0.5)
     damping = WHOLE if n_rows >= objective.n else max(WHOLE, factor * sampling)
