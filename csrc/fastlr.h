@@ -204,6 +204,7 @@ extern flr_blas flr_blas_f32, flr_blas_f64;
 enum { FLR_MAX_TILE = 1024 };
 typedef struct {
     int64_t rows;   /* most rows of a tile */
+    int64_t slab;   /* rows that a pass loads at once, some tiles */
     int64_t ld;     /* values from a row to the next in the buffer */
     int in_place;   /* rows of X are already reals */
     int64_t head;   /* columns before the first cache line of a row, 0 if that differs from row to row */

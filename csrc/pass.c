@@ -46,9 +46,9 @@ static int has_gradient(const job *j) { return j->op == LOSS_AND_GRAD || j->op =
 
 /* What one worker holds: m rows of the largest tile. */
 typedef struct {
-    const void **x;     /* (m,) rows of the tile */
-    const char **ahead; /* (max(m, d),) rows or columns of the next, as X has them */
-    char *tile;         /* (m, ld) real, if X must be converted */
+    const void **x;     /* (slab,) rows of the tile, and of those that were loaded with it */
+    const char **ahead; /* (max(m, d),) rows or columns of a later tile, as X has them */
+    char *tile;         /* (slab, ld) real, if X must be converted */
     char *Z, *U;        /* (m, k) real; U for hessp */
     void *G_real;       /* (k, d): sums over some rows */
     double *G;          /* (k, d): sums over the chunk; NULL under gemm, where G_real is flushed to the total */
@@ -68,9 +68,9 @@ static void *take(char *base, int64_t *used, int64_t bytes) {
 static scratch lay_out(const job *j, char *base) {
     const int64_t size = j->kernels->size, m = j->tiling.rows, k = j->p->k, d = j->p->X.d;
     scratch s = {0};
-    s.x = take(base, &s.bytes, m * (int64_t)sizeof(void *));
+    s.x = take(base, &s.bytes, j->tiling.slab * (int64_t)sizeof(void *));
     s.ahead = take(base, &s.bytes, at_least(m, d) * (int64_t)sizeof(void *));
-    s.tile = take(base, &s.bytes, j->tiling.in_place ? 0 : m * j->tiling.ld * size);
+    s.tile = take(base, &s.bytes, j->tiling.in_place ? 0 : j->tiling.slab * j->tiling.ld * size);
     s.Z = take(base, &s.bytes, j->op == LOGITS ? 0 : m * k * size);
     s.U = take(base, &s.bytes, j->op == HESSP ? m * k * size : 0);
     s.G_real = take(base, &s.bytes, has_gradient(j) ? k * d * size : 0);
@@ -134,12 +134,11 @@ static double tile(const job *j, const scratch *s, int64_t *correct, int64_t fir
     const double *weight = p->weight ? p->weight + first : NULL;
     char *Z = j->op == LOGITS ? (char *)j->Z_out + first * k * size : s->Z;
 
-    /* half of the next tile is fetched in each product, all of it in a lone one */
-    const int64_t left = p->X.n - first - m;
-    const flr_ahead next = flr_rows_ahead(s->ahead, &p->X, first + m, NULL, left < m ? left : m);
+    /* the tile that is loaded a slab later is fetched, half of it in each product, all of it in a lone one */
+    const int64_t later = first + j->tiling.slab, left = p->X.n - later;
+    const flr_ahead next = flr_rows_ahead(s->ahead, &p->X, later, NULL, left < 0 ? 0 : left < m ? left : m);
     const int64_t half = has_gradient(j) ? next.n / 2 : next.n;
     const flr_ahead early = {next.runs, half, next.bytes}, late = {next.runs + half, next.n - half, next.bytes};
-    flr_load_tile(s->x, s->tile, &p->X, &j->tiling, size, first, NULL, m);
     forward(j, Z, s, p->W, p->b, m, &early);
     add_offset(j, Z, first, m);
     if (j->op == LOGITS) return 0;
@@ -192,7 +191,8 @@ static void do_chunk(void *context, int64_t chunk, int worker) {
     const int64_t n = j->p->X.n, k = j->p->k, d = j->p->X.d;
     const int64_t begin = (int64_t)((__int128)n * chunk / j->n_chunks);
     const int64_t end = (int64_t)((__int128)n * (chunk + 1) / j->n_chunks);
-    const scratch s = lay_out(j, j->scratch + worker * j->worker_bytes);
+    scratch s = lay_out(j, j->scratch + worker * j->worker_bytes);
+    const void **x = s.x;
     if (has_gradient(j)) {
         memset(s.G_real, 0, (size_t)(k * d * j->kernels->size));
         if (!j->gemm) memset(s.G, 0, (size_t)(k * d * 8));
@@ -201,7 +201,12 @@ static void do_chunk(void *context, int64_t chunk, int worker) {
     double loss = 0;
     int64_t correct = 0;
     for (int64_t first = begin, unflushed = 0; first < end; first += j->tiling.rows) {
-        const int64_t m = end - first < j->tiling.rows ? end - first : j->tiling.rows;
+        const int64_t left = end - first, m = left < j->tiling.rows ? left : j->tiling.rows;
+        const int64_t at = (first - begin) % j->tiling.slab;
+        if (at == 0)
+            flr_load_tile(x, s.tile, &j->p->X, &j->tiling, j->kernels->size, first, NULL,
+                          left < j->tiling.slab ? left : j->tiling.slab);
+        s.x = x + at;
         loss += tile(j, &s, &correct, first, m);
         unflushed += m;
         if (has_gradient(j) && !j->gemm && (unflushed >= FLUSH_ROWS || first + m == end)) {

@@ -1,7 +1,7 @@
 /* tile.c -- a tile is some rows of X as reals, small enough to stay in the L2 cache between its two uses. */
 #include "fastlr.h"
 
-enum { LINE = 64 /* bytes of a cache line */, COLUMN_FACTOR = 4 };
+enum { LINE = 64 /* bytes of a cache line */, TILES_OF_COLUMNS = 4 };
 
 static int is_real(const flr_matrix *X, int64_t size) {
     return X->dtype == (size == 4 ? FLR_F32 : FLR_F64) && X->col_stride == size && X->row_stride % size == 0 &&
@@ -10,12 +10,12 @@ static int is_real(const flr_matrix *X, int64_t size) {
 
 flr_tiling flr_tiling_of(const flr_matrix *X, int64_t size, int64_t bytes) {
     flr_tiling tiling = {.in_place = is_real(X, size), .ld = (X->d + 15) / 16 * 16};
-    /* a tile is read from columns in pieces of its rows: more of them make longer pieces */
-    if (!tiling.in_place && X->row_stride != 0 && X->row_stride <= 8) bytes *= COLUMN_FACTOR;
     int64_t rows = bytes / (tiling.ld * size > 0 ? tiling.ld * size : 1) / 16 * 16;
     if (rows < 16) rows = 16;
     if (rows > FLR_MAX_TILE) rows = FLR_MAX_TILE;
     tiling.rows = rows;
+    /* columns are read in pieces as long as the rows loaded at once */
+    tiling.slab = !tiling.in_place && X->row_stride != 0 && X->row_stride <= 8 ? TILES_OF_COLUMNS * rows : rows;
     if (tiling.in_place && X->row_stride % LINE == 0) tiling.head = (int64_t)(-(uintptr_t)X->data % LINE) / size;
     return tiling;
 }
