@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .limits import copy_rate, gemm_rate, read_rate
+from .limits import gemm_rate, read_rate, write_rate
 from .table import Target
 
 
@@ -90,7 +90,7 @@ class RowCase:
         if self.reads_only:
             return n_bytes / read_rate(times)
         n_labels = n if self.function == "cross_entropy_and_grad" else 0
-        return (2 * n_bytes + 4 * n_labels) / copy_rate(times)
+        return (2 * n_bytes + 4 * n_labels) / write_rate(times)
 
 
 SHAPES = ((1_000_000, 10), (100_000, 100), (10_000, 1000), (1000, 32_000))

@@ -2,11 +2,12 @@
 
 read   bytes/s: dot products of the halves of a large array, a Python thread for each part (np.dot drops the GIL); two
        streams a thread keep more of memory's requests in flight than one
-copy   bytes/s read plus written: the better of np.copyto (past the caches, by the C library) and y = c * x
+write  bytes/s read plus written of y = c * x, which reads, computes and writes as the row kernels do
+copy   the same of np.copyto, for comparison: the C library's copy past the caches
 gemm   flop/s: the product of two square matrices by SciPy's BLAS on all threads
 
 Limit of a pass over X (n, d) with k classes: max(bytes of X / read, 4 n d k / gemm): X need cross the memory bus once.
-Limit of a row kernel: its bytes read and written / copy; logsumexp writes next to nothing: bytes of Z / read.
+Limit of a row kernel: its bytes read and written / write; logsumexp writes next to nothing: bytes of Z / read.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -68,9 +69,13 @@ class Probes:
         """Contestants that give `read`."""
         return {"read": self.read}
 
+    def writing(self):
+        """Contestants that give `write`."""
+        return {"write": self.multiply}
+
     def copying(self):
         """Contestants that give `copy`."""
-        return {"copy": self.copy, "multiply": self.multiply}
+        return {"copy": self.copy}
 
     def multiplying(self, dtype):
         """Contestants that give `gemm` of a dtype."""
@@ -82,9 +87,14 @@ def read_rate(times):
     return BUFFER_BYTES / times["read"]
 
 
+def write_rate(times):
+    """Bytes read plus written per second, from the times of `Probes.writing`."""
+    return 2 * BUFFER_BYTES / times["write"]
+
+
 def copy_rate(times):
     """Bytes read plus written per second, from the times of `Probes.copying`."""
-    return 2 * BUFFER_BYTES / min(times["copy"], times["multiply"])
+    return 2 * BUFFER_BYTES / times["copy"]
 
 
 def gemm_rate(times):

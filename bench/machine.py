@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_info
 
 from fastlr import _core
 
-from .limits import copy_rate, gemm_rate, read_rate
+from .limits import copy_rate, gemm_rate, read_rate, write_rate
 from .timing import best_seconds
 
 PACKAGES = ("fastlr", "numpy", "scipy", "scikit-learn", "scikit-learn-intelex", "torch", "liblinear-official", "snapml")
@@ -20,9 +20,10 @@ def describe(settings):
     """Lines of text: date, processor, instruction set, threads, versions, BLAS kernels and the machine's limits."""
     load = os.getloadavg()[0]
     probes = settings.probes
-    contestants = probes.reading() | probes.copying() | probes.multiplying("float32")
+    contestants = probes.reading() | probes.writing() | probes.copying() | probes.multiplying("float32")
     times = best_seconds(contestants, **settings.effort)
-    rates = f"read {read_rate(times) / 1e9:.1f} GB/s, read + write {copy_rate(times) / 1e9:.1f} GB/s, "
+    rates = f"read {read_rate(times) / 1e9:.1f} GB/s, y = c * x {write_rate(times) / 1e9:.1f} GB/s, "
+    rates += f"copy {copy_rate(times) / 1e9:.1f} GB/s, "
     rates += f"sgemm {gemm_rate(times) / 1e9:.0f} GFLOP/s"
     times = best_seconds(probes.multiplying("float64"), **settings.effort)
     rates += f", dgemm {gemm_rate(times) / 1e9:.0f} GFLOP/s"

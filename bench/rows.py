@@ -11,7 +11,7 @@ def tables(settings):
     yield Table(
         "Row kernels",
         "Milliseconds a call, out= given where there is one (SciPy's allocate, all but expit); "
-        "limit = bytes read and written / copy bandwidth, for logsumexp bytes read / read bandwidth.",
+        "limit = bytes read and written / bandwidth of y = c * x, for logsumexp bytes read / read bandwidth.",
         [_against_limit(case, settings) for case in ROWS],
     )
 
@@ -27,7 +27,7 @@ def against_numpy(settings):
 
 def _against_limit(case, settings):
     n = settings.rows(case.n)
-    probes = settings.probes.reading() if case.reads_only else settings.probes.copying()
+    probes = settings.probes.reading() if case.reads_only else settings.probes.writing()
     times = best_seconds(probes | contests.of_rows(case, n, settings.n_threads), **settings.effort)
     limit = case.limit(times, n)
     seconds = {"limit": limit} | {name: t for name, t in times.items() if name not in probes}
