@@ -16,6 +16,7 @@ from fastlr.curvature import activations
 _ROW_VALUES = 1 << 20  # values of the float64 rows that newton_bound makes at a time
 _REFINEMENTS = 3
 _REST = 1e-9  # mean residual times standardised feature that may be taken for rounding
+_TINY = np.finfo(float).tiny
 _ALWAYS = 1e-12  # rounding of a weighted mean of ones
 
 
@@ -79,9 +80,10 @@ def _balanced(objective, dual, G, g):
     rate = objective.base_rate
     if objective.loss == "squared_error":  # the residuals r - g: standardised features have mean 0
         return dual + 0.5 * float(g @ g) + float(g @ (rate - objective.mean_offset)), G
-    with np.errstate(divide="ignore", invalid="ignore"):
-        need = np.where(g > 0, g / rate, -g / (1 - rate) if objective.loss == "sigmoid" else 0.0)
-    ratio = np.nanmax(need, initial=0.0)
+    need = g / np.maximum(rate, _TINY)
+    if objective.loss == "sigmoid":
+        need = np.maximum(need, -g / np.maximum(1 - rate, _TINY))
+    ratio = max(float(need.max()), 0.0)
     if ratio == 0:
         return dual, G
     theta = ratio / (1 + ratio)

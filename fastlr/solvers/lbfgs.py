@@ -4,9 +4,8 @@ The two-loop recursion (Nocedal 1980; Nocedal and Wright, Numerical Optimization
 in place of a multiple of the identity.
 """
 
+import math
 from collections import deque
-
-import numpy as np
 
 from fastlr.solvers.line_search import search
 
@@ -22,7 +21,7 @@ class Pairs:
     def add(self, s, y):
         """Take a pair note unless its curvature is lost in rounding."""
         curvature = float(s @ y)
-        if curvature > 1e-12 * float(np.linalg.norm(s) * np.linalg.norm(y)):
+        if curvature > 1e-12 * math.sqrt(float(s @ s) * float(y @ y)):
             self.pairs.append((s, y, 1 / curvature))
 
     def clear(self):

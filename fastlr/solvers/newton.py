@@ -8,7 +8,7 @@ superlinear convergence without solving early systems too well (Dembo and Steiha
 """
 
 import numpy as np
-from scipy import linalg
+from scipy.linalg import lapack
 
 from fastlr.certificate import newton_bound
 from fastlr.curvature import hessian
@@ -43,13 +43,11 @@ def hessian_solver(objective, w):
     relative = np.finfo(float).eps
     while True:
         diagonal *= 1 + relative
-        try:
-            factor = linalg.cho_factor(H, lower=True, check_finite=False)
-        except linalg.LinAlgError:  # rounding made it indefinite, or a feature has no curvature
-            relative *= 10
-            diagonal[diagonal <= 0] = 1.0
-        else:
-            return lambda x: linalg.cho_solve(factor, x, check_finite=False)
+        L, failed = lapack.dpotrf(H, lower=1)
+        if not failed:
+            return lambda x: lapack.dpotrs(L, x, lower=1)[0]
+        relative *= 10  # rounding made it indefinite, or a feature has no curvature
+        diagonal[diagonal <= 0] = 1.0
 
 
 def newton_cg(objective, progress, metric):
