@@ -16,7 +16,7 @@ ULP = {
     ("softmax", "float32"): 5, ("softmax", "float64"): 5,
     ("log_softmax", "float32"): 5, ("log_softmax", "float64"): 5,
     ("logsumexp", "float32"): 2, ("logsumexp", "float64"): 2,
-    ("cross_entropy", "float32"): 3, ("cross_entropy", "float64"): 3,
+    ("cross_entropy", "float32"): 3.5, ("cross_entropy", "float64"): 3.5,
 }
 
 
