@@ -4,7 +4,7 @@ import numpy as np
 
 from fastlr.solvers.result import Result
 
-IDLE = 15  # iterations
+IDLE = 60  # iterations: gradients go on falling, and with them the gap, long after values have
 EXHAUSTED = "reached max_iter"
 STALLED = "no further decrease: the rounding errors of X's type are reached"
 

@@ -116,10 +116,13 @@ def _lbfgs(objective, progress, early, metric, n_metrics, budget=REFRESH):
     if early is not None:
         lbfgs(objective, progress, early.solve, pairs, EARLY)
     passes, factor = BLOCK_PASSES, 1.0
-    while n_metrics and not progress.message:
+    stalls = 0
+    while n_metrics and (not progress.message or stalls == 1):
+        progress.message = ""
         solve = metric(progress.w, passes, factor).solve
         first_iter, first_pass = progress.n_iter, objective.n_passes
         lbfgs(objective, progress, solve, pairs, budget)
+        stalls = stalls + 1 if progress.message == STALLED else 0  # once, it may be for the metric
         trials = (objective.n_passes - first_pass) / max(progress.n_iter - first_iter, 1)
         factor *= EASIER if trials < TRIALS else HARDER
         passes, n_metrics = REFRESH, n_metrics - 1
