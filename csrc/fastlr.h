@@ -192,7 +192,7 @@ int flr_evaluate(double *loss_out, int64_t *correct_out, const flr_pass *pass);
 
 /* From this many classes on, passes use gemm (docs/performance.md has the crossover).  BLAS, Fortran's conventions, is
  * given by the binding before it is needed. */
-enum { FLR_GEMM_CLASSES = 32 };
+enum { FLR_GEMM_CLASSES = 56 };
 typedef void flr_gemm(char *ta, char *tb, int *m, int *n, int *k, void *alpha, void *A, int *lda, void *B, int *ldb,
                       void *beta, void *C, int *ldc);
 typedef void flr_syrk(char *uplo, char *trans, int *n, int *k, void *alpha, void *A, int *lda, void *beta, void *C,

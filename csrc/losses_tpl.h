@@ -161,7 +161,7 @@ INLINE double all_residuals(void *R_out, void *loss_out, const void *Z_, const f
             if (across) to_columns(columns + q * stride, Z + i * k, k, count);
             if (across && kind == PROBABILITIES) to_columns(targets + q * stride, prob + i * k, k, count);
         }
-        if (loss == FLR_SOFTMAX) (across ? sums_with_ties_across : sums_with_ties_by_row)(s, r, z, n_units, stride);
+        if (loss == FLR_SOFTMAX) (across ? sums_exactly_across : sums_exactly_by_row)(s, r, z, n_units, stride);
         for (int64_t q = 0, i = first; q < n_units; q++, i += step) {
             const int64_t count = m - i < step ? m - i : step, at = q * stride;
             REAL *R = r ? r + at : NULL;
@@ -196,7 +196,7 @@ INLINE void curvature_row(REAL *H_out, const REAL *z, const REAL *u, V weight, i
                           const int across) {
     if (loss == FLR_SOFTMAX) { /* a * (u - a'u) */
         row_sums s;
-        (across ? plain_sums_across : plain_sums_by_row)(&s, H_out, z, 1, count);
+        (across ? sums_exactly_across : sums_exactly_by_row)(&s, H_out, z, 1, count);
         const V factor = one_over_sum(&s);
         V mean = {0};
         for (int64_t j = 0; j < count; j += VLEN) mean += load(H_out + j) * take(u + j, count - j, 0);

@@ -18,7 +18,7 @@ enum {
     FLUSH_ROWS = 256,        /* rows whose gradient is summed in real before it is added up in double */
     CHUNK_BYTES = 4 << 20,
     CHUNKS = 24,             /* aimed at when X is small; divides evenly among 1, 2, 3, 4, 6, 8 threads */
-    GEMM_TILE_VALUES = 1 << 19,
+    GEMM_TILE_VALUES = 1 << 20,
     GEMM_CHUNK_ROWS = 2048,
 };
 

@@ -80,12 +80,12 @@ INLINE void extremes(V *max_out, V *min_out, const REAL *z, int64_t count, const
     *min_out = vmin(min2, min);
 }
 
-/* rest leaves out the ties with the maximum, if they are counted, and holds the whole sum otherwise */
+/* rest leaves out the ties with the maximum: their sum is exact, and log1p wants it apart */
 typedef struct { V max, ties, rest; } row_sums;
 
-/* exp(z - max) of the vector at j, stored at e_out if that is not NULL; 0 for ties, if they are counted */
+/* exp(z - max) of the vector at j, stored at e_out if that is not NULL; 0 for ties, which are counted */
 INLINE V sum_term(VI *ties, REAL *e_out, const REAL *z, int64_t j, int64_t count, V max, const precision how,
-                  const int count_ties, const int across) {
+                  const int across) {
     const V x = across ? load(z + j) : take(z + j, count - j, max[0]);
     V e = exp_below(x, max, how);
     VI tie = x == max;
@@ -96,13 +96,13 @@ INLINE V sum_term(VI *ties, REAL *e_out, const REAL *z, int64_t j, int64_t count
         tie &= inside;
     }
     *ties -= tie;
-    return count_ties ? (V)((VI)e & ~tie) : e;
+    return (V)((VI)e & ~tie);
 }
 
 /* Sums of four vectors each, in pairs, are added up; every FOLD_EVERY of them, what the additions lost is kept. */
 INLINE void sum_row(row_sums *s_out, REAL *e_out, const REAL *z, int64_t count, V max, const precision how,
-                    const int count_ties, const int across) {
-#define TERM(at) sum_term(&ties, e_out, z, at, count, max, how, count_ties, across)
+                    const int across) {
+#define TERM(at) sum_term(&ties, e_out, z, at, count, max, how, across)
     V rest = {0}, error = {0}, part = {0};
     VI ties = {0};
     int64_t j = 0;
@@ -118,29 +118,27 @@ INLINE void sum_row(row_sums *s_out, REAL *e_out, const REAL *z, int64_t count, 
 #undef TERM
     add_exactly(&rest, &error, part);
     rest += error;
-    const V n_ties = count_ties ? small_integer(ties) : (V){0};
+    const V n_ties = small_integer(ties);
     *s_out = (row_sums){max, across ? n_ties : all_lanes(n_ties, 0), across ? rest : all_lanes(rest, 0)};
 }
 
 /* n_units units of count values each, one after the other in z and in e_out (room for count rounded up to VLEN) */
-#define DEFINE_SUMS(name, how, count_ties, across)                                                                    \
+#define DEFINE_SUMS(name, how, across)                                                                                \
     NOINLINE void name(row_sums *s_out, REAL *e_out, const REAL *z, int64_t n_units, int64_t count) {                 \
         for (int64_t q = 0; q < n_units; q++) {                                                                       \
             V max, min;                                                                                               \
             extremes(&max, &min, z + q * count, count, across);                                                       \
             REAL *e = e_out ? e_out + q * count : NULL;                                                               \
             if (how != LOOSELY && any_lane(min - max < EXP_NORMAL))                                                   \
-                sum_row(&s_out[q], e, z + q * count, count, max, CAREFULLY, count_ties, across);                      \
+                sum_row(&s_out[q], e, z + q * count, count, max, CAREFULLY, across);                                  \
             else                                                                                                      \
-                sum_row(&s_out[q], e, z + q * count, count, max, how, count_ties, across);                            \
+                sum_row(&s_out[q], e, z + q * count, count, max, how, across);                                        \
         }                                                                                                             \
     }
-DEFINE_SUMS(sums_loosely_by_row, LOOSELY, 1, 0)
-DEFINE_SUMS(sums_loosely_across, LOOSELY, 1, 1)
-DEFINE_SUMS(sums_with_ties_by_row, EXACTLY, 1, 0)
-DEFINE_SUMS(sums_with_ties_across, EXACTLY, 1, 1)
-DEFINE_SUMS(plain_sums_by_row, EXACTLY, 0, 0)
-DEFINE_SUMS(plain_sums_across, EXACTLY, 0, 1)
+DEFINE_SUMS(sums_loosely_by_row, LOOSELY, 0)
+DEFINE_SUMS(sums_loosely_across, LOOSELY, 1)
+DEFINE_SUMS(sums_exactly_by_row, EXACTLY, 0)
+DEFINE_SUMS(sums_exactly_across, EXACTLY, 1)
 
 INLINE V log_of_sum(const row_sums *s) { return vlog1p((s->ties - 1) + s->rest); }
 /* 1 / sum; nan where the maximum is infinite */
@@ -161,24 +159,33 @@ INLINE V row_result(REAL *out, const REAL *z, const row_sums *s, int64_t count, 
     return s->max + log_sum;
 }
 
-/* log(sum exp(z)) where the maximum and the logarithm of the rest cancel or are tiny: in a wider type, so that the ULPs of a small
- * result are right too (for double by the 11 bits more of x86's long double, elsewhere by as many as there are) */
-NOINLINE REAL cancelled_logsumexp(const REAL *z, int64_t k, REAL max) {
+/* Where the maximum and the logarithm of the sum cancel, or a small logarithm is most of the result, more digits are
+ * needed for 2 ULP; a result near the subnormals lost the terms that are. */
+INLINE VI doubtful_logsumexp(V value, V max) {
+    const VI cancels = vabs(value) < (REAL)0.5 * vabs(max);
+    const VI log_rules = (value > 0) & (16 * max < value) & (value < vmax(splat(1), -4 * max));
+    return cancels | log_rules | (vabs(value) < LEAST_NORMAL / EPSILON);
+}
+
+/* log(sum exp(z)) in a wider type (for double by the 11 bits more of x86's long double, elsewhere by as many as there
+ * are), the maximum left out of the sum */
 #if REAL_BITS == 32
-    typedef double wide;
+typedef double wide;
 #define WIDE_EXP exp
 #define WIDE_LOG1P log1p
 #else
-    typedef long double wide;
+typedef long double wide;
 #define WIDE_EXP expl
 #define WIDE_LOG1P log1pl
 #endif
+NOINLINE REAL wide_logsumexp(const REAL *z, int64_t k, REAL max) {
+    wide rest = 0;
     int64_t ties = 0;
-    for (int64_t j = 0; j < k; j++) ties += z[j] == max;
-    wide rest = (wide)(ties - 1);
-    for (int64_t j = 0; j < k; j++)
+    for (int64_t j = 0; j < k; j++) {
+        ties += z[j] == max;
         if (z[j] != max) rest += WIDE_EXP((wide)z[j] - (wide)max);
-    return (REAL)((wide)max + WIDE_LOG1P(rest));
+    }
+    return (REAL)((wide)max + WIDE_LOG1P(rest + (wide)(ties - 1)));
 }
 
 INLINE void map_all_rows(void *out_, const void *Z_, void *scratch, int64_t m, int64_t k, int stream,
@@ -196,20 +203,19 @@ INLINE void map_all_rows(void *out_, const void *Z_, void *scratch, int64_t m, i
         REAL *r = across ? results : reduces ? NULL : room(&to, n_units * k);
         for (int64_t q = 0, i = first; across && q < n_units; q++, i += VLEN)
             to_columns(columns + q * stride, Z + i * k, k, m - i < VLEN ? m - i : VLEN);
-        if (map == FLR_ROWS_SOFTMAX)
-            (across ? plain_sums_across : plain_sums_by_row)(s, r, z, n_units, stride);
-        else if (map == FLR_ROWS_LOG_SOFTMAX)
-            (across ? sums_with_ties_across : sums_with_ties_by_row)(s, NULL, z, n_units, stride);
-        else
+        if (reduces)
             (across ? sums_loosely_across : sums_loosely_by_row)(s, NULL, z, n_units, stride);
+        else
+            (across ? sums_exactly_across : sums_exactly_by_row)(s, map == FLR_ROWS_SOFTMAX ? r : NULL, z, n_units,
+                                                                 stride);
         for (int64_t q = 0, i = first; q < n_units; q++, i += step) {
             const int64_t count = m - i < step ? m - i : step;
             const V value = row_result(reduces ? NULL : r + q * stride, z + q * stride, &s[q], stride, map);
             if (reduces) {
-                const VI doubtful = vabs(value) < (REAL)0.5 * vabs(s[q].max) + LEAST_NORMAL / EPSILON;
+                const VI doubtful = doubtful_logsumexp(value, s[q].max);
                 count == VLEN ? store(out + i, value) : store_part(out + i, value, (int)count);
                 for (int64_t l = 0; any_lane(doubtful) && l < count; l++)
-                    if (doubtful[l]) out[i + l] = cancelled_logsumexp(Z + (i + l) * k, k, s[q].max[l]);
+                    if (doubtful[l]) out[i + l] = wide_logsumexp(Z + (i + l) * k, k, s[q].max[l]);
             } else if (across) {
                 to_rows(room(&to, count * k), r + q * stride, k);
             }

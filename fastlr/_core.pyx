@@ -275,7 +275,7 @@ cdef class Problem:
         """Zeros (k, ldw), aligned to cache lines as the rows of a tile are."""
         cdef int64_t ldw = (self.d + 15) // 16 * 16, size = self.real.itemsize, offset = 0
         if self.X.dtype == self.real and self.c.X.col_stride == size:
-            offset = <int64_t>(<size_t>self.c.X.data % 64)
+            offset = <int64_t>(<size_t>self.c.X.data % 64) // size * size
         memory = np.zeros(self.k * ldw * size + 128, np.uint8)
         offset += 64 - <int64_t>(<size_t>np.PyArray_DATA(memory) % 64)
         return memory[offset:offset + self.k * ldw * size].view(self.real).reshape(self.k, ldw)
