@@ -1,25 +1,31 @@
 /* by_row.c -- gradient descent over single rows, each example in turn, without momentum, penalty and shift.
  *
- * for each block of rows
- *     for each row:  z = W x + b;  loss, r;  W -= learning_rate r x',  b -= learning_rate r      in real, in L1 and L2
- *     W -= learning_rate R' X and the same for b, of the whole block, in double; the real copies are rounded anew
- * so that the rounding of at most BLOCK steps is ever lost, and then only from the next rows' logits.
+ * A step changes the logits of a later row by what the two rows have in common:  z_i = W_0 x_i - sum over l < i of
+ * learning_rate r_l (x_l' x_i + 1).  So for each block of rows, with W_0 the parameters before it,
+ *     Z = X W_0' + b,  K = X X'                     two products of the block, rather than one of each row
+ *     for each row i:  z_i -= sum over l < i of learning_rate (K_il + 1) r_l;  loss, r_i
+ *     W -= learning_rate R' X,  b -= learning_rate R' 1, in double
+ * which is the lecture's rule, example by example, up to rounding; W crosses the caches once a block.
  */
 #include "fastlr.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK = 32, BLOCKS_BETWEEN_POLLS = 64 };
+enum { BLOCK = 16, BLOCKS_BETWEEN_POLLS = 128 };
 
 typedef struct {
     const flr_pass *p;
     const flr_epoch_options *o;
     const flr_kernels *kernels;
     flr_tiling tiling;
-    const void **x;
-    char *tile, *R, *rate, *G, *row_scratch, *scale2;
-    double *b_shift, loss;
+    const void **x;        /* (BLOCK,) rows of the block */
+    const char **ahead;    /* (max(BLOCK, d),) rows of the next */
+    char *tile, *partner;  /* (BLOCK, ld) real: the block, and it times scale^2 (the same without a scale) */
+    char *R, *rates;       /* (BLOCK, k) real: logits that become residuals; learning_rate R */
+    char *K, *zeros;       /* (BLOCK, BLOCK), (BLOCK,) real */
+    char *G, *row_scratch; /* (k, d) real */
+    double *b_shift, loss; /* b_shift (k,): room that step wants */
     int64_t correct;
 } job;
 
@@ -34,35 +40,45 @@ static void put(void *values, int64_t i, int64_t size, double value) {
         ((double *)values)[i] = value;
 }
 
-/* the step of row i of the block, which is row `row` of X; meanwhile the row at next is fetched */
-static void descend(job *j, int64_t i, int64_t row, const char *next) {
+/* rows [first, first + m) of the order: Z into R, and K; meanwhile the block behind them is fetched */
+static void multiply(job *j, int64_t first, int64_t m) {
     const flr_pass *p = j->p;
-    const int64_t k = p->k, d = p->X.d, size = j->kernels->size;
+    const int64_t n = p->X.n, d = p->X.d, size = j->kernels->size, ld = j->tiling.ld;
+    const int64_t *order = j->o->order, left = n - first - m;
+    flr_ahead next = {0};
+    if (order) next = flr_rows_ahead(j->ahead, &p->X, 0, order + first + m, left < BLOCK ? left : BLOCK);
+    flr_load_tile(j->x, j->tile, &p->X, &j->tiling, size, first, order ? order + first : NULL, m);
+    for (int64_t i = 0; j->o->scale && i < m; i++)
+        for (int64_t c = 0; c < d; c++)
+            put(j->partner, i * ld + c, size, get(j->tile, i * ld + c, size) * j->o->scale[c] * j->o->scale[c]);
+    j->kernels->forward(j->R, j->x, p->W, p->ldw, p->b, m, d, p->k, 0, &next);
+    j->kernels->forward(j->K, j->x, j->partner, ld, j->zeros, m, d, m, 0, NULL);
+}
+
+/* the step of row i of a block of m, which is row `row` of X */
+static void descend(job *j, int64_t i, int64_t m, int64_t row) {
+    const flr_pass *p = j->p;
+    const int64_t k = p->k, size = j->kernels->size;
     char *r = j->R + i * k * size;
     const double weight = p->weight ? p->weight[row] : 1;
     const flr_targets y = {.label = p->label ? p->label + row : NULL,
                            .prob = p->prob ? (const char *)p->prob + row * k * size : NULL,
                            .weight = &weight,
                            .grad_scale = j->o->sum ? 1 : weight > 0 ? 1 / weight : 0};
-    const flr_ahead ahead = {&next, next != NULL, d * p->X.col_stride};
-    j->kernels->forward(r, j->x + i, p->W, p->ldw, p->b, 1, d, k, j->tiling.head, &ahead);
+    j->kernels->subtract_steps(r, j->rates, j->K + i * m * size, i, k);
     if (p->label) j->correct += j->kernels->correct(r, y.label, p->loss == FLR_SQUARED_ERROR ? 0.5 : 0, 1, k);
     j->loss += j->kernels->residual[p->loss](r, NULL, r, &y, j->row_scratch, 1, k, 0);
-    for (int64_t c = 0; c < k; c++) {
-        const double rate = j->o->learning_rate * get(r, c, size);
-        put(j->rate, c, size, rate);
-        put((void *)p->b, c, size, get(p->b, c, size) - rate);
-    }
-    j->kernels->subtract_outer((void *)p->W, p->ldw, j->rate, j->x[i], j->scale2, d, k);
+    for (int64_t c = 0; c < k; c++)
+        put(j->rates, i * k + c, size, j->o->learning_rate * get(r, c, size));
 }
 
-/* what the block's m rows did, in double; also, with m = 0, W_real and b_real of W and b */
+/* what the block's m rows did, in double, and W_real and b_real of the new W and b */
 static void settle(job *j, int64_t m) {
     const flr_pass *p = j->p;
     const flr_epoch_options *o = j->o;
     const int64_t k = p->k, d = p->X.d, size = j->kernels->size;
     memset(j->G, 0, (size_t)(k * d * size));
-    j->kernels->backward(j->G, d, j->R, j->x, m, d, k, j->tiling.head, NULL);
+    j->kernels->backward(j->G, d, j->R, j->x, m, d, k, 0, NULL);
     const flr_step step = {.W = o->W, .W_real = (void *)p->W, .ldw = p->ldw, .G = j->G, .n_parts = 1,
                            .part_stride = k * d, .scale = o->scale, .factor = 1, .learning_rate = o->learning_rate,
                            .k = k, .d = d};
@@ -76,18 +92,12 @@ static void settle(job *j, int64_t m) {
 }
 
 static int run(job *j) {
-    const int64_t n = j->p->X.n, size = j->kernels->size;
+    const int64_t n = j->p->X.n;
     settle(j, 0);
     for (int64_t first = 0, block = 1; first < n; first += BLOCK, block++) {
         const int64_t m = n - first < BLOCK ? n - first : BLOCK;
-        const int64_t *order = j->o->order ? j->o->order + first : NULL;
-        flr_load_tile(j->x, j->tile, &j->p->X, &j->tiling, size, first, order, m);
-        for (int64_t i = 0; i < m; i++) {
-            const int64_t later = first + i + (j->tiling.in_place ? 2 : BLOCK); /* a block is converted at once */
-            const char *next = NULL;
-            if (later < n && j->o->order) flr_rows_ahead(&next, &j->p->X, later, j->o->order + later, 1);
-            descend(j, i, order ? order[i] : first + i, next);
-        }
+        multiply(j, first, m);
+        for (int64_t i = 0; i < m; i++) descend(j, i, m, j->o->order ? j->o->order[first + i] : first + i);
         settle(j, m);
         if (block % BLOCKS_BETWEEN_POLLS == 0 && j->o->poll()) return FLR_INTERRUPTED;
     }
@@ -98,23 +108,26 @@ int flr_epoch_by_row(double *loss_out, int64_t *correct_out, const flr_pass *pas
     const int64_t k = pass->k, d = pass->X.d, size = flr_real_size(pass->X.dtype);
     job j = {.p = pass, .o = options, .kernels = flr_kernels_of(size)};
     j.tiling = flr_tiling_of(&pass->X, size, 0);
-    const int64_t parts[] = {BLOCK * (int64_t)sizeof(void *), j.tiling.in_place ? 0 : BLOCK * j.tiling.ld * size,
-                             BLOCK * k * size, k * size, k * d * size, flr_row_scratch(k, size),
-                             options->scale ? d * size : 0, k * (int64_t)sizeof(double)};
-    void *place[8];
+    j.tiling.in_place = 0; /* the block is a factor of K: rows in their order, with zeros behind them */
+    const int64_t tile = BLOCK * j.tiling.ld * size;
+    const int64_t parts[] = {BLOCK * 8, (d > BLOCK ? d : BLOCK) * 8, tile, options->scale ? tile : 0, BLOCK * k * size,
+                             BLOCK * k * size, BLOCK * BLOCK * size, BLOCK * size, k * d * size,
+                             flr_row_scratch(k, size), k * 8};
+    enum { N_PARTS = sizeof parts / sizeof parts[0] };
+    char *place[N_PARTS];
     int64_t bytes = 64;
-    for (int i = 0; i < 8; i++) bytes += (parts[i] + 63) / 64 * 64;
-    char *memory = malloc((size_t)bytes), *at = memory;
+    for (int i = 0; i < N_PARTS; i++) bytes += (parts[i] + 127) / 64 * 64;
+    char *memory = calloc((size_t)bytes, 1), *at = memory;
     if (memory == NULL) return FLR_NO_MEMORY;
     at += 64 - (uintptr_t)at % 64;
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < N_PARTS; i++) {
         place[i] = at;
-        at += (parts[i] + 63) / 64 * 64;
+        at += (parts[i] + 127) / 64 * 64;
     }
-    j.x = place[0], j.tile = place[1], j.R = place[2], j.rate = place[3], j.G = place[4], j.row_scratch = place[5];
-    j.scale2 = options->scale ? place[6] : NULL;
-    j.b_shift = place[7];
-    for (int64_t c = 0; options->scale && c < d; c++) put(j.scale2, c, size, options->scale[c] * options->scale[c]);
+    j.x = (void *)place[0], j.ahead = (void *)place[1], j.tile = place[2];
+    j.partner = options->scale ? place[3] : j.tile;
+    j.R = place[4], j.rates = place[5], j.K = place[6], j.zeros = place[7], j.G = place[8], j.row_scratch = place[9];
+    j.b_shift = (void *)place[10];
     const int status = run(&j);
     free(memory);
     *loss_out = j.loss;

@@ -102,8 +102,8 @@ typedef struct {
     /* one step of gradient descent on columns [j0, j1): see step_tpl.h */
     void (*step)(const struct flr_step *step, int64_t j0, int64_t j1, double *b_shift_out);
 
-    /* W (k, ldw) -= r (k,) x (d,)', x multiplied by scale (d,) if that is not NULL; rows of W are as forward wants them */
-    void (*subtract_outer)(void *W, int64_t ldw, const void *r, const void *x, const void *scale, int64_t d, int64_t k);
+    /* z (k,) -= sum over l < m of (inner[l] + 1) rates[l], rates (m, k): see step_tpl.h */
+    void (*subtract_steps)(void *z, const void *rates, const void *inner, int64_t m, int64_t k);
 } flr_kernels;
 
 /* G is the sum of n_parts partial gradients, each (k, d) real, part_stride apart; or, where r is set, the outer

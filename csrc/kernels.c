@@ -43,5 +43,5 @@ const flr_kernels TABLE = {
     .first_nonfinite = first_nonfinite,
     .standardise = standardise,
     .step = step,
-    .subtract_outer = subtract_outer,
+    .subtract_steps = subtract_steps,
 };

@@ -51,15 +51,11 @@ static void step(const flr_step *p, int64_t j0, int64_t j1, double *b_shift_out)
     }
 }
 
-/* W (k, ldw) -= r (k,) x (d,)', where scale is given x * scale */
-static void subtract_outer(void *W, int64_t ldw, const void *r, const void *x, const void *scale, int64_t d, int64_t k) {
-    for (int64_t c = 0; c < k; c++) {
-        REAL *w = (REAL *)W + c * ldw;
-        const V rate = splat(((const REAL *)r)[c]);
-        for (int64_t j = 0; j < d; j += VLEN) { /* W has room for whole vectors and zeros there stay zeros */
-            V xj = take((const REAL *)x + j, d - j, 0);
-            if (scale) xj *= take((const REAL *)scale + j, d - j, 0);
-            store(w + j, load(w + j) - rate * xj);
-        }
-    }
+/* z (k,) -= sum over l < m of (inner[l] + 1) rates[l]: what m steps, rates (m, k), changed in the logits of a row whose
+ * inner products with the rows of those steps are inner (m,); the 1 is that of the intercept */
+static void subtract_steps(void *z_, const void *rates_, const void *inner_, int64_t m, int64_t k) {
+    REAL *restrict z = z_;
+    const REAL *rates = rates_, *inner = inner_;
+    for (int64_t l = 0; l < m; l++)
+        for (int64_t c = 0; c < k; c++) z[c] -= (inner[l] + 1) * rates[l * k + c];
 }
