@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK = 16, BLOCKS_BETWEEN_POLLS = 128 };
+/* GROUP: K is made of groups of rows, each with the rows up to its end; a multiple of the products' 3 and 4 rows */
+enum { BLOCK = 24, GROUP = 12, BLOCKS_BETWEEN_POLLS = 128 };
 
 typedef struct {
     const flr_pass *p;
@@ -23,7 +24,7 @@ typedef struct {
     const char **ahead;    /* (max(BLOCK, d),) rows of the next */
     char *tile, *partner;  /* (BLOCK, ld) real: the block, and it times scale^2 (the same without a scale) */
     char *R, *rates;       /* (BLOCK, k) real: logits that become residuals; learning_rate R */
-    char *K, *zeros;       /* (BLOCK, BLOCK), (BLOCK,) real */
+    char *K, *zeros;       /* room for (BLOCK, BLOCK), (BLOCK,) real */
     char *G, *row_scratch; /* (k, d) real */
     double *b_shift, loss; /* b_shift (k,): room that step wants */
     int64_t correct;
@@ -52,11 +53,15 @@ static void multiply(job *j, int64_t first, int64_t m) {
         for (int64_t c = 0; c < d; c++)
             put(j->partner, i * ld + c, size, get(j->tile, i * ld + c, size) * j->o->scale[c] * j->o->scale[c]);
     j->kernels->forward(j->R, j->x, p->W, p->ldw, p->b, m, d, p->k, 0, &next);
-    j->kernels->forward(j->K, j->x, j->partner, ld, j->zeros, m, d, m, 0, NULL);
+    for (int64_t i = 0; i < m; i += GROUP) {
+        const int64_t rows = m - i < GROUP ? m - i : GROUP;
+        j->kernels->forward(j->K + i * BLOCK * size, j->x + i, j->partner, ld, j->zeros, rows, d, i + rows, 0, NULL);
+    }
 }
 
 /* the step of row i of a block of m, which is row `row` of X */
 static void descend(job *j, int64_t i, int64_t m, int64_t row) {
+    const int64_t group = i / GROUP * GROUP, width = m < group + GROUP ? m : group + GROUP;
     const flr_pass *p = j->p;
     const int64_t k = p->k, size = j->kernels->size;
     char *r = j->R + i * k * size;
@@ -65,7 +70,7 @@ static void descend(job *j, int64_t i, int64_t m, int64_t row) {
                            .prob = p->prob ? (const char *)p->prob + row * k * size : NULL,
                            .weight = &weight,
                            .grad_scale = j->o->sum ? 1 : weight > 0 ? 1 / weight : 0};
-    j->kernels->subtract_steps(r, j->rates, j->K + i * m * size, i, k);
+    j->kernels->subtract_steps(r, j->rates, j->K + (group * BLOCK + (i - group) * width) * size, i, k);
     if (p->label) j->correct += j->kernels->correct(r, y.label, p->loss == FLR_SQUARED_ERROR ? 0.5 : 0, 1, k);
     j->loss += j->kernels->residual[p->loss](r, NULL, r, &y, j->row_scratch, 1, k, 0);
     for (int64_t c = 0; c < k; c++)

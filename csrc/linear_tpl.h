@@ -303,10 +303,12 @@ static int64_t correct(const void *Z_, const int32_t *label, double threshold, i
             count += label[i] == (Z[i] > threshold || (threshold > 0 && Z[i] == threshold));
             continue;
         }
-        int64_t best = 0;
-        for (int64_t c = 1; c < k; c++)
-            if (Z[i * k + c] > Z[i * k + best]) best = c;
-        count += label[i] == best;
+        /* none before it as large, none behind it larger; without branches, which would be mispredicted */
+        const REAL *z = Z + i * k, own = z[label[i]];
+        int64_t rivals = 0;
+        for (int64_t c = 0; c < label[i]; c++) rivals += !(z[c] < own);
+        for (int64_t c = label[i] + 1; c < k; c++) rivals += !(z[c] <= own);
+        count += rivals == 0;
     }
     return count;
 }

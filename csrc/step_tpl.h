@@ -20,9 +20,10 @@ static void step_block(const flr_step *p, int64_t c, int64_t j, int64_t m, doubl
         const double r = (double)((const REAL *)p->r)[c];
         for (int64_t i = 0; i < m; i++) G[i] = r * (double)x[j + i];
     } else {
-        for (int64_t i = 0; i < m; i++) G[i] = 0;
-        for (int64_t q = 0; q < p->n_parts; q++) {
-            const REAL *restrict part = (const REAL *)p->G + q * p->part_stride + c * p->d + j;
+        const REAL *restrict part = (const REAL *)p->G + c * p->d + j;
+        for (int64_t i = 0; i < m; i++) G[i] = p->n_parts > 0 ? (double)part[i] : 0;
+        for (int64_t q = 1; q < p->n_parts; q++) {
+            part += p->part_stride;
             for (int64_t i = 0; i < m; i++) G[i] += (double)part[i];
         }
     }
@@ -31,14 +32,13 @@ static void step_block(const flr_step *p, int64_t c, int64_t j, int64_t m, doubl
     if (scale)
         for (int64_t i = 0; i < m; i++) G[i] *= scale[i];
     const double factor = p->factor, alpha = p->alpha, momentum = p->momentum, learning_rate = p->learning_rate;
-    for (int64_t i = 0; i < m; i++) G[i] = factor * G[i] + alpha * W[i];
-    if (v)
-        for (int64_t i = 0; i < m; i++) G[i] = v[i] = momentum * v[i] + G[i];
-    for (int64_t i = 0; i < m; i++) W[i] -= learning_rate * G[i];
-    if (scale)
-        for (int64_t i = 0; i < m; i++) W_real[i] = (REAL)(W[i] * scale[i]);
-    else
-        for (int64_t i = 0; i < m; i++) W_real[i] = (REAL)W[i];
+    if (v) {
+        for (int64_t i = 0; i < m; i++) G[i] = v[i] = momentum * v[i] + (factor * G[i] + alpha * W[i]);
+        for (int64_t i = 0; i < m; i++) W[i] -= learning_rate * G[i];
+    } else {
+        for (int64_t i = 0; i < m; i++) W[i] -= learning_rate * (factor * G[i] + alpha * W[i]);
+    }
+    for (int64_t i = 0; i < m; i++) W_real[i] = (REAL)(scale ? W[i] * scale[i] : W[i]);
     if (shift)
         for (int64_t i = 0; i < m; i++) *b_shift_out += (scale ? W[i] * scale[i] : W[i]) * shift[i];
 }
