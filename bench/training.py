@@ -69,14 +69,19 @@ def _one_at_a_time(X, y, settings):
     trainer = fastlr.Trainer(
         learning_rate=0.01, batch_size=1, epochs=1, n_threads=settings.n_threads, random_state=0
     )
-    peer = SGDClassifier(
-        loss="log_loss", penalty=None, learning_rate="constant", eta0=0.01, max_iter=1, tol=None,
-        n_jobs=settings.n_threads, random_state=0,
-    )
+    options = {
+        "loss": "log_loss", "penalty": None, "learning_rate": "constant", "eta0": 0.01, "max_iter": 1, "tol": None,
+    }
+    peer = SGDClassifier(**options, random_state=0)  # one thread, as fastlr's
+    threaded = SGDClassifier(**options, n_jobs=settings.n_threads, random_state=0)  # its classes side by side
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # one epoch does not converge, and need not
         times = best_seconds(
-            {"fastlr": lambda: trainer.fit(X, y), "SGDClassifier": lambda: peer.fit(X, y)},
+            {
+                "fastlr": lambda: trainer.fit(X, y),
+                "SGDClassifier": lambda: peer.fit(X, y),
+                "SGDClassifier, threads": lambda: threaded.fit(X, y),
+            },
             **settings.effort | {"min_rounds": 1 if settings.quick else 3},
         )
     ratio = times["SGDClassifier"] / times["fastlr"]

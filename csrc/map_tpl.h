@@ -5,8 +5,12 @@
  */
 /* 1 / (1 + t) or t / (1 + t), one division and a correction by what exp and the sum lost */
 INLINE V vsigmoid(V z) {
-    const exp_parts e = vexp_parts(exp_range(-vabs(z)), (V){0});
-    const V t = scale(e.value, e.shifted), low = scale(e.low, e.shifted), sum = 1 + t, sum_low = (t - (sum - 1)) + low;
+    const V x = -vabs(z);
+    const exp_parts e = vexp_parts(vmax(splat(EXP_LOW), x), (V){0});
+    const int subnormal = any_lane(x < EXP_NORMAL);
+    const V t = subnormal ? scale(e.value, e.shifted) : scale_normal(e.value, e.shifted);
+    const V low = subnormal ? scale(e.low, e.shifted) : scale_normal(e.low, e.shifted);
+    const V sum = 1 + t, sum_low = (t - (sum - 1)) + low;
     const V over = vselect(z > 0, splat(1), t), over_low = (V)((VI)low & ~(z > 0));
     const V inverse = 1 / sum, quotient = over * inverse;
     return vfma(vfma(-quotient, sum, over) + vfma(-quotient, sum_low, over_low), inverse, quotient);

@@ -99,14 +99,17 @@ INLINE V sum_term(VI *ties, REAL *e_out, const REAL *z, int64_t j, int64_t count
     return (V)((VI)e & ~tie);
 }
 
-/* Sums of four vectors each, in pairs, are added up; every FOLD_EVERY of them, what the additions lost is kept. */
-INLINE void sum_row(row_sums *s_out, REAL *e_out, const REAL *z, int64_t count, V max, const precision how,
-                    const int across) {
+/* Sums of four vectors each, in pairs, are added up; every FOLD_EVERY of them, what the additions lost is kept.
+ * Meanwhile what lies ahead of a row, the next units, is fetched. */
+INLINE void sum_row(row_sums *s_out, REAL *e_out, const REAL *z, int64_t count, int64_t ahead, V max,
+                    const precision how, const int across) {
 #define TERM(at) sum_term(&ties, e_out, z, at, count, max, how, across)
     V rest = {0}, error = {0}, part = {0};
     VI ties = {0};
     int64_t j = 0;
     for (int64_t fours = 0; j + 4 * VLEN <= count; j += 4 * VLEN) {
+        if (!across) __builtin_prefetch(z + j + ahead, 0, 2);
+        if (!across && VBYTES > 16) __builtin_prefetch(z + j + ahead + 2 * VLEN, 0, 2);
         const V a = TERM(j), b = TERM(j + VLEN), c = TERM(j + 2 * VLEN), d = TERM(j + 3 * VLEN);
         part += (a + b) + (c + d);
         if (++fours % FOLD_EVERY == 0) {
@@ -130,9 +133,9 @@ INLINE void sum_row(row_sums *s_out, REAL *e_out, const REAL *z, int64_t count, 
             extremes(&max, &min, z + q * count, count, across);                                                       \
             REAL *e = e_out ? e_out + q * count : NULL;                                                               \
             if (how != LOOSELY && any_lane(min - max < EXP_NORMAL))                                                   \
-                sum_row(&s_out[q], e, z + q * count, count, max, CAREFULLY, across);                                  \
+                sum_row(&s_out[q], e, z + q * count, count, n_units * count, max, CAREFULLY, across);                 \
             else                                                                                                      \
-                sum_row(&s_out[q], e, z + q * count, count, max, how, across);                                        \
+                sum_row(&s_out[q], e, z + q * count, count, n_units * count, max, how, across);                       \
         }                                                                                                             \
     }
 DEFINE_SUMS(sums_loosely_by_row, LOOSELY, 0)
