@@ -197,7 +197,7 @@ int flr_epoch(double *loss_out, int64_t *correct_out, const flr_pass *pass, cons
         return flr_epoch_by_row(loss_out, correct_out, pass, options);
     const int64_t size = flr_real_size(pass->X.dtype);
     job j = {.p = pass, .o = options, .kernels = flr_kernels_of(size)};
-    j.tiling = flr_tiling_of(&pass->X, size, 256 << 10);
+    j.tiling = flr_tiling_of(&pass->X, size, 128 << 10);
     j.chunk_rows = (batch + CHUNKS - 1) / CHUNKS;
     if (j.chunk_rows < LEAST_CHUNK) j.chunk_rows = LEAST_CHUNK;
     if (j.chunk_rows < j.tiling.rows) j.tiling.rows = j.chunk_rows;
