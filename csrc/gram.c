@@ -58,6 +58,7 @@ int flr_gram(double *G_out, double *s_out, const flr_pass *pass, const void *sca
     if (n < CHUNKS * LEAST_CHUNK_ROWS) j.n_chunks = (n + LEAST_CHUNK_ROWS - 1) / LEAST_CHUNK_ROWS;
     memset(G_out, 0, (size_t)(d * d * 8));
     memset(s_out, 0, (size_t)(d * 8));
+    if (d == 0) return FLR_OK; /* BLAS wants rows at least one value apart */
 
     int n_threads = pass->n_threads;
     if (n_threads > j.n_chunks) n_threads = (int)(j.n_chunks > 0 ? j.n_chunks : 1);
