@@ -6,7 +6,7 @@
  *     squared_error  sum_j  (z_j - Y_j)^2 / 2                                                          A = z
  * arranged so that no term is negative: nothing cancels.
  */
-/* LABELS as they are, labels or probabilities SMOOTHED, or k = 1 and the label is the target */
+/* labels as they are or smoothed; with k = 1, labels that are the target itself; target probabilities */
 typedef enum { LABELS, SMOOTHED_LABELS, BINARY_LABELS, PROBABILITIES } target_kind;
 
 /* the targets of one unit */
