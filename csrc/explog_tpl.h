@@ -2,10 +2,10 @@
  *
  * exp(x) = 2^n exp(r),  n = round(x / ln 2),  r = x - n ln 2 in two parts,  exp(r) = 1 + r + r^2 p(r) on |r| <= ln 2 / 2.
  * log(x) = n ln 2 + log(1 + f),  x = 2^n (1 + f),  sqrt(1/2) <= 1 + f < sqrt(2),  s = f / (2 + f),
- *          log(1 + f) = f - (f^2/2 - s (f^2/2 + R(s^2)))     (R: FDLIBM, e_log.c and e_logf.c, Sun Microsystems 1993)
+ *          log(1 + f) = 2 s + s R(s^2) = f - (f^2/2 - s (f^2/2 + R(s^2)))     (FDLIBM, e_log.c, Sun Microsystems 1993)
  * Bounds, over all arguments: exp 1 ULP, log 1 ULP in either type (docs/numerics.md has the measured ones).
- * The coefficients of p interpolate (exp(r) - 1 - r) / r^2 in Chebyshev points; relative error 1.0e-8 (float),
- * 1.7e-17 (double).
+ * The coefficients interpolate in Chebyshev points: p (exp(r) - 1 - r) / r^2, with a relative error of exp of 1.0e-8 (float)
+ * and 1.7e-17 (double); R / s^2 on |s| <= 0.2005, with one of log of 5.0e-10 and 7.5e-19.
  */
 #if REAL_BITS == 32
 typedef uint32_t UINT;
@@ -61,16 +61,15 @@ INLINE V exp_polynomial(V r) {
 #endif
 }
 
-/* exp(x + tail) = 2^n (value + low), |tail| at most half an ULP of x: what x lost in an earlier rounding.  shifted has
- * the integer n in its low bits, as ROUNDER puts it there.  |x| < 2^(MANTISSA - 1), or nan. */
-typedef struct { V value, low, shifted; } exp_parts;
+/* exp(x + tail) = 2^n value, |tail| at most half an ULP of x: what x lost in an earlier rounding.  shifted has the
+ * integer n in its low bits, as ROUNDER puts it there.  |x| < 2^(MANTISSA - 1), or nan. */
+typedef struct { V value, shifted; } exp_parts;
 
 INLINE exp_parts vexp_parts(V x, V tail) {
     const V shifted = vfma(x, splat((REAL)1.44269504088896340736), splat(ROUNDER)), n = shifted - ROUNDER;
     const V high = vfma(n, splat(-LN2_HIGH), x) + tail; /* exact but for the tail: LN2_HIGH has few bits */
     const V r = vfma(n, splat(-LN2_LOW), high), r_low = vfma(n, splat(-LN2_LOW), high - r);
-    const V above = r + vfma(r * r, exp_polynomial(r), r_low), value = 1 + above;
-    return (exp_parts){value, above - (value - 1), shifted};
+    return (exp_parts){1 + (r + vfma(r * r, exp_polynomial(r), r_low)), shifted};
 }
 
 /* 2^n v where the result is normal; nan stays nan */
@@ -89,41 +88,69 @@ INLINE V vexp(V x) {
     return scale(e.value, e.shifted);
 }
 
-/* exp(x) for a sum of numbers up to 1, x <= 0: 2 ULP, and 0 where the result would be subnormal */
-INLINE V vexp_term(V x) {
+/* exp(x), x <= 0 */
+INLINE V vexp_negative(V x) {
+    const exp_parts e = vexp_parts(vmax(splat(EXP_LOW), x), (V){0});
+    return any_lane(x < EXP_NORMAL) ? scale(e.value, e.shifted) : scale_normal(e.value, e.shifted);
+}
+
+/* exp(x) where it is normal, far from both ends of its range: 1.2 ULP */
+INLINE V vexp_near(V x) {
     const V shifted = vfma(x, splat((REAL)1.44269504088896340736), splat(ROUNDER)), n = shifted - ROUNDER;
     const V r = vfma(n, splat(-LN2_LOW), vfma(n, splat(-LN2_HIGH), x));
-    const V value = 1 + vfma(r * r, exp_polynomial(r), r);
-    return (V)((VI)scale_normal(value, shifted) & ~(x < EXP_NORMAL));
+    return scale_normal(1 + vfma(r * r, exp_polynomial(r), r), shifted);
+}
+
+/* R(z) of log(1 + f) = 2 s + s R(s^2) */
+INLINE V log_polynomial(V z) {
+    static const REAL c[] = {
+#if REAL_BITS == 32
+        0x1.555556p-1f, 0x1.999a6ep-2f, 0x1.242bd4p-2f, 0x1.e68266p-3f,
+#else
+        0x1.5555555555555p-1, 0x1.9999999999f4ap-2, 0x1.24924923d8d53p-2, 0x1.c71c72e6a0bf3p-3,
+        0x1.745caa083f891p-3, 0x1.3b2a29705fb2cp-3, 0x1.0e857c4765545p-3, 0x1.16d0d0a09926bp-3,
+#endif
+    };
+    V R = splat(c[sizeof c / sizeof c[0] - 1]);
+    for (int i = (int)(sizeof c / sizeof c[0]) - 2; i >= 0; i--) R = vfma(R, z, splat(c[i]));
+    return R * z;
+}
+
+/* sqrt(1/2) and 1 as integers: with their difference added, the exponent's bits are n of 2^n (1 + f), and BIAS */
+#if REAL_BITS == 32
+#define HALF_ROOT 0x3f3504f3u
+#define ONE 0x3f800000u
+#else
+#define HALF_ROOT 0x3fe6a09e667f3bcdu
+#define ONE 0x3ff0000000000000u
+#endif
+
+/* exponent bits as a real, less by BIAS */
+INLINE V unbiased(VUI exponent) {
+#if REAL_BITS == 32
+    return __builtin_convertvector((VI)exponent, V) - BIAS;
+#else
+    return (V)(exponent | 0x4330000000000000u) - (0x1p52 + BIAS); /* where no instruction converts 64-bit integers */
+#endif
 }
 
 /* log(u) + correction for normal finite u > 0 */
 INLINE V vlog_core(V u, V correction) {
-    static const REAL c[] = {
-#if REAL_BITS == 32
-        0xaaaaaa.0p-24f, 0xccce13.0p-25f, 0x91e9ee.0p-25f, 0xf89e26.0p-26f,
-#else
-        6.666666666666735130e-01, 3.999999999940941908e-01, 2.857142874366239149e-01, 2.222219843214978396e-01,
-        1.818357216161805012e-01, 1.531383769920937332e-01, 1.479819860511658591e-01,
-#endif
-    };
-#if REAL_BITS == 32
-    const VUI half_root = (VUI){0} + 0x3f3504f3u, one = (VUI){0} + 0x3f800000u;
-    const VUI bits = (VUI)u + (one - half_root);
-    const V n = __builtin_convertvector((VI)(bits >> MANTISSA), V) - BIAS;
-#else
-    const VUI half_root = (VUI){0} + 0x3fe6a09e667f3bcdu, one = (VUI){0} + 0x3ff0000000000000u;
-    const VUI bits = (VUI)u + (one - half_root);
-    /* 64-bit integer to double, for small ones, where no instruction does it */
-    const V n = (V)((bits >> MANTISSA) | 0x4330000000000000u) - (0x1p52 + BIAS);
-#endif
-    const V f = (V)((bits & (((UINT)1 << MANTISSA) - 1)) + half_root) - 1;
-    const V s = f / (f + 2), z = s * s, half_square = (REAL)0.5 * f * f;
-    V R = splat(c[sizeof c / sizeof c[0] - 1]);
-    for (int i = (int)(sizeof c / sizeof c[0]) - 2; i >= 0; i--) R = vfma(R, z, splat(c[i]));
-    R *= z;
+    const VUI bits = (VUI)u + (ONE - HALF_ROOT);
+    const V n = unbiased(bits >> MANTISSA);
+    const V f = (V)((bits & (((UINT)1 << MANTISSA) - 1)) + HALF_ROOT) - 1;
+    const V s = f / (f + 2), half_square = (REAL)0.5 * f * f, R = log_polynomial(s * s);
     const V low = vfma(n, splat(LN2_LOW), correction);
     return vfma(n, splat(LN2_HIGH), f - (half_square - vfma(s, half_square + R, low)));
+}
+
+/* log(1 + rest / lead), 0 <= rest, 0 < lead: 2^n lead is next to lead + rest, and s a quotient of theirs.  The integers
+ * that reals are as bits differ by the logarithm of their ratio, roughly: what 1 + f may be is 2/3 to 3/2. */
+INLINE V vlog1p_ratio(V rest, V lead) {
+    const VUI bits = (VUI)(lead + rest) - (VUI)lead + ONE + ((UINT)1 << (MANTISSA - 1));
+    const V n = unbiased(bits >> MANTISSA), power = (V)(bits & ~(((UINT)1 << MANTISSA) - 1));
+    const V s = vfma(-lead, power - 1, rest) / vfma(lead, power + 1, rest);
+    return vfma(n, splat(LN2_HIGH), 2 * s + vfma(s, log_polynomial(s * s), n * LN2_LOW));
 }
 
 /* log(1 + y), y > -1 and finite */

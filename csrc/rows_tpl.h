@@ -7,36 +7,40 @@
  * log-sum-exp and softmax functions", for the theory).  Rows of -inf, +inf and nan come out as in scipy.special.
  */
 enum { FOLD_EVERY = 4 };
+#if REAL_BITS == 32
+#define NEAR ((REAL)72)
+#else
+#define NEAR ((REAL)690)
+#endif
 
 #define ACROSS(l, h) ((l) ^ (h))
-#define REDUCE_STAGE(a, h)                                                                                            \
+#define MAX_STAGE(a, h) a = vmax(a, SHUFFLE(a, a, ACROSS, h));
+#define SUM_STAGE(a, h) a += SHUFFLE(a, a, ACROSS, h);
+#define TERMS_STAGE(t, h)                                                                                             \
     {                                                                                                                 \
-        const V other = SHUFFLE(a, a, ACROSS, h);                                                                     \
-        a = maximum ? vmax(a, other) : a + other;                                                                     \
+        const V other = SHUFFLE(t.lead, t.lead, ACROSS, h);                                                           \
+        SUM_STAGE(t.rest, h)                                                                                          \
+        t.rest += vmin(t.lead, other);                                                                                \
+        t.lead = vmax(t.lead, other);                                                                                 \
     }
-
-/* the sum or the maximum over lanes, in every lane */
-INLINE V all_lanes(V a, const int maximum) {
 #if VLEN >= 16
-    REDUCE_STAGE(a, 8)
+#define STAGES(stage, a) stage(a, 8) stage(a, 4) stage(a, 2) stage(a, 1)
+#elif VLEN >= 8
+#define STAGES(stage, a) stage(a, 4) stage(a, 2) stage(a, 1)
+#elif VLEN >= 4
+#define STAGES(stage, a) stage(a, 2) stage(a, 1)
+#else
+#define STAGES(stage, a) stage(a, 1)
 #endif
-#if VLEN >= 8
-    REDUCE_STAGE(a, 4)
-#endif
-#if VLEN >= 4
-    REDUCE_STAGE(a, 2)
-#endif
-    REDUCE_STAGE(a, 1)
+
+/* the maximum and the sum over lanes, in every lane */
+INLINE V lane_max(V a) {
+    STAGES(MAX_STAGE, a)
     return a;
 }
-
-/* integers from 0 to 2^22 as reals */
-INLINE V small_integer(VI n) {
-#if REAL_BITS == 32
-    return __builtin_convertvector(n, V);
-#else
-    return (V)((VUI)n | 0x4330000000000000u) - 0x1p52;
-#endif
+INLINE V lane_sum(V a) {
+    STAGES(SUM_STAGE, a)
+    return a;
 }
 
 INLINE void add_exactly(V *sum, V *error, V x) { /* Knuth's TwoSum */
@@ -45,123 +49,142 @@ INLINE void add_exactly(V *sum, V *error, V x) { /* Knuth's TwoSum */
     *sum = s;
 }
 
-/* How exp(z - max) is taken.  LOOSELY: for logsumexp, where the rounding error of z - max is negligible, since what it
- * adds is not small.  EXACTLY: with that error, where no result is subnormal; CAREFULLY: whatever the result. */
-typedef enum { LOOSELY, EXACTLY, CAREFULLY } precision;
-
-INLINE V exp_below(V z, V max, const precision how) {
+/* exp(z - max), the rounding error of z - max taken along */
+INLINE V exp_below(V z, V max) {
     const V x = z - max, part = x + max;
-    if (how == LOOSELY) return vexp_term(x);
     const V error = (z - part) - (max - (part - x)); /* Knuth's TwoSum */
-    if (how == EXACTLY) {
-        const exp_parts e = vexp_parts(x, error);
-        return scale_normal(e.value, e.shifted);
-    }
     const exp_parts e = vexp_parts(vmax(splat(EXP_LOW), x), (V)((VI)error & (x > EXP_LOW)));
-    return scale(e.value, e.shifted);
+    return vselect(z == max, splat(1), scale(e.value, e.shifted)); /* inf - inf is nan */
 }
 
-/* the largest and the smallest of count values, lane by lane across */
-INLINE void extremes(V *max_out, V *min_out, const REAL *z, int64_t count, const int across) {
-    V max = take(z, count, z[0]), min = max, max2 = max, min2 = max;
-    int64_t j = VLEN;
-    for (; j + 2 * VLEN <= count; j += 2 * VLEN) {
-        const V a = load(z + j), b = load(z + j + VLEN);
-        max = vmax(a, max), max2 = vmax(b, max2);
-        min = vmin(a, min), min2 = vmin(b, min2);
-    }
-    for (; j < count; j += VLEN) {
-        const V a = take(z + j, count - j, z[0]);
-        max = vmax(a, max);
-        min = vmin(a, min);
-    }
-    max = vmax(max2, max);
-    *max_out = across ? max : all_lanes(max, 1);
-    *min_out = vmin(min2, min);
+/* Of the terms of a unit: the largest logit, its term lead, and the rest of the terms; or lead 0 and all terms. */
+typedef struct { V max, lead, rest; } row_sums;
+
+/* what is known of a unit so far; of a sum, also what was lost in it, and what was not yet added */
+typedef struct { V max, lead, sum, error, part; int parts; } running;
+
+/* the terms are added to parts, and every FOLD_EVERY of them what their sum loses is kept */
+INLINE void fold(running *s) {
+    add_exactly(&s->sum, &s->error, s->part);
+    s->part = (V){0};
+    s->parts = 0;
 }
 
-/* rest leaves out the ties with the maximum: their sum is exact, and log1p wants it apart */
-typedef struct { V max, ties, rest; } row_sums;
-
-/* exp(z - max) of the vector at j, stored at e_out if that is not NULL; 0 for ties, which are counted */
-INLINE V sum_term(VI *ties, REAL *e_out, const REAL *z, int64_t j, int64_t count, V max, const precision how,
-                  const int across) {
-    const V x = across ? load(z + j) : take(z + j, count - j, max[0]);
-    V e = exp_below(x, max, how);
-    VI tie = x == max;
-    if (e_out) store(e_out + j, e);
-    if (!across && count - j < VLEN) {
-        const VI inside = iota() < (INT)(count - j);
-        e = (V)((VI)e & inside);
-        tie &= inside;
-    }
-    *ties -= tie;
-    return (V)((VI)e & ~tie);
+/* the part of a term that is not the lead's; nan, if e is */
+INLINE V part_of(running *s, V e, const int apart) {
+    if (!apart) return e;
+    const V part = vmin(s->lead, e);
+    s->lead = vmax(e, s->lead);
+    return part;
 }
 
-/* Sums of four vectors each, in pairs, are added up; every FOLD_EVERY of them, what the additions lost is kept.
- * Meanwhile what lies ahead of a row, the next units, is fetched. */
-INLINE void sum_row(row_sums *s_out, REAL *e_out, const REAL *z, int64_t count, int64_t ahead, V max,
-                    const precision how, const int across) {
-#define TERM(at) sum_term(&ties, e_out, z, at, count, max, how, across)
-    V rest = {0}, error = {0}, part = {0};
-    VI ties = {0};
-    int64_t j = 0;
-    for (int64_t fours = 0; j + 4 * VLEN <= count; j += 4 * VLEN) {
-        if (!across) __builtin_prefetch(z + j + ahead, 0, 2);
-        if (!across && VBYTES > 16) __builtin_prefetch(z + j + ahead + 2 * VLEN, 0, 2);
-        const V a = TERM(j), b = TERM(j + VLEN), c = TERM(j + 2 * VLEN), d = TERM(j + 3 * VLEN);
-        part += (a + b) + (c + d);
-        if (++fours % FOLD_EVERY == 0) {
-            add_exactly(&rest, &error, part);
-            part = (V){0};
-        }
-    }
-    for (; j < count; j += VLEN) part += TERM(j);
-#undef TERM
-    add_exactly(&rest, &error, part);
-    rest += error;
-    const V n_ties = small_integer(ties);
-    *s_out = (row_sums){max, across ? n_ties : all_lanes(n_ties, 0), across ? rest : all_lanes(rest, 0)};
+INLINE void add_part(running *s, V part, int terms) {
+    s->part += part;
+    s->parts += terms;
+    if (s->parts >= FOLD_EVERY) fold(s);
 }
 
-/* n_units units of count values each, one after the other in z and in e_out (room for count rounded up to VLEN) */
-#define DEFINE_SUMS(name, how, across)                                                                                \
-    NOINLINE void name(row_sums *s_out, REAL *e_out, const REAL *z, int64_t n_units, int64_t count) {                 \
-        for (int64_t q = 0; q < n_units; q++) {                                                                       \
-            V max, min;                                                                                               \
-            extremes(&max, &min, z + q * count, count, across);                                                       \
-            REAL *e = e_out ? e_out + q * count : NULL;                                                               \
-            if (how != LOOSELY && any_lane(min - max < EXP_NORMAL))                                                   \
-                sum_row(&s_out[q], e, z + q * count, count, n_units * count, max, CAREFULLY, across);                 \
-            else                                                                                                      \
-                sum_row(&s_out[q], e, z + q * count, count, n_units * count, max, how, across);                       \
+/* n vectors of terms, by fours and in pairs, which rounds less often */
+INLINE void add_terms(running *s, const REAL *e, int64_t n, const int apart) {
+    for (; n >= 4; n -= 4, e += 4 * VLEN) {
+        const V a = part_of(s, load(e), apart), b = part_of(s, load(e + VLEN), apart);
+        const V c = part_of(s, load(e + 2 * VLEN), apart), d = part_of(s, load(e + 3 * VLEN), apart);
+        add_part(s, (a + b) + (c + d), 4);
+    }
+    for (; n > 0; n--, e += VLEN) add_part(s, part_of(s, load(e), apart), 1);
+}
+
+INLINE row_sums sums_of(running *s, const int apart, const int across) {
+    fold(s);
+    row_sums t = {s->max, s->lead, s->sum + s->error};
+    if (!across && apart) {
+        STAGES(TERMS_STAGE, t)
+    }
+    if (!across && !apart) t.rest = lane_sum(t.rest);
+    return t;
+}
+
+/* e_out = exp(z) of n values, whole vectors; whether all |z| <= NEAR, and none is nan */
+INLINE int terms_of(REAL *e_out, const REAL *z, int64_t n) {
+    V max = load(z), min = max;
+    for (int64_t j = 0; j < n; j += VLEN) {
+        const V x = load(z + j);
+        max = vmax(x, max);
+        min = vmin(x, min);
+        store(e_out + j, vexp_near(x));
+    }
+    return !any_lane((max > NEAR) | (min < -NEAR));
+}
+
+/* A unit's terms below its maximum. */
+INLINE row_sums careful_sums(REAL *e_out, const REAL *z, int64_t count, const int apart, const int across) {
+    running s = {.max = take(z, count, z[0])};
+    for (int64_t j = VLEN; j < count; j += VLEN) s.max = vmax(take(z + j, count - j, z[0]), s.max);
+    if (!across) s.max = lane_max(s.max);
+    for (int64_t j = 0; j < count; j += VLEN) {
+        V e = exp_below(take(z + j, count - j, z[0]), s.max);
+        if (e_out) store(e_out + j, e);
+        if (!across && count - j < VLEN) e = (V)((VI)e & (iota() < (INT)(count - j)));
+        add_part(&s, part_of(&s, e, apart), FOLD_EVERY);
+    }
+    return sums_of(&s, apart, across);
+}
+
+/* n_units units of count values each, one after the other in z and in e, where the terms are left */
+#define DEFINE_SUMS_ACROSS(name, apart)                                                                               \
+    NOINLINE void name(row_sums *s_out, REAL *e, const REAL *z, int64_t n_units, int64_t count) {                     \
+        const int near = terms_of(e, z, n_units * count);                                                             \
+        for (int64_t q = 0; q < n_units; q++, z += count, e += count) {                                               \
+            running s = {.max = load(z)};                                                                             \
+            for (int64_t j = VLEN; apart && j < count; j += VLEN) s.max = vmax(load(z + j), s.max);                   \
+            add_terms(&s, e, count / VLEN, apart);                                                                    \
+            s_out[q] = near ? sums_of(&s, apart, 1) : careful_sums(e, z, count, apart, 1);                            \
         }                                                                                                             \
     }
-DEFINE_SUMS(sums_loosely_by_row, LOOSELY, 0)
-DEFINE_SUMS(sums_loosely_across, LOOSELY, 1)
-DEFINE_SUMS(sums_exactly_by_row, EXACTLY, 0)
-DEFINE_SUMS(sums_exactly_across, EXACTLY, 1)
+DEFINE_SUMS_ACROSS(sums_across, 0)
+DEFINE_SUMS_ACROSS(sums_apart_across, 1)
 
-INLINE V log_of_sum(const row_sums *s) { return vlog1p((s->ties - 1) + s->rest); }
-/* 1 / sum; nan where the maximum is infinite */
-INLINE V one_over_sum(const row_sums *s) { return (1 + (s->max - s->max)) / (s->ties + s->rest); }
-
-/* ---- softmax, log_softmax, logsumexp ------------------------------------------------------------------------------ */
-/* out: room for count rounded up to VLEN; holds exp(z - max) for softmax */
-INLINE V row_result(REAL *out, const REAL *z, const row_sums *s, int64_t count, const flr_row_map map) {
-    if (map == FLR_ROWS_SOFTMAX) {
-        const V factor = one_over_sum(s);
-        for (int64_t j = 0; j < count; j += VLEN) put(out + j, load(out + j) * factor, count - j);
-        return factor;
-    }
-    const V log_sum = log_of_sum(s);
-    if (map == FLR_ROWS_LOG_SOFTMAX)
-        for (int64_t j = 0; j < count; j += VLEN)
-            store(out + j, (take(z + j, count - j, 0) - s->max) - log_sum);
-    return s->max + log_sum;
+/* The same of rows: e has room for count rounded up to VLEN, or is NULL, and terms are added as they are made.  What lies
+ * ahead of a row, the next units, is fetched. */
+INLINE V term_of_row(running *s, V *min, REAL *e_row, const REAL *z, int64_t j, int64_t count, const int apart) {
+    const V x = take(z + j, count - j, z[0]);
+    V e = vexp_near(x);
+    if (e_row) store(e_row + j, e);
+    if (count - j < VLEN) e = (V)((VI)e & (iota() < (INT)(count - j)));
+    s->max = vmax(x, s->max);
+    *min = vmin(x, *min);
+    return part_of(s, e, apart);
 }
 
+#define DEFINE_SUMS_BY_ROW(name, apart)                                                                               \
+    NOINLINE void name(row_sums *s_out, REAL *e_out, const REAL *z, int64_t n_units, int64_t count) {                 \
+        const int64_t ahead = n_units * count;                                                                        \
+        for (int64_t q = 0; q < n_units; q++, z += count) {                                                           \
+            running s = {.max = splat(z[0])};                                                                         \
+            V min = s.max;                                                                                            \
+            REAL *e_row = e_out ? e_out + q * count : NULL;                                                           \
+            int64_t j = 0;                                                                                            \
+            for (; j + 4 * VLEN <= count; j += 4 * VLEN) {                                                            \
+                V part[4];                                                                                            \
+                for (int i = 0; i < 4; i += 64 / VBYTES) __builtin_prefetch(z + j + i * VLEN + ahead, 0, 2);          \
+                for (int i = 0; i < 4; i++) part[i] = term_of_row(&s, &min, e_row, z, j + i * VLEN, count, apart);    \
+                add_part(&s, (part[0] + part[1]) + (part[2] + part[3]), 4);                                           \
+            }                                                                                                         \
+            for (; j < count; j += VLEN) add_part(&s, term_of_row(&s, &min, e_row, z, j, count, apart), 1);           \
+            const int far = any_lane((s.max > NEAR) | (min < -NEAR));                                                 \
+            s.max = lane_max(s.max);                                                                                  \
+            s_out[q] = far ? careful_sums(e_row, z, count, apart, 0) : sums_of(&s, apart, 0);                         \
+        }                                                                                                             \
+    }
+DEFINE_SUMS_BY_ROW(sums_by_row, 0)
+DEFINE_SUMS_BY_ROW(sums_apart_by_row, 1)
+
+/* log(sum exp(z - max)) */
+INLINE V log_of_sum(const row_sums *s) { return vlog1p_ratio(s->rest, s->lead); }
+/* 1 / the sum of the terms; nan where the maximum is infinite */
+INLINE V one_over_sum(const row_sums *s) { return (1 + (s->max - s->max)) / (s->lead + s->rest); }
+
+/* ---- softmax, log_softmax, logsumexp ------------------------------------------------------------------------------ */
 /* Where the maximum and the logarithm of the sum cancel, or a small logarithm is most of the result, more digits are
  * needed for 2 ULP; a result near the subnormals lost the terms that are. */
 INLINE VI doubtful_logsumexp(V value, V max) {
@@ -191,6 +214,25 @@ NOINLINE REAL wide_logsumexp(const REAL *z, int64_t k, REAL max) {
     return (REAL)((wide)max + WIDE_LOG1P(rest + (wide)(ties - 1)));
 }
 
+/* logsumexp of the units rows from i on, count of them; doubtful ones are done again */
+INLINE void put_logsumexp(REAL *out, const REAL *Z, const row_sums *s, int64_t count, int64_t k) {
+    const V value = s->max + log_of_sum(s);
+    const VI doubtful = doubtful_logsumexp(value, s->max);
+    count == VLEN ? store(out, value) : store_part(out, value, (int)count);
+    for (int64_t l = 0; any_lane(doubtful) && l < count; l++)
+        if (doubtful[l]) out[l] = wide_logsumexp(Z + l * k, k, s->max[l]);
+}
+
+/* out (count,), with room for more up to VLEN, from the row z and its terms, which softmax has there */
+INLINE void finish_row(REAL *out, const REAL *z, const row_sums *s, int64_t count, const flr_row_map map) {
+    const V times = one_over_sum(s), log_sum = map == FLR_ROWS_SOFTMAX ? times : log_of_sum(s);
+    for (int64_t j = 0; j < count; j += VLEN)
+        if (map == FLR_ROWS_SOFTMAX)
+            put(out + j, load(out + j) * times, count - j);
+        else
+            store(out + j, take(z + j, count - j, 0) - s->max - log_sum);
+}
+
 INLINE void map_all_rows(void *out_, const void *Z_, void *scratch, int64_t m, int64_t k, int stream,
                          const flr_row_map map, const int across) {
     const REAL *Z = Z_;
@@ -198,37 +240,35 @@ INLINE void map_all_rows(void *out_, const void *Z_, void *scratch, int64_t m, i
     sink to = {out, scratch, 0, stream};
     const int64_t step = across ? VLEN : 1, stride = k * step, together = units_together(k);
     const int reduces = map == FLR_ROWS_LOGSUMEXP;
-    REAL columns[SMALL_K * VLEN], results[SMALL_K * VLEN];
+    REAL columns[SMALL_K * VLEN], terms[SMALL_K * VLEN];
     row_sums s[MAX_UNITS];
     for (int64_t first = 0; first < m; first += together * step) {
         const int64_t left = (m - first + step - 1) / step, n_units = left < together ? left : together;
         const REAL *z = across ? columns : Z + first * k;
-        REAL *r = across ? results : reduces ? NULL : room(&to, n_units * k);
+        REAL *r = across ? terms : reduces ? NULL : room(&to, n_units * k);
         for (int64_t q = 0, i = first; across && q < n_units; q++, i += VLEN)
             to_columns(columns + q * stride, Z + i * k, k, m - i < VLEN ? m - i : VLEN);
-        if (reduces)
-            (across ? sums_loosely_across : sums_loosely_by_row)(s, NULL, z, n_units, stride);
+        if (map == FLR_ROWS_SOFTMAX)
+            (across ? sums_across : sums_by_row)(s, r, z, n_units, stride);
         else
-            (across ? sums_exactly_across : sums_exactly_by_row)(s, map == FLR_ROWS_SOFTMAX ? r : NULL, z, n_units,
-                                                                 stride);
+            (across ? sums_apart_across : sums_apart_by_row)(s, across ? r : NULL, z, n_units, stride);
         for (int64_t q = 0, i = first; q < n_units; q++, i += step) {
             const int64_t count = m - i < step ? m - i : step;
-            const V value = row_result(reduces ? NULL : r + q * stride, z + q * stride, &s[q], stride, map);
-            if (reduces) {
-                const VI doubtful = doubtful_logsumexp(value, s[q].max);
-                count == VLEN ? store(out + i, value) : store_part(out + i, value, (int)count);
-                for (int64_t l = 0; any_lane(doubtful) && l < count; l++)
-                    if (doubtful[l]) out[i + l] = wide_logsumexp(Z + (i + l) * k, k, s[q].max[l]);
-            } else if (across) {
-                to_rows(room(&to, count * k), r + q * stride, k);
-            }
+            if (reduces)
+                put_logsumexp(out + i, Z + i * k, &s[q], count, k);
+            else if (!across)
+                finish_row(r + q * k, z + q * k, &s[q], k, map);
+            else if (map == FLR_ROWS_SOFTMAX)
+                times_to_rows(room(&to, count * k), r + q * stride, k, one_over_sum(&s[q]));
+            else
+                minus_to_rows(room(&to, count * k), z + q * stride, k, s[q].max, log_of_sum(&s[q]));
         }
     }
     finish(&to);
 }
 
 #define DEFINE_ROW_MAP(name, map)                                                                                     \
-    static void name(void *out, const void *Z, void *scratch, int64_t m, int64_t k, int stream) {               \
+    static void name(void *out, const void *Z, void *scratch, int64_t m, int64_t k, int stream) {                     \
         if (k > SMALL_K)                                                                                              \
             map_all_rows(out, Z, scratch, m, k, stream, map, 0);                                                      \
         else                                                                                                          \

@@ -13,6 +13,16 @@ INLINE int64_t units_together(int64_t k) {
     return fit < 1 ? 1 : fit < MAX_UNITS ? fit : MAX_UNITS;
 }
 
+/* ---- the parts of a vector at the end of a row --------------------------------------------------------------------- */
+/* vector at p, filled up behind left values */
+INLINE V take(const REAL *p, int64_t left, REAL fill) {
+    if (left >= VLEN) return load(p);
+    return vselect(iota() < (INT)left, load_part(p, (int)left), splat(fill));
+}
+
+/* the left first values of v, or all: what lies behind them in out is another row */
+INLINE void put(REAL *p, V v, int64_t left) { left >= VLEN ? store(p, v) : store_part(p, v, (int)left); }
+
 /* ---- transposition ------------------------------------------------------------------------------------------------ */
 #define SWAP_LOW(l, h) ((l) & (h) ? VLEN + (l) - (h) : (l))
 #define SWAP_HIGH(l, h) ((l) & (h) ? VLEN + (l) : (l) + (h))
@@ -25,84 +35,132 @@ INLINE int64_t units_together(int64_t k) {
         }
 #define ZIP_LOW(l, h) ((l) / 2 + (l) % 2 * VLEN)
 #define ZIP_HIGH(l, h) (VLEN / 2 + ZIP_LOW(l, h))
-#define UPPER_HALF(l, h) ((l) % (VLEN / 2) + VLEN / 2)
+/* blocks of h lanes of a and b in turn, from the lower or upper halves of their GROUPs of 16 bytes: one instruction */
+#define GROUP (16 / (int)sizeof(REAL))
+#define TURN_LOW(l, h) ((l) / GROUP * GROUP + (l) % GROUP / (h) / 2 * (h) + (l) % (h) + (l) / (h) % 2 * VLEN)
+#define TURN_HIGH(l, h) (GROUP / 2 + TURN_LOW(l, h))
 
-/* a, VLEN vectors: off-diagonal blocks of h lanes change places, h halved each time.  Where the upper half of the
- * vectors that result is not wanted (few columns), it is not made. */
-INLINE void transpose_blocks(V *a, const int first_half_only) {
-    const int count = first_half_only ? VLEN / 2 : VLEN;
+/* a, VLEN vectors: off-diagonal blocks of h lanes change places, h = VLEN / 4 and its halves; of count vectors only */
+INLINE void transpose_blocks(V *a, const int count) {
     (void)a, (void)count;
 #if VLEN >= 16
     SWAP_STAGE(a, 4, count)
 #endif
-#if VLEN >= 8
+#if VBYTES == 64 && REAL_BITS == 64
     SWAP_STAGE(a, 2, count)
 #endif
-#if VLEN >= 4
+#if VBYTES == 16 && REAL_BITS == 32
     SWAP_STAGE(a, 1, count)
+#elif VBYTES > 16
+    for (int i = 0; i < count; i += GROUP) { /* within groups */
+        V t[GROUP];
+        for (int j = 0; j < GROUP; j += 2) {
+            t[j] = SHUFFLE(a[i + j], a[i + j + 1], TURN_LOW, 1);
+            t[j + 1] = SHUFFLE(a[i + j], a[i + j + 1], TURN_HIGH, 1);
+        }
+        for (int j = 0; j < GROUP; j++) a[i + j] = t[j];
+#if REAL_BITS == 32
+        for (int j = 0; j < 2; j++) {
+            a[i + 2 * j] = SHUFFLE(t[j], t[j + 2], TURN_LOW, 2);
+            a[i + 2 * j + 1] = SHUFFLE(t[j], t[j + 2], TURN_HIGH, 2);
+        }
+#endif
+    }
 #endif
 }
 
 INLINE void transpose(V *a) {
     SWAP_STAGE(a, VLEN / 2, VLEN)
-    transpose_blocks(a, 0);
+    transpose_blocks(a, VLEN);
+}
+
+/* Blocks of VLEN columns, or of half as many: the last one ends with the last column and may take some twice. */
+INLINE int64_t block_width(int64_t c, int64_t k) { return k - c > VLEN / 2 && k >= VLEN ? VLEN : VLEN / 2; }
+
+INLINE void block_to_columns(REAL *columns, const REAL *rows, int64_t k, const int width) {
+    V a[VLEN];
+    const REAL *low = rows, *high = rows + VLEN / 2 * k;
+    for (int i = 0; i < VLEN / 2; i++, low += k, high += k) {
+        a[i] = load_halves(low, high);
+        if (width == VLEN) a[i + VLEN / 2] = load_halves(low + VLEN / 2, high + VLEN / 2);
+    }
+    transpose_blocks(a, width);
+    for (int i = 0; i < width; i++) store(columns + i * VLEN, a[i]);
 }
 
 /* columns (k, VLEN) = the transpose of rows (count, k); the last row stands in for those that are missing */
 NOINLINE void to_columns(REAL *columns, const REAL *rows, int64_t k, int64_t count) {
-    if (count == VLEN && k == 1) {
+    if (count < VLEN || (k < VLEN / 2 && k > 2)) {
+        for (int64_t i = 0; i < VLEN; i++)
+            for (int64_t j = 0; j < k; j++) columns[j * VLEN + i] = rows[(i < count ? i : count - 1) * k + j];
+    } else if (k == 1) {
         store(columns, load(rows));
-        return;
-    }
-    if (count == VLEN && k == 2) {
+    } else if (k == 2) {
         const V a = load(rows), b = load(rows + VLEN);
         store(columns, SHUFFLE(a, b, EVEN_BLOCKS, 1));
         store(columns + VLEN, SHUFFLE(a, b, ODD_BLOCKS, 1));
-        return;
-    }
-    for (int64_t c = 0; c < k; c += VLEN) {
-        V a[VLEN];
-        const int width = k - c < VLEN ? (int)(k - c) : VLEN;
-        if (width == VLEN)
-            for (int i = 0; i < VLEN; i++) a[i] = load(rows + (i < count ? i : count - 1) * k + c);
-        else
-            for (int i = 0; i < VLEN; i++) a[i] = load_part(rows + (i < count ? i : count - 1) * k + c, width);
-        if (width <= VLEN / 2) {
-            for (int i = 0; i < VLEN / 2; i++) a[i] = SHUFFLE(a[i], a[i + VLEN / 2], SWAP_LOW, VLEN / 2);
-            transpose_blocks(a, 1);
-        } else {
-            transpose(a);
+    } else {
+        for (int64_t c = 0, width; c < k; c += width) {
+            width = block_width(c, k);
+            const int64_t at = c + width <= k ? c : k - width;
+            width == VLEN ? block_to_columns(columns + at * VLEN, rows + at, k, VLEN)
+                          : block_to_columns(columns + at * VLEN, rows + at, k, VLEN / 2);
         }
-        for (int i = 0; i < width; i++) store(columns + (c + i) * VLEN, a[i]);
     }
 }
 
-/* rows (VLEN, k) = the transpose of columns (k, VLEN).  Whole vectors are stored: a row's last one runs into the next
- * row's first, which is stored later, and the last row's into VLEN values of padding. */
-NOINLINE void to_rows(REAL *rows, const REAL *columns, int64_t k) {
-    if (k == 1) {
-        store(rows, load(columns));
-        return;
+/* What becomes of a column on its way back into rows: (column - minus) * times - minus_then. */
+typedef struct { V minus, minus_then, times; } finish_of;
+typedef enum { TIMES, MINUS } finish_kind;
+
+INLINE V finished(const REAL *column, const finish_of *f, const finish_kind kind) {
+    return kind == TIMES ? load(column) * f->times : load(column) - f->minus - f->minus_then;
+}
+
+INLINE void block_to_rows(REAL *rows, const REAL *columns, int64_t k, const finish_of *f, const finish_kind kind,
+                          const int width) {
+    V a[VLEN];
+    REAL *low = rows, *high = rows + VLEN / 2 * k;
+    for (int i = 0; i < width; i++) a[i] = finished(columns + i * VLEN, f, kind);
+    transpose_blocks(a, width);
+    for (int i = 0; i < VLEN / 2; i++, low += k, high += k) {
+        store_halves(low, high, a[i]);
+        if (width == VLEN) store_halves(low + VLEN / 2, high + VLEN / 2, a[i + VLEN / 2]);
     }
-    if (k == 2) {
-        const V a = load(columns), b = load(columns + VLEN);
+}
+
+/* rows (VLEN, k) = the transpose of columns (k, VLEN), finished */
+INLINE void finish_rows(REAL *rows, const REAL *columns, int64_t k, const finish_of *f, const finish_kind kind) {
+    if (k == 1) {
+        store(rows, finished(columns, f, kind));
+    } else if (k == 2) {
+        const V a = finished(columns, f, kind), b = finished(columns + VLEN, f, kind);
         store(rows, SHUFFLE(a, b, ZIP_LOW, 0));
         store(rows + VLEN, SHUFFLE(a, b, ZIP_HIGH, 0));
-        return;
-    }
-    for (int64_t group = (k + VLEN - 1) / VLEN, q = 0; q < group; q++) {
-        const int64_t c = (q == 0 ? group - 1 : q - 1) * VLEN; /* the part of a vector first */
-        V a[VLEN];
-        if (k - c <= VLEN / 2) {
-            for (int i = 0; i < VLEN / 2; i++) a[i] = c + i < k ? load(columns + (c + i) * VLEN) : (V){0};
-            transpose_blocks(a, 1);
-            for (int i = 0; i < VLEN / 2; i++) a[i + VLEN / 2] = SHUFFLE(a[i], a[i], UPPER_HALF, 0);
-        } else {
-            for (int i = 0; i < VLEN; i++) a[i] = c + i < k ? load(columns + (c + i) * VLEN) : (V){0};
-            transpose(a);
+    } else if (k < VLEN / 2) {
+        REAL all[VLEN];
+        for (int64_t j = 0; j < k; j++) {
+            store(all, finished(columns + j * VLEN, f, kind));
+            for (int64_t i = 0; i < VLEN; i++) rows[i * k + j] = all[i];
         }
-        for (int i = 0; i < VLEN; i++) store(rows + i * k + c, a[i]);
+    } else {
+        for (int64_t c = 0, width; c < k; c += width) {
+            width = block_width(c, k);
+            const int64_t at = c + width <= k ? c : k - width;
+            width == VLEN ? block_to_rows(rows + at, columns + at * VLEN, k, f, kind, VLEN)
+                          : block_to_rows(rows + at, columns + at * VLEN, k, f, kind, VLEN / 2);
+        }
     }
+}
+
+NOINLINE void times_to_rows(REAL *rows, const REAL *columns, int64_t k, V times) {
+    const finish_of f = {.times = times};
+    finish_rows(rows, columns, k, &f, TIMES);
+}
+
+NOINLINE void minus_to_rows(REAL *rows, const REAL *columns, int64_t k, V minus, V minus_then) {
+    const finish_of f = {.minus = minus, .minus_then = minus_then};
+    finish_rows(rows, columns, k, &f, MINUS);
 }
 
 /* ---- destination -------------------------------------------------------------------------------------------------- */
@@ -138,13 +196,3 @@ INLINE void finish(sink *s) {
     if (s->stream) _mm_sfence();
 #endif
 }
-
-/* ---- the parts of a vector at the end of a row --------------------------------------------------------------------- */
-/* vector at p, filled up behind left values */
-INLINE V take(const REAL *p, int64_t left, REAL fill) {
-    if (left >= VLEN) return load(p);
-    return vselect(iota() < (INT)left, load_part(p, (int)left), splat(fill));
-}
-
-/* the left first values of v, or all: what lies behind them in out is another row */
-INLINE void put(REAL *p, V v, int64_t left) { left >= VLEN ? store(p, v) : store_part(p, v, (int)left); }

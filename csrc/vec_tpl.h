@@ -18,6 +18,9 @@ typedef REAL V __attribute__((vector_size(VBYTES)));
 typedef REAL VU __attribute__((vector_size(VBYTES), aligned(REAL_BITS / 8), may_alias));
 typedef INT VI __attribute__((vector_size(VBYTES)));
 typedef int32_t VL __attribute__((vector_size(VLEN * 4)));  /* labels of VLEN rows */
+typedef double VD __attribute__((vector_size(VBYTES)));
+typedef int64_t VDI __attribute__((vector_size(VBYTES)));
+#define WIDE (8 / (int)sizeof(REAL)) /* VD it takes for the lanes of a V */
 
 /* LANES(f, h) is f(0, h), f(1, h), ... f(VLEN - 1, h): the lanes of a constant, or of a shuffle */
 #define LANES_2(f, h) f(0, h), f(1, h)
@@ -26,14 +29,20 @@ typedef int32_t VL __attribute__((vector_size(VLEN * 4)));  /* labels of VLEN ro
 #define LANES_16(f, h) LANES_8(f, h), f(8, h), f(9, h), f(10, h), f(11, h), f(12, h), f(13, h), f(14, h), f(15, h)
 #if VLEN == 2
 #define LANES LANES_2
+#define HALF_LANES(f, h) f(0, h)
 #elif VLEN == 4
 #define LANES LANES_4
+#define HALF_LANES LANES_2
 #elif VLEN == 8
 #define LANES LANES_8
+#define HALF_LANES LANES_4
 #else
 #define LANES LANES_16
+#define HALF_LANES LANES_8
 #endif
 #define SHUFFLE(a, b, f, h) __builtin_shufflevector(a, b, LANES(f, h))
+#define LANE_NUMBER(l, h) l
+#define UPPER_LANE(l, h) ((l) + VLEN / 2)
 /* of a followed by b: every other block of h lanes */
 #define EVEN_BLOCKS(l, h) ((l) / (h) * 2 * (h) + (l) % (h))
 #define ODD_BLOCKS(l, h) (EVEN_BLOCKS(l, h) + (h))
@@ -81,12 +90,39 @@ INLINE V splat(REAL x) { return x - (V){0}; }
 INLINE V load(const REAL *p) { return *(const VU *)p; }
 INLINE void store(REAL *p, V v) { *(VU *)p = v; }
 
+/* half a vector each, from two places and to them */
+typedef REAL half_vector __attribute__((vector_size(VBYTES / 2), aligned(REAL_BITS / 8), may_alias));
+INLINE V load_halves(const REAL *low, const REAL *high) {
+    return __builtin_shufflevector(*(const half_vector *)low, *(const half_vector *)high, LANES(LANE_NUMBER, 0));
+}
+INLINE void store_halves(REAL *low, REAL *high, V v) {
+    *(half_vector *)low = __builtin_shufflevector(v, v, HALF_LANES(LANE_NUMBER, 0));
+    *(half_vector *)high = __builtin_shufflevector(v, v, HALF_LANES(UPPER_LANE, 0));
+}
+
+/* the lanes of v as doubles: those of the lower or the upper half, or all */
+INLINE VD widen(V v, const int part) {
+#if REAL_BITS == 32
+    const half_vector half = part ? __builtin_shufflevector(v, v, HALF_LANES(UPPER_LANE, 0))
+                                  : __builtin_shufflevector(v, v, HALF_LANES(LANE_NUMBER, 0));
+#if X86_VECTOR && VBYTES == 64
+    return (VD)_mm512_cvtps_pd((__m256)half);
+#elif X86_VECTOR && VBYTES == 32
+    return (VD)_mm256_cvtps_pd((__m128)half);
+#else
+    return __builtin_convertvector(half, VD);
+#endif
+#else
+    (void)part;
+    return v;
+#endif
+}
+
 /* 0, 1, 2, ... */
-#define LANE_NUMBER(l, h) l
 INLINE VI iota(void) { return (VI){LANES(LANE_NUMBER, 0)}; }
 INLINE V iota_real(void) { return (V){LANES(LANE_NUMBER, 0)}; }
 
-/* the first count < VLEN values, zero behind them; nothing past them is touched */
+/* the first count <= VLEN values, zero behind them; nothing past them is touched */
 INLINE V load_part(const REAL *p, int count) {
 #if X86_VECTOR && VBYTES == 64
     return (V)M(maskz_loadu, (uint16_t)((1u << count) - 1), p);
@@ -100,7 +136,7 @@ INLINE V load_part(const REAL *p, int count) {
     return (V)M(maskload, p, _mm256_loadu_si256((const __m256i *)(mask + VLEN - count)));
 #else
     REAL all[VLEN] = {0};
-    for (int i = 0; i < count; i++) all[i] = p[i];
+    for (int i = 0; i < VLEN; i++) all[i] = i < count ? p[i] : 0;
     return load(all);
 #endif
 }
@@ -174,4 +210,10 @@ INLINE V vfma(V a, V b, V c) {
 #else
     return a * b + c;
 #endif
+}
+
+INLINE double sum_of_wide(const VD *sums) {
+    double sum = 0;
+    for (int l = 0; l < VLEN; l++) sum += sums[l / (VLEN / WIDE)][l % (VLEN / WIDE)];
+    return sum;
 }
