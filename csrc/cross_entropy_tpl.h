@@ -21,8 +21,7 @@ typedef struct {
 INLINE V target_of(const unit_targets *y, int64_t j, int64_t count, const target_kind kind, const int across) {
     const V lane = iota_real(), class = across ? splat((REAL)(j / VLEN)) : lane + (REAL)j;
     const V one = (V)((VI)splat(1) & (class == y->label));
-    const V Y = kind == PROBABILITIES ? take(y->prob + j, count - j, 0) : one;
-    const V target = kind == LABELS ? one : y->keep * Y + y->spread;
+    const V target = y->keep * (kind == PROBABILITIES ? take(y->prob + j, count - j, 0) : one) + y->spread;
     return across || count - j >= VLEN ? target : (V)((VI)target & (lane < (REAL)(count - j)));
 }
 
@@ -77,9 +76,7 @@ INLINE void subtract_labels(REAL *R, const unit_targets *y, const int32_t *label
 INLINE void load_unit(unit_targets *t, const flr_targets *y, const REAL *Z, int64_t i, int64_t count, int64_t k,
                       const target_kind kind, const int across) {
     const int64_t rows = across ? VLEN : 1;
-    VL label = {0};
     t->weighted = y->weight != NULL || count < rows;
-    t->factor = splat((REAL)y->grad_scale);
     if (t->weighted) {
         double weight[VLEN];
         REAL factor[VLEN];
@@ -88,24 +85,21 @@ INLINE void load_unit(unit_targets *t, const flr_targets *y, const REAL *Z, int6
         memcpy(t->weight, weight, sizeof weight);
         t->factor = across ? load(factor) : splat(factor[0]);
     }
-    if (kind == PROBABILITIES) return;
-    if (kind == LABELS && across && count == VLEN) {
-#define Z_LABEL(l, k) Z[(i + (l)) * (k) + y->label[i + (l)]]
-        t->z_label = (V){LANES(Z_LABEL, k)};
+    if (kind == LABELS) {
+        const REAL *z = Z + i * k;
+        const int32_t *label = y->label + i;
+#define Z_LABEL(l, k) z[(l) * (k) + label[l]]
+        if (across && count == VLEN)
+            t->z_label = (V){LANES(Z_LABEL, k)};
+        else
+            for (int64_t l = 0; l < count; l++) t->z_label[l] = Z_LABEL(l, k);
+        if (!across) t->z_label = splat(t->z_label[0]);
 #undef Z_LABEL
-    } else if (kind == LABELS) {
-        t->z_label = splat(Z[i * k + y->label[i]]);
-        for (int64_t l = 1; l < count; l++) t->z_label[l] = Z[(i + l) * k + y->label[i + l]];
+    } else if (kind == SMOOTHED_LABELS) {
+        REAL label[VLEN] = {0};
+        for (int64_t l = 0; l < count; l++) label[l] = (REAL)y->label[i + l];
+        t->label = across ? load(label) : splat(label[0]);
     }
-    if (!across) {
-        t->label = splat((REAL)y->label[i]);
-        return;
-    }
-    if (count == VLEN)
-        memcpy(&label, y->label + i, sizeof label); /* a constant size: a load */
-    else
-        memcpy(&label, y->label + i, (size_t)count * sizeof(int32_t));
-    t->label = __builtin_convertvector(label, V);
 }
 
 /* sums += weight * loss; a row of weight 0 counts nothing, whatever its loss */
@@ -135,6 +129,8 @@ INLINE double all_residuals(void *R_out, void *loss_out, const void *Z_, const f
     for (int q = 0; q < MAX_UNITS; q++) {
         t[q].keep = (REAL)(1 - y->smoothing);
         t[q].spread = (REAL)(y->smoothing / (double)k);
+        t[q].factor = splat((REAL)y->grad_scale);
+        t[q].z_label = (V){0};
     }
     for (int64_t first = 0; first < m; first += together * step) {
         const int64_t left = (m - first + step - 1) / step, n_units = left < together ? left : together;
@@ -144,6 +140,7 @@ INLINE double all_residuals(void *R_out, void *loss_out, const void *Z_, const f
             const int64_t count = m - i < step ? m - i : step;
             load_unit(&t[q], y, Z, i, count, k, kind, across);
             t[q].prob = across ? targets + q * stride : prob + i * k;
+            if (across) fetch_ahead(Z + i * k + together * stride, stride);
             if (across) to_columns(columns + q * stride, Z + i * k, k, count);
             if (across && kind == PROBABILITIES) to_columns(targets + q * stride, prob + i * k, k, count);
         }

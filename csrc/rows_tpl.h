@@ -6,7 +6,7 @@
  * exp takes the rounding error of z - max along (Blanchard, Higham and Higham 2021, "Accurately computing the
  * log-sum-exp and softmax functions", for the theory).  Rows of -inf, +inf and nan come out as in scipy.special.
  */
-enum { FOLD_EVERY = 4 };
+enum { FOLD = 4, FOLD_APART = 16 };
 #if REAL_BITS == 32
 #define NEAR ((REAL)72)
 #else
@@ -63,7 +63,8 @@ typedef struct { V max, lead, rest; } row_sums;
 /* what is known of a unit so far; of a sum, also what was lost in it, and what was not yet added */
 typedef struct { V max, lead, sum, error, part; int parts; } running;
 
-/* the terms are added to parts, and every FOLD_EVERY of them what their sum loses is kept */
+/* The terms are added to parts, and every FOLD of them what their sum loses is kept; seldomer where the lead, by far the
+ * largest as a rule, is not among them. */
 INLINE void fold(running *s) {
     add_exactly(&s->sum, &s->error, s->part);
     s->part = (V){0};
@@ -78,10 +79,10 @@ INLINE V part_of(running *s, V e, const int apart) {
     return part;
 }
 
-INLINE void add_part(running *s, V part, int terms) {
+INLINE void add_part(running *s, V part, int terms, const int apart) {
     s->part += part;
     s->parts += terms;
-    if (s->parts >= FOLD_EVERY) fold(s);
+    if (s->parts >= (apart ? FOLD_APART : FOLD)) fold(s);
 }
 
 /* n vectors of terms, by fours and in pairs, which rounds less often */
@@ -89,9 +90,9 @@ INLINE void add_terms(running *s, const REAL *e, int64_t n, const int apart) {
     for (; n >= 4; n -= 4, e += 4 * VLEN) {
         const V a = part_of(s, load(e), apart), b = part_of(s, load(e + VLEN), apart);
         const V c = part_of(s, load(e + 2 * VLEN), apart), d = part_of(s, load(e + 3 * VLEN), apart);
-        add_part(s, (a + b) + (c + d), 4);
+        add_part(s, (a + b) + (c + d), 4, apart);
     }
-    for (; n > 0; n--, e += VLEN) add_part(s, part_of(s, load(e), apart), 1);
+    for (; n > 0; n--, e += VLEN) add_part(s, part_of(s, load(e), apart), 1, apart);
 }
 
 INLINE row_sums sums_of(running *s, const int apart, const int across) {
@@ -125,7 +126,7 @@ INLINE row_sums careful_sums(REAL *e_out, const REAL *z, int64_t count, const in
         V e = exp_below(take(z + j, count - j, z[0]), s.max);
         if (e_out) store(e_out + j, e);
         if (!across && count - j < VLEN) e = (V)((VI)e & (iota() < (INT)(count - j)));
-        add_part(&s, part_of(&s, e, apart), FOLD_EVERY);
+        add_part(&s, part_of(&s, e, apart), 1, apart);
     }
     return sums_of(&s, apart, across);
 }
@@ -168,9 +169,9 @@ INLINE V term_of_row(running *s, V *min, REAL *e_row, const REAL *z, int64_t j, 
                 V part[4];                                                                                            \
                 for (int i = 0; i < 4; i += 64 / VBYTES) __builtin_prefetch(z + j + i * VLEN + ahead, 0, 2);          \
                 for (int i = 0; i < 4; i++) part[i] = term_of_row(&s, &min, e_row, z, j + i * VLEN, count, apart);    \
-                add_part(&s, (part[0] + part[1]) + (part[2] + part[3]), 4);                                           \
+                add_part(&s, (part[0] + part[1]) + (part[2] + part[3]), 4, apart);                                    \
             }                                                                                                         \
-            for (; j < count; j += VLEN) add_part(&s, term_of_row(&s, &min, e_row, z, j, count, apart), 1);           \
+            for (; j < count; j += VLEN) add_part(&s, term_of_row(&s, &min, e_row, z, j, count, apart), 1, apart);    \
             const int far = any_lane((s.max > NEAR) | (min < -NEAR));                                                 \
             s.max = lane_max(s.max);                                                                                  \
             s_out[q] = far ? careful_sums(e_row, z, count, apart, 0) : sums_of(&s, apart, 0);                         \
@@ -246,8 +247,10 @@ INLINE void map_all_rows(void *out_, const void *Z_, void *scratch, int64_t m, i
         const int64_t left = (m - first + step - 1) / step, n_units = left < together ? left : together;
         const REAL *z = across ? columns : Z + first * k;
         REAL *r = across ? terms : reduces ? NULL : room(&to, n_units * k);
-        for (int64_t q = 0, i = first; across && q < n_units; q++, i += VLEN)
+        for (int64_t q = 0, i = first; across && q < n_units; q++, i += VLEN) {
+            fetch_ahead(Z + i * k + together * stride, stride);
             to_columns(columns + q * stride, Z + i * k, k, m - i < VLEN ? m - i : VLEN);
+        }
         if (map == FLR_ROWS_SOFTMAX)
             (across ? sums_across : sums_by_row)(s, r, z, n_units, stride);
         else

@@ -88,25 +88,36 @@ INLINE void block_to_columns(REAL *columns, const REAL *rows, int64_t k, const i
     for (int i = 0; i < width; i++) store(columns + i * VLEN, a[i]);
 }
 
-/* columns (k, VLEN) = the transpose of rows (count, k); the last row stands in for those that are missing */
-NOINLINE void to_columns(REAL *columns, const REAL *rows, int64_t k, int64_t count) {
-    if (count < VLEN || (k < VLEN / 2 && k > 2)) {
+NOINLINE void many_to_columns(REAL *columns, const REAL *rows, int64_t k, int64_t count) {
+    if (count < VLEN || k < VLEN / 2) {
         for (int64_t i = 0; i < VLEN; i++)
             for (int64_t j = 0; j < k; j++) columns[j * VLEN + i] = rows[(i < count ? i : count - 1) * k + j];
-    } else if (k == 1) {
-        store(columns, load(rows));
+        return;
+    }
+    for (int64_t c = 0, width; c < k; c += width) {
+        width = block_width(c, k);
+        const int64_t at = c + width <= k ? c : k - width;
+        width == VLEN ? block_to_columns(columns + at * VLEN, rows + at, k, VLEN)
+                      : block_to_columns(columns + at * VLEN, rows + at, k, VLEN / 2);
+    }
+}
+
+/* columns (k, VLEN) = the transpose of rows (count, k); the last row stands in for those that are missing */
+INLINE void to_columns(REAL *columns, const REAL *rows, int64_t k, int64_t count) {
+    if (k > 2 || count < VLEN) {
+        many_to_columns(columns, rows, k, count);
     } else if (k == 2) {
         const V a = load(rows), b = load(rows + VLEN);
         store(columns, SHUFFLE(a, b, EVEN_BLOCKS, 1));
         store(columns + VLEN, SHUFFLE(a, b, ODD_BLOCKS, 1));
     } else {
-        for (int64_t c = 0, width; c < k; c += width) {
-            width = block_width(c, k);
-            const int64_t at = c + width <= k ? c : k - width;
-            width == VLEN ? block_to_columns(columns + at * VLEN, rows + at, k, VLEN)
-                          : block_to_columns(columns + at * VLEN, rows + at, k, VLEN / 2);
-        }
+        store(columns, load(rows));
     }
+}
+
+/* the lines of n values from p on, fetched */
+INLINE void fetch_ahead(const REAL *p, int64_t n) {
+    for (int64_t j = 0; j < n; j += 64 / (int64_t)sizeof(REAL)) __builtin_prefetch(p + j, 0, 2);
 }
 
 /* What becomes of a column on its way back into rows: (column - minus) * times - minus_then. */

@@ -17,7 +17,6 @@
 typedef REAL V __attribute__((vector_size(VBYTES)));
 typedef REAL VU __attribute__((vector_size(VBYTES), aligned(REAL_BITS / 8), may_alias));
 typedef INT VI __attribute__((vector_size(VBYTES)));
-typedef int32_t VL __attribute__((vector_size(VLEN * 4)));  /* labels of VLEN rows */
 typedef double VD __attribute__((vector_size(VBYTES)));
 typedef int64_t VDI __attribute__((vector_size(VBYTES)));
 #define WIDE (8 / (int)sizeof(REAL)) /* VD it takes for the lanes of a V */
