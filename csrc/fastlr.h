@@ -86,6 +86,9 @@ typedef struct {
     void (*backward)(void *G, int64_t ldg, const void *R, const void *const *x, int64_t m, int64_t d, int64_t k,
                      int64_t head, const flr_ahead *next);
 
+    /* G (n,) double += G_real (n,) real, which becomes 0 */
+    void (*flush)(double *G, void *G_real, int64_t n);
+
     /* g (k,) += R (m, k)' 1 */
     void (*column_sums)(double *g, const void *R, int64_t m, int64_t k);
 

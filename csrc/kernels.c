@@ -40,6 +40,7 @@ const flr_kernels TABLE = {
                 convert_i32, convert_u32, convert_i64, convert_u64},
     .forward = forward,
     .backward = backward,
+    .flush = flush_sums,
     .column_sums = column_sums,
     .correct = correct,
     .first_nonfinite = first_nonfinite,

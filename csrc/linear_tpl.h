@@ -13,28 +13,28 @@ enum { FWD_CLASSES = 4, FWD_ROWS = 4, BWD_CLASSES = 5 }; /* FWD_ROWS: about, at 
 #endif
 enum { D_BLOCK = 4096 / sizeof(REAL), ACCUMULATORS = 32 };
 
-/* Fold a pair of vectors: the sum of neighbouring blocks of h lanes of a, then of b.  Neighbouring pairs, h halved each
- * time, turn up to VLEN vectors into one of their lanes' sums, in order; a vector without a partner is its own. */
-#define FOLD(a, b, h) (SHUFFLE(a, b, EVEN_BLOCKS, h) + SHUFFLE(a, b, ODD_BLOCKS, h))
-#define FOLD_STAGE(a, count, h)                                                                                       \
-    for (int i = 0; 2 * i < (count); i++) a[i] = FOLD(a[2 * i], a[2 * i + 1 < (count) ? 2 * i + 1 : 2 * i], h);
+/* The sums of the lanes of a[0] .. a[count - 1], count <= VLEN; a is overwritten.  Pairs of vectors are folded: blocks of h
+ * lanes of both, in turn, are added to those next to them.  First within groups of 16 bytes, which takes one instruction a
+ * shuffle, then groups.  A vector without a partner is its own. */
+#define FOLD_STAGE(a, count, low, high, h)                                                                            \
+    for (int i = 0; 2 * i < (count); i++) {                                                                           \
+        const V first = a[2 * i], second = a[2 * i + 1 < (count) ? 2 * i + 1 : 2 * i];                                \
+        a[i] = SHUFFLE(first, second, low, h) + SHUFFLE(first, second, high, h);                                      \
+    }
 
-/* the sums of the lanes of a[0] .. a[count - 1], count <= VLEN; a is overwritten */
-INLINE V lane_sums(V *a, const int count) {
-#if VLEN >= 16
-    FOLD_STAGE(a, count, 8)
-    FOLD_STAGE(a, (count + 1) / 2, 4)
-    FOLD_STAGE(a, (count + 3) / 4, 2)
-    FOLD_STAGE(a, (count + 7) / 8, 1)
-#elif VLEN >= 8
-    FOLD_STAGE(a, count, 4)
-    FOLD_STAGE(a, (count + 1) / 2, 2)
-    FOLD_STAGE(a, (count + 3) / 4, 1)
-#elif VLEN >= 4
-    FOLD_STAGE(a, count, 2)
-    FOLD_STAGE(a, (count + 1) / 2, 1)
-#else
-    FOLD_STAGE(a, count, 1)
+INLINE V lane_sums(V *a, int count) {
+    FOLD_STAGE(a, count, TURN_LOW, TURN_HIGH, 1)
+    count = (count + 1) / 2;
+#if REAL_BITS == 32
+    FOLD_STAGE(a, count, TURN_LOW, TURN_HIGH, 2)
+    count = (count + 1) / 2;
+#endif
+#if VBYTES == 64
+    FOLD_STAGE(a, count, EVEN_BLOCKS, ODD_BLOCKS, VLEN / 2)
+    count = (count + 1) / 2;
+    FOLD_STAGE(a, count, EVEN_BLOCKS, ODD_BLOCKS, VLEN / 4)
+#elif VBYTES == 32
+    FOLD_STAGE(a, count, EVEN_BLOCKS, ODD_BLOCKS, VLEN / 2)
 #endif
     return a[0];
 }
@@ -112,6 +112,8 @@ INLINE void forward_block(REAL *Z_out, int64_t ldz, const REAL *const *x, const 
         int64_t i = 0;                                                                                                \
         for (; i + (many) <= m; i += (many))                                                                          \
             forward_block(Z_out + i * ldz, ldz, x + i, W, ldw, b, j0, j1, head, ahead, many, classes);                \
+        for (; (many) > 2 && i + 2 <= m; i += 2)                                                                      \
+            forward_block(Z_out + i * ldz, ldz, x + i, W, ldw, b, j0, j1, head, ahead, 2, classes);                   \
         for (; i < m; i++) forward_block(Z_out + i * ldz, ldz, x + i, W, ldw, b, j0, j1, head, ahead, 1, classes);    \
     }
 #if VBYTES == 64
@@ -277,6 +279,14 @@ static void backward(void *G, int64_t ldg, const void *R, const void *const *x, 
         const int64_t c0 = q * k / n_blocks, c1 = (q + 1) * k / n_blocks;
         block[c1 - c0 - 1]((REAL *)G + c0 * ldg, ldg, (const REAL *)R + c0, k, (const REAL *const *)x, m, d, head,
                            &ahead);
+    }
+}
+
+static void flush_sums(double *G, void *G_real_, int64_t n) {
+    REAL *G_real = G_real_;
+    for (int64_t i = 0; i < n; i++) {
+        G[i] += (double)G_real[i];
+        G_real[i] = 0;
     }
 }
 

@@ -15,6 +15,7 @@
 
 enum {
     TILE_BYTES = 128 << 10,  /* a quarter of the smallest L2 in use today: this tile and the next, which is fetched */
+    BINARY_TILE_BYTES = 48 << 10, /* where little is computed, phases that fetch more or less must be short */
     FLUSH_ROWS = 256,        /* rows whose gradient is summed in real before it is added up in double */
     CHUNK_BYTES = 4 << 20,
     CHUNKS = 24,             /* aimed at when X is small; divides evenly among 1, 2, 3, 4, 6, 8 threads */
@@ -162,26 +163,17 @@ static double tile(const job *j, const scratch *s, int64_t *correct, int64_t fir
     return loss;
 }
 
-/* G (values,) += G_real */
-static void add_real(double *G, const void *G_real, int64_t values, int64_t size) {
-    if (size == 4)
-        for (int64_t i = 0; i < values; i++) G[i] += (double)((const float *)G_real)[i];
-    else
-        for (int64_t i = 0; i < values; i++) G[i] += ((const double *)G_real)[i];
-}
-
-static void flush(const job *j, const scratch *s) {
-    const int64_t values = j->p->k * j->p->X.d;
-    add_real(s->G, s->G_real, values, j->kernels->size);
-    memset(s->G_real, 0, (size_t)(values * j->kernels->size));
-}
+static void flush(const job *j, const scratch *s) { j->kernels->flush(s->G, s->G_real, j->p->k * j->p->X.d); }
 
 static void add_in_turn(job *j, const scratch *s, double loss, int64_t correct, int64_t chunk) {
     const int64_t k = j->p->k, values = has_gradient(j) ? k * j->p->X.d : 0;
     flr_await_turn(&j->turn, chunk);
     j->loss += loss;
     j->correct += correct;
-    add_real(j->G, j->gemm ? s->G_real : s->G, values, j->gemm ? j->kernels->size : 8);
+    if (j->gemm)
+        j->kernels->flush(j->G, s->G_real, values);
+    else
+        flr_kernels_of(8)->flush(j->G, s->G, values);
     for (int64_t c = 0; has_gradient(j) && c < k; c++) j->g[c] += s->g[c];
     flr_end_turn(&j->turn);
 }
@@ -221,7 +213,8 @@ static int run(job *j) {
     const flr_pass *p = j->p;
     const int64_t n = p->X.n, d = p->X.d, k = p->k, size = j->kernels->size;
     j->gemm = k >= FLR_GEMM_CLASSES && d >= 16 && d < INT32_MAX;
-    j->tiling = flr_tiling_of(&p->X, size, j->gemm ? GEMM_TILE_VALUES / at_least(d, k) * d * size : TILE_BYTES);
+    j->tiling = flr_tiling_of(&p->X, size, j->gemm ? GEMM_TILE_VALUES / at_least(d, k) * d * size
+                                                         : k == 1 ? BINARY_TILE_BYTES : TILE_BYTES);
     /* gemm wants rows in their order, none over another */
     if (j->gemm && (p->X.row_stride < d * size || p->X.row_stride / size >= INT32_MAX)) j->tiling.in_place = 0;
 
