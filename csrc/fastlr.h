@@ -35,6 +35,9 @@ typedef enum {
 
 typedef enum { FLR_ROWS_SOFTMAX, FLR_ROWS_LOG_SOFTMAX, FLR_ROWS_LOGSUMEXP, FLR_N_ROW_MAPS } flr_row_map;
 
+/* n runs of bytes that will be read next; kernels fetch them into the cache while they compute. */
+typedef struct { const char *const *runs; int64_t n, bytes; } flr_ahead;
+
 /* Y and the weights of the m rows of one call.  Exactly one of label and prob is set. */
 typedef struct {
     const int32_t *label; /* (m,) class of each row; with k = 1 the target itself, 0 or 1, but for softmax */
@@ -42,12 +45,10 @@ typedef struct {
     const double *weight; /* (m,) or NULL */
     double smoothing;     /* labels and probabilities become (1 - smoothing) Y + smoothing / k; with k = 1, / 2, but for softmax */
     double grad_scale;    /* multiplies R, not the loss: 1 for a sum, 1 / (sum of weights) for a mean */
+    const flr_ahead *next; /* to be fetched meanwhile, or NULL */
 } flr_targets;
 
 struct flr_step;
-
-/* n runs of bytes that will be read next; the products fetch them into the cache while they compute. */
-typedef struct { const char *const *runs; int64_t n, bytes; } flr_ahead;
 
 /* Results of row kernels gather in scratch, FLR_STAGE values or one row, and leave it in long runs. */
 enum { FLR_STAGE = 2048 };

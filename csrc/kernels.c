@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "vec_tpl.h"
+#include "fetch_tpl.h"
 #include "explog_tpl.h"
 #include "map_tpl.h"
 #include "units_tpl.h"

@@ -39,32 +39,6 @@ INLINE V lane_sums(V *a, int count) {
     return a[0];
 }
 
-/* Memory that is read next, fetched into L2 while a product computes: rate / 256 cache lines in each of its steps. */
-typedef struct { const char *at, *end, *const *run, *const *last; int64_t bytes, rate, credit; } fetch;
-
-INLINE fetch fetch_rows(const flr_ahead *next, int64_t steps) {
-    if (next == NULL || next->n == 0 || next->bytes == 0) return (fetch){0};
-    const int64_t lines = next->n * (next->bytes / 64 + 2);
-    return (fetch){.run = next->runs, .last = next->runs + next->n, .bytes = next->bytes,
-                   .rate = 256 * lines / (steps + 1) + 1};
-}
-
-INLINE void fetch_step(fetch *f) {
-    for (f->credit += f->rate; f->credit >= 256; f->credit -= 256) {
-        if (f->at >= f->end) {
-            if (f->run == f->last) {
-                f->rate = 0;
-                f->credit = 0;
-                return;
-            }
-            f->at = *f->run++;
-            f->end = f->at + f->bytes;
-        }
-        __builtin_prefetch(f->at, 0, 2);
-        f->at += 64;
-    }
-}
-
 /* acc (rows, classes) += x[:, j:j + width] W[:, j:j + width]', width VLEN or less */
 INLINE void forward_step(V *acc, const REAL *const *x, const REAL *W, int64_t ldw, int64_t j, int width, const int rows,
                          const int classes) {

@@ -135,11 +135,12 @@ static double tile(const job *j, const scratch *s, int64_t *correct, int64_t fir
     const double *weight = p->weight ? p->weight + first : NULL;
     char *Z = j->op == LOGITS ? (char *)j->Z_out + first * k * size : s->Z;
 
-    /* the tile that is loaded a slab later is fetched, half of it in each product, all of it in a lone one */
-    const int64_t later = first + j->tiling.slab, left = p->X.n - later;
+    /* the tile that is loaded a slab later is fetched, in each phase about as much as its time allows */
+    const int64_t later = first + j->tiling.slab, left = p->X.n - later, d = p->X.d;
     const flr_ahead next = flr_rows_ahead(s->ahead, &p->X, later, NULL, left < 0 ? 0 : left < m ? left : m);
-    const int64_t half = has_gradient(j) ? next.n / 2 : next.n;
-    const flr_ahead early = {next.runs, half, next.bytes}, late = {next.runs + half, next.n - half, next.bytes};
+    const int64_t amid = has_gradient(j) ? next.n * 16 / (16 + d) : 0, half = has_gradient(j) ? (next.n - amid) / 2 : next.n;
+    const flr_ahead early = {next.runs, half, next.bytes}, middle = {next.runs + half, amid, next.bytes},
+                    late = {next.runs + half + amid, next.n - half - amid, next.bytes};
     forward(j, Z, s, p->W, p->b, m, &early);
     add_offset(j, Z, first, m);
     if (j->op == LOGITS) return 0;
@@ -152,7 +153,8 @@ static double tile(const job *j, const scratch *s, int64_t *correct, int64_t fir
     const flr_targets y = {.label = p->label ? p->label + first : NULL,
                            .prob = p->prob ? (const char *)p->prob + first * k * size : NULL,
                            .weight = weight,
-                           .grad_scale = 1};
+                           .grad_scale = 1,
+                           .next = &middle};
     if (j->op == EVALUATE) {
         if (y.label)
             *correct += j->kernels->correct(Z, y.label, p->loss == FLR_SQUARED_ERROR ? 0.5 : 0, m, k);
