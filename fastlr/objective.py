@@ -21,7 +21,7 @@ import copy
 import numpy as np
 
 from fastlr import _core
-from fastlr.certificate import gradient_bound
+from fastlr.certificate import gradient_bound, shifted_bound
 from fastlr.moments import moments
 
 SMALL = 1 << 19  # values of X: up to here they are computed with in float64, whatever their type
@@ -151,6 +151,14 @@ class Objective:
     def lower_bound(self, v, value, grad):
         """A number that the optimal value cannot be below, from the value and gradient at any v."""
         return gradient_bound(self, v, value, grad)
+
+    def promised_bound(self, v, value, grad):
+        """What `lower_bound` would be if the intercept were optimal: near an optimum, what `shifted_bound` finds."""
+        return gradient_bound(self, v, value, grad, is_balanced=True)
+
+    def shifted_bound(self, v, value, grad):
+        """A number that the optimal value cannot be below, for a Hessian product and half a pass."""
+        return shifted_bound(self, v, value, grad)
 
     @property
     def is_penalised(self):

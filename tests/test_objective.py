@@ -105,6 +105,7 @@ def test_lower_bound_is_below_the_optimum_from_any_point(
         V -= V.mean(axis=0)
     value, grad = F.loss_and_grad(v)
     assert F.lower_bound(v, value, grad) <= best.value
+    assert F.shifted_bound(v, value, grad) <= best.value
     assert best.lower_bound <= best.value + 1e-12
 
 
@@ -144,6 +145,19 @@ def test_lower_bound_where_a_class_is_absent(loss, offset):
             V = F.split(v)[0]
             V -= V.mean(axis=0)
         assert F.lower_bound(v, *F.loss_and_grad(v)) <= best.value
+        assert F.shifted_bound(v, *F.loss_and_grad(v)) <= best.value
+
+
+@pytest.mark.parametrize("loss", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("weighted", [True, False])
+def test_shifted_bound_forgives_an_error_of_the_intercept(loss, weighted):
+    F = make(loss=loss, weighted=weighted)
+    best = solvers.minimise(F, tol=1e-10, solver="newton-cholesky").w
+    step = np.zeros(F.size)
+    F.split(step)[1][:] = 1e-3 * np.random.default_rng(7).normal(size=3)
+    value, grad = F.loss_and_grad(best + step)
+    gap = value - F.lower_bound(best + step, value, grad)
+    assert value - F.shifted_bound(best + step, value, grad) < 0.02 * gap
 
 
 def test_lower_bound_is_tight_at_the_optimum():

@@ -26,6 +26,7 @@ class Progress:
         self.objective, self.tol, self.max_iter, self.callback = objective, tol, max_iter, callback
         self.w, self.value, self.grad, self.lower_bound = None, np.inf, None, 0.0
         self.n_iter = 0
+        self.promised_gap = np.inf
         self.message, self.solver = "", ""
         self.idle, self.marked_value, self.marked_gap = 0, np.inf, np.inf
 
@@ -48,6 +49,16 @@ class Progress:
         self.see_bound(self.objective.lower_bound(w, value, grad))
         if value < self.value:
             self.w, self.value, self.grad = w, value, grad
+        if self.suboptimality > self.tol:
+            self._prove(w, value, grad)
+
+    def _prove(self, w, value, grad):
+        """Pay for a better bound where one that proves convergence is in reach, and again once the gap has halved."""
+        promised = self.objective.promised_bound(w, value, grad)
+        gap = self.value - promised
+        if gap <= self.tol * promised and gap <= self.promised_gap / 2:
+            self.promised_gap = max(gap, self.tol * promised / 8)
+            self.see_bound(self.objective.shifted_bound(w, value, grad))
 
     def see_bound(self, lower_bound):
         """Take note of a number that the optimal value is proved not to be below."""
