@@ -170,7 +170,7 @@ def _linearised(objective, v, s):
     for start in range(0, objective.n, block):
         rows = slice(start, start + block)
         U, A = objective.standardised(rows)[:, : objective.d], activations(objective, v, rows).astype(np.float64)
-        Y = _dense_targets(objective, rows)
+        Y = objective.dense_targets(rows)
         change = U @ S.T + e
         if objective.loss == "softmax":
             A /= A.sum(axis=1, keepdims=True)
@@ -193,16 +193,6 @@ def _linearised(objective, v, s):
     objective.n_passes += 1
     residual = np.concatenate([G.ravel(), g]) if objective.fit_intercept else G.ravel()
     return dual / objective.total_weight, residual / objective.total_weight, inside
-
-
-def _dense_targets(objective, rows):
-    """Y (m, k) float64 of some rows."""
-    y = objective.y[rows]
-    if y.ndim == 2:
-        return y.astype(np.float64)
-    if objective.k == 1 and objective.loss != "softmax":
-        return y[:, None].astype(np.float64)
-    return np.eye(objective.k)[y]
 
 
 def _entropies(p, loss):

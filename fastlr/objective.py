@@ -19,12 +19,15 @@ Passes and products call BLAS from fastlr's own threads: callers stay inside `si
 import copy
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from fastlr import _core
 from fastlr.certificate import gradient_bound, shifted_bound
 from fastlr.moments import moments
 
 SMALL = 1 << 19  # values of X: up to here they are computed with in float64, whatever their type
+
+MANY_CLASSES = 64  # from here on sums over the rows of each class cost less than a pass
 
 
 class Objective:
@@ -167,6 +170,8 @@ class Objective:
 
     def gradient_at_base_rate(self):
         """Mean of (rate - y) u' (k, d): the gradient of a constant model, whatever the constant."""
+        if self._base_gradient is None and self._is_cheaper_by_class():
+            self._base_gradient = self._constant_gradient()
         if self._base_gradient is None:
             V, c = self.split(self.start())
             self.n_passes += 1
@@ -174,6 +179,31 @@ class Objective:
             _, G, _ = problem.loss_and_grad(V, c)
             self._base_gradient = G / self.total_weight
         return self._base_gradient
+
+    def constant_model(self):
+        """The model of the base rates: v, F and its gradient."""
+        v = self.start()
+        if self.offset is not None or not self.fit_intercept or not self._is_cheaper_by_class():
+            return v, *self.loss_and_grad(v)
+        c = self.split(v)[1]
+        value = float(np.log(np.exp(c).sum()) - self.base_rate @ c)
+        return v, value, self._join(self.gradient_at_base_rate() * self.total_weight, np.zeros(self.k), 0.0)
+
+    def _is_cheaper_by_class(self):
+        """Whether adding up the features of each class's rows costs less than a pass."""
+        return self.y.ndim == 1 and self.loss == "softmax" and self.k >= MANY_CLASSES
+
+    def _constant_gradient(self):
+        """Mean of (rate - y) u' (k, d) from the sums of each class's rows."""
+        sums = np.zeros((self.k, self.d))
+        weight = np.ones(self.n) if self.weight is None else self.weight
+        block = max(1, SMALL // self.d)
+        for start in range(0, self.n, block):
+            rows = slice(start, start + block)
+            X, y = self.X[rows].astype(np.float64), self.y[rows]
+            sums += csr_array((weight[rows], (y, np.arange(len(y)))), shape=(self.k, len(y))) @ X
+        centred = (sums / self.total_weight - np.outer(self.base_rate, self.problem_shift)) * self.problem_scale
+        return np.outer(self.base_rate, centred.sum(axis=0)) - centred
 
     def gram(self, rows=slice(None), weight=None):
         """sum_i weight_i u_i u_i' / s (D, D) over some rows, D = d + 1 with an intercept: the last u is its 1.
@@ -203,6 +233,23 @@ class Objective:
         """u of some rows (m, d) float64, with a last column of ones if there is an intercept."""
         U = (self.X[rows].astype(np.float64) - self.problem_shift) * self.problem_scale
         return np.hstack([U, np.ones((len(U), 1))]) if self.fit_intercept else U
+
+    def project(self, rows, T):
+        """The rows u (m, D) of standardised(rows) times T (D, p), in the real type."""
+        problem = _core.Problem(
+            self.X[rows], None, T.shape[1], scale=self.problem_scale, shift=self.problem_shift,
+            n_threads=self.n_threads,
+        )
+        return problem.logits(np.ascontiguousarray(T[: self.d].T), T[self.d :].sum(axis=0))
+
+    def dense_targets(self, rows=slice(None)):
+        """Y (m, k) of some rows, float64."""
+        y = self.y[rows]
+        if y.ndim == 2:
+            return y.astype(np.float64)
+        if self.k == 1 and self.loss != "softmax":
+            return y[:, None].astype(np.float64)
+        return np.eye(self.k)[y]
 
     def sample(self, step):
         """The objective of every step-th row, in the same coordinates and with the same C: its alpha is larger."""

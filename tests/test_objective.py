@@ -179,6 +179,17 @@ def test_moments_of_large_x_are_exact_means_and_rough_deviations():
     assert np.all((ratio > 0.3) & (ratio < 3)), ratio
 
 
+@pytest.mark.parametrize("weighted", [True, False])
+def test_constant_model_by_the_sums_of_classes(monkeypatch, weighted):
+    F = make(k=5, weighted=weighted)
+    value, grad = F.loss_and_grad(F.start())
+    monkeypatch.setattr("fastlr.objective.MANY_CLASSES", 2)
+    F._base_gradient = None
+    v, got_value, got_grad = F.constant_model()
+    assert got_value == pytest.approx(value, rel=1e-12)
+    np.testing.assert_allclose(got_grad, grad, atol=1e-10)
+
+
 def test_constant_feature_needs_no_coefficient():
     F = make()
     X = F.X.copy()

@@ -8,7 +8,9 @@
 
 from fastlr._threads import single_threaded_blas
 from fastlr.certificate import newton_bound
+from fastlr.solvers.class_model import ClassModel, Spectrum, serves
 from fastlr.solvers.lbfgs import Pairs, lbfgs
+from fastlr.solvers.line_search import search
 from fastlr.solvers.metric import block_metric, gram_metric
 from fastlr.solvers.newton import hessian_solver, newton_cg, newton_cholesky
 from fastlr.solvers.progress import EXHAUSTED, STALLED, Progress
@@ -31,6 +33,8 @@ EARLY = 10  # passes that the Gram metric serves where there is no sample to sta
 REFRESH = 50  # passes that class blocks serve
 TRIALS = 1.8  # passes an iteration up to which steps of length 1 mostly serve: the next blocks are damped
 EASIER, HARDER = 0.2, 2.0  # times as much, or else so much
+MODEL_PASSES = 2  # passes that a class model serves after its own step,
+MODEL_GAIN = 1e-3  # unless that lowered F by more: then the next model's step does
 SHORT = 30  # the same where exact Newton steps can take over
 UNEVEN = 1e8  # ratio of penalty factors from which the Hessian is no longer like blocks of it: scales 10,000 fold apart
 BLOCK_VALUES = 1 << 25  # float32 values of all blocks at most
@@ -72,11 +76,18 @@ def _run(objective, w, progress, solver):
     """Solve a sample of the rows for a start if none was given, then the whole."""
     cold = w is None or not w[: objective.k * objective.d].any()
     sampled = cold and _start_on_sample(objective, progress, solver)
+    fits = objective.k * objective.d**2 <= BLOCK_VALUES
+    spectrum = Spectrum(objective) if not fits and serves(objective) else None
+    if cold and not sampled and spectrum is not None:
+        constant, w = spectrum.first_point()
+        progress.see(*constant)
     if not sampled:
         progress.begin(objective.start() if w is None else w)
 
     def metric(w, passes=BLOCK_PASSES, factor=1.0):
-        if objective.k * objective.d**2 > BLOCK_VALUES:
+        if spectrum is not None:
+            return ClassModel(spectrum, w)
+        if not fits:
             return gram_metric(objective, GRAM_ROWS * objective.d)
         rows = max(BLOCK_ROWS * objective.d, passes * 4 * objective.n // objective.d, ALL_ROWS)
         return block_metric(objective, w, rows, factor)
@@ -87,6 +98,8 @@ def _run(objective, w, progress, solver):
             newton_cholesky(objective, progress)
         elif name == "newton-cg":
             newton_cg(objective, progress, metric)
+        elif spectrum is not None:
+            _by_class_models(objective, progress, spectrum)
         else:
             early = gram_metric(objective, GRAM_ROWS * objective.d) if cold and not sampled else None
             if solver == "auto" and objective.size <= NEWTON_SIZE:
@@ -126,6 +139,20 @@ def _lbfgs(objective, progress, early, metric, n_metrics, budget=REFRESH):
         trials = (objective.n_passes - first_pass) / max(progress.n_iter - first_iter, 1)
         factor *= EASIER if trials < TRIALS else HARDER
         passes, n_metrics = REFRESH, n_metrics - 1
+
+
+def _by_class_models(objective, progress, spectrum):
+    """Go from the minimum of one class model to that of the next, in the end by L-BFGS in their curvature."""
+    pairs = Pairs()
+    while not progress.message and not progress.stop():
+        w, value, grad = progress.w, progress.value, progress.grad
+        model = ClassModel(spectrum, w)
+        found = search(objective, w, value, grad, model.step(grad))
+        if found is not None:
+            progress.see(*found)
+            pairs.add(found[0] - w, found[2] - grad)
+        if found is None or value - found[1] <= MODEL_GAIN * value:
+            lbfgs(objective, progress, model.solve, pairs, MODEL_PASSES)
 
 
 def _start_on_sample(objective, whole, solver):
