@@ -23,11 +23,12 @@ from scipy.sparse import csr_array
 
 from fastlr import _core
 from fastlr.certificate import gradient_bound, shifted_bound
-from fastlr.moments import moments
+from fastlr.moments import GROUPS, moments
 
 SMALL = 1 << 19  # values of X: up to here they are computed with in float64, whatever their type
 
 MANY_CLASSES = 64  # from here on sums over the rows of each class cost less than a pass
+FAR = 16  # rows so far apart are copied: passes over them would wait for memory
 
 
 class Objective:
@@ -81,7 +82,8 @@ class Objective:
         scale = np.ones(self.d) if scale is None else scale
         shift = np.zeros(self.d) if shift is None else shift
         self.n_passes = 1.0
-        mean, variance = moments(X, weight, self.rng, n_threads)
+        labels = y if y.ndim == 1 and loss != "squared_error" and n_logits <= GROUPS else None
+        mean, variance, class_sums = moments(X, weight, self.rng, n_threads, labels)
         if not fit_intercept:
             mean, variance = shift, variance + (mean - shift) ** 2
         deviation = np.sqrt(variance)
@@ -91,6 +93,8 @@ class Objective:
         self.problem_scale = np.where(deviation == 0, 0.0, scale) / self.deviation  # 0: a constant needs no coefficient
         self.factors = (1.0 if penalty is None else penalty) / self.deviation**2
         self._describe_targets()
+        if class_sums is not None:
+            self._base_gradient = self._gradient_by_class(class_sums)
 
     def _describe_targets(self):
         """The passes over X, and what `lower_bound` needs of y and the offset."""
@@ -171,7 +175,7 @@ class Objective:
     def gradient_at_base_rate(self):
         """Mean of (rate - y) u' (k, d): the gradient of a constant model, whatever the constant."""
         if self._base_gradient is None and self._is_cheaper_by_class():
-            self._base_gradient = self._constant_gradient()
+            self._base_gradient = self._gradient_by_class(self._class_sums())
         if self._base_gradient is None:
             V, c = self.split(self.start())
             self.n_passes += 1
@@ -193,8 +197,8 @@ class Objective:
         """Whether adding up the features of each class's rows costs less than a pass."""
         return self.y.ndim == 1 and self.loss == "softmax" and self.k >= MANY_CLASSES
 
-    def _constant_gradient(self):
-        """Mean of (rate - y) u' (k, d) from the sums of each class's rows."""
+    def _class_sums(self):
+        """Weighted sums of the features of each class's rows (k, d)."""
         sums = np.zeros((self.k, self.d))
         weight = np.ones(self.n) if self.weight is None else self.weight
         block = max(1, SMALL // self.d)
@@ -202,8 +206,16 @@ class Objective:
             rows = slice(start, start + block)
             X, y = self.X[rows].astype(np.float64), self.y[rows]
             sums += csr_array((weight[rows], (y, np.arange(len(y)))), shape=(self.k, len(y))) @ X
-        centred = (sums / self.total_weight - np.outer(self.base_rate, self.problem_shift)) * self.problem_scale
-        return np.outer(self.base_rate, centred.sum(axis=0)) - centred
+        return sums
+
+    def _gradient_by_class(self, sums):
+        """Mean of (rate - y) u' (k, d) from the sums of each class's rows."""
+        rate = self.base_rate
+        if self.loss == "sigmoid":
+            rate = np.r_[1 - rate, rate]
+        sums = np.vstack([sums, np.zeros((len(rate) - len(sums), self.d))])  # the last classes may be absent
+        centred = (sums / self.total_weight - np.outer(rate, self.problem_shift)) * self.problem_scale
+        return (np.outer(rate, centred.sum(axis=0)) - centred)[-self.k :]
 
     def gram(self, rows=slice(None), weight=None):
         """sum_i weight_i u_i u_i' / s (D, D) over some rows, D = d + 1 with an intercept: the last u is its 1.
@@ -254,7 +266,8 @@ class Objective:
     def sample(self, step):
         """The objective of every step-th row, in the same coordinates and with the same C: its alpha is larger."""
         part = copy.copy(self)
-        part.X, part.y = self.X[::step], np.ascontiguousarray(self.y[::step])
+        part.X = self.X[::step].copy() if step >= FAR else self.X[::step]
+        part.y = np.ascontiguousarray(self.y[::step])
         part.weight, part.offset = (
             None if rows is None else np.ascontiguousarray(rows[::step]) for rows in (self.weight, self.offset)
         )

@@ -127,7 +127,8 @@ class ClassModel:
         objective.n_passes += 0.5 / step
         weight = np.ones(len(A)) if objective.weight is None else objective.weight[::step]
         weight = weight * (_COUPLED / max(weight.sum(), np.finfo(float).tiny))
-        rows, self.a, self.weight, rest = _telling_rows(A, weight, min(len(A), max(_LEAST, int(_OWN * objective.n / objective.k))))
+        m = min(len(A), max(_LEAST, int(_OWN * objective.n / objective.k)))
+        rows, self.a, self.weight, rest = _telling_rows(A, weight, m)
         del A
         self.scale = (spectrum.penal + rest[:, None] * spectrum.spread).astype(np.float32)
         self.rows, self.place = spectrum.rotated_rows(rows, step)

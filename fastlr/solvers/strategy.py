@@ -75,7 +75,7 @@ def minimise(objective, w0=None, *, solver="auto", tol=1e-4, max_iter=1000, call
 def _run(objective, w, progress, solver):
     """Solve a sample of the rows for a start if none was given, then the whole."""
     cold = w is None or not w[: objective.k * objective.d].any()
-    sampled = cold and _start_on_sample(objective, progress, solver)
+    sampled, early = _start_on_sample(objective, progress, solver) if cold else (False, None)
     fits = objective.k * objective.d**2 <= BLOCK_VALUES
     spectrum = Spectrum(objective) if not fits and serves(objective) else None
     if cold and not sampled and spectrum is not None:
@@ -101,7 +101,8 @@ def _run(objective, w, progress, solver):
         elif spectrum is not None:
             _by_class_models(objective, progress, spectrum)
         else:
-            early = gram_metric(objective, GRAM_ROWS * objective.d) if cold and not sampled else None
+            if cold and not sampled:
+                early = gram_metric(objective, GRAM_ROWS * objective.d).solve
             if solver == "auto" and objective.size <= NEWTON_SIZE:
                 _lbfgs(objective, progress, early, metric, 1, SHORT)
             else:
@@ -124,10 +125,10 @@ def _plan(objective, solver):
 
 
 def _lbfgs(objective, progress, early, metric, n_metrics, budget=REFRESH):
-    """L-BFGS in the early metric, if there is one, then in class blocks renewed n_metrics - 1 times."""
+    """L-BFGS in the metric that `early` inverts, if given, then in class blocks renewed n_metrics - 1 times."""
     pairs = Pairs()
     if early is not None:
-        lbfgs(objective, progress, early.solve, pairs, EARLY)
+        lbfgs(objective, progress, early, pairs, EARLY)
     passes, factor = BLOCK_PASSES, 1.0
     stalls = 0
     while n_metrics and (not progress.message or stalls == 1):
@@ -156,10 +157,13 @@ def _by_class_models(objective, progress, spectrum):
 
 
 def _start_on_sample(objective, whole, solver):
-    """Begin `whole` at the rough optimum of some of the rows, if that pays and holds for all of them: whether so."""
+    """Begin `whole` at the rough optimum of some of the rows, if that pays and holds for all of them.
+
+    Returns whether so, and the inverse of those rows' Hessian there, where few parameters make it cheap.
+    """
     step = objective.n // max(SAMPLE_ROWS * (objective.d + 1), objective.n // SAMPLE_STEP)
     if step < 2 or objective.X.size < SAMPLE_VALUES:
-        return False
+        return False, None
     part = objective.sample(step)
     progress = Progress(part, SAMPLE_TOL, SAMPLE_PASSES, None)
     progress.begin(part.start())
@@ -170,6 +174,9 @@ def _start_on_sample(objective, whole, solver):
     objective.n_passes += part.n_passes * part.n / objective.n
     value, grad = objective.loss_and_grad(progress.w)
     if value > OVERFITTED * progress.value:
-        return False
+        return False, None
     whole.see(progress.w, value, grad)
-    return True
+    if objective.size > NEWTON_SIZE or part.n * part.size**2 > NEWTON_WORK or whole.suboptimality <= whole.tol:
+        return True, None
+    part.alpha = objective.alpha
+    return True, hessian_solver(part, progress.w)
