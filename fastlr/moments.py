@@ -38,7 +38,7 @@ def moments(X, weight, rng, n_threads, labels=None):
         variance = np.average((values - mean) ** 2, axis=0, weights=weight)
         return mean, _without_noise(variance, mean, X.dtype), None
     step = len(X) // ROWS
-    if step > 1:
+    if step > 8:
         part = None if weight is None else weight[::step].copy()
         _, variance = _group_moments(X[::step], part, rng, n_threads)
         if variance.all():

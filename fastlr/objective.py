@@ -228,9 +228,14 @@ class Objective:
         self.n_passes += problem.n / max(self.n, 1)
         G, s = problem.gram()
         total = float(problem.n if weight is None else weight.sum())
+        D = self.d + self.fit_intercept
+        result = np.empty((D, D))
+        result[: self.d, : self.d] = G
         if self.fit_intercept:
-            G = np.block([[G, s[:, None]], [s[None, :], np.array([[total]])]])
-        return G / (problem.n if weight is None else self.total_weight)
+            result[self.d, : self.d] = result[: self.d, self.d] = s
+            result[self.d, self.d] = total
+        result /= problem.n if weight is None else self.total_weight
+        return result
 
     # ---- what the data are like -------------------------------------------------------------------------------------
     def rows_problem(self, rows, weight=None, *, with_offset=True):

@@ -196,7 +196,7 @@ def test_constant_model_by_the_sums_of_classes(monkeypatch, weighted):
 @pytest.mark.parametrize("k", [2, 3])
 def test_gradient_at_base_rate_comes_from_the_moments_of_large_data(k):
     rng = np.random.default_rng(8)
-    X = (rng.normal(size=(140_000, 5)) + 3).astype(np.float32)
+    X = (rng.normal(size=(160_000, 5)) + 3).astype(np.float32)
     y = rng.integers(0, k, len(X)).astype(np.int32)
     options = {"loss": "softmax"} if k > 2 else {"loss": "sigmoid"}
     F = Objective(X, y, k if k > 2 else 1, weight=rng.exponential(size=len(X)), **options)

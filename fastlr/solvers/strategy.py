@@ -18,7 +18,7 @@ from fastlr.solvers.progress import EXHAUSTED, STALLED, Progress
 SOLVERS = ("auto", "lbfgs", "newton-cholesky", "newton-cg")
 
 SAMPLE_ROWS = 14  # rows a feature of the sample that is solved first
-SAMPLE_STEP = 32  # but at least every 32nd row
+SAMPLE_STEP = 16  # but at least every 16th row
 SAMPLE_VALUES = 1 << 20  # values of X below which a pass costs too little to save any
 SAMPLE_TOL = 1e-3
 SAMPLE_PASSES = 12
