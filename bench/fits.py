@@ -16,6 +16,8 @@ from .memory import fit_memory
 from .table import Row, Table, Target
 
 REFERENCE_TOL = 1e-7
+TOLERANCES = tuple(10.0 ** (-j / 2) for j in range(17))
+"""fastlr's ladder, 1, 0.3, ... 1e-8: its tol is proved, and the true suboptimality far smaller."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ def tables(settings):
     yield Table(
         "Fits: time to a relative suboptimality",
         "Milliseconds, float32 features, C = 1, until (F - F*) / F* in float64 is at most the figure; the result is "
-        "the time of scikit-learn's fastest solver that reaches it over fastlr's. Peers have the loosest setting that "
-        "reaches it.",
+        "the time of scikit-learn's fastest solver that reaches it over fastlr's. All have the loosest setting that "
+        "reaches it; \"proved\" is fastlr's time with tol at the figure, which proves it.",
         [_race(case, settings) for case in CASES if has_mnist or "MNIST" not in case.name]
         + [_labels_race(settings)],
     )
@@ -61,10 +63,11 @@ def _race(case, settings):
     d = case.load(settings)
     judge = _Judge(d, settings)
     options = {"n_threads": settings.n_threads, "scale": d.scale}
-    ours = race.climb([_fastlr_rung(d, case.to, options)], judge.of_model, case.to)
+    ours = race.climb([_fastlr_rung(d, tol, options) for tol in TOLERANCES], judge.of_model, case.to)
     if ours is None:
         return Row(f"{case.name}, to {case.to:g}", target=case.target, note="fastlr did not reach it")
-    finishes, best = {"fastlr": ours}, math.inf
+    proved = race.climb([_fastlr_rung(d, case.to, options)], judge.of_model, case.to)
+    finishes, best = {"fastlr": ours, "fastlr, proved": proved}, math.inf
     ladders = {solver: fit_peers.scikit_learn(solver, d.X, d.y) for solver in case.solvers}
     for name, ladder in (ladders | fit_peers.others(d.X, d.y, settings.n_threads)).items():
         finish = race.climb(ladder, judge.of_model, case.to, give_up_after=best)
@@ -75,7 +78,7 @@ def _race(case, settings):
 
 
 def _result(case, finishes, to_beat):
-    race.repeat([finishes["fastlr"], *to_beat])
+    race.repeat([finishes["fastlr"], finishes["fastlr, proved"], *to_beat])
     seconds = {name: finish.seconds for name, finish in finishes.items()}
     note = "; ".join(f"{name} {finish}" for name, finish in finishes.items())
     value = min(f.seconds for f in to_beat) / finishes["fastlr"].seconds if to_beat else None
@@ -117,8 +120,8 @@ def _labels_race(settings):
     d = fit_data.independent_labels(settings)
     k = d.y.shape[1]
     row = Row(f"{len(d.X):,} x {d.X.shape[1]}, {k} labels, to {LABELS_TO:g}", target=Target(20, 50, "at least"))
-    rung = _fastlr_rung(d, LABELS_TO, {"n_threads": settings.n_threads})
-    ours = race.climb([rung], _Judge(d, settings).of_model, LABELS_TO)
+    options, judge = {"n_threads": settings.n_threads}, _Judge(d, settings)
+    ours = race.climb([_fastlr_rung(d, tol, options) for tol in TOLERANCES], judge.of_model, LABELS_TO)
     if ours is None:
         row.note = "fastlr did not reach it"
         return row

@@ -6,12 +6,13 @@ f_i*(r_i)) and G_j = 1/s sum_i w_i r_i u_ij,
     F* >= S* - sum_j ||G_j||^2 / (2 alpha p_j),    provided that G_j = 0 where nothing is penalised, as the intercept.
 
 `gradient_bound` takes r_i = loss'(z_i) at any point, moved so that the intercept's G is 0: it costs no pass.
+`shifted_bound` moves them less, by a Newton step of the intercept: a Hessian product.
 `newton_bound` takes the residuals after a Newton step, linearised, which makes any G_j 0: a pass and a solve.
 """
 
 import numpy as np
 
-from fastlr.curvature import activations
+from fastlr.curvature import activations, mean_slopes
 
 _ROW_VALUES = 1 << 20  # values of the float64 rows that newton_bound makes at a time
 _REFINEMENTS = 3
@@ -20,20 +21,51 @@ _TINY = np.finfo(float).tiny
 _ALWAYS = 1e-12  # rounding of a weighted mean of ones
 
 
-def gradient_bound(objective, v, value, grad):
+def gradient_bound(objective, v, value, grad, *, is_balanced=False):
     """A bound of the optimal value from F and its gradient at any v; 0 where features are not penalised.
 
-    Rounding errors of X's real type are allowed for.
+    Rounding errors of X's real type are allowed for.  `is_balanced` takes the intercept's gradient for 0, which tells
+    what `shifted_bound` might prove.
     """
+    G, g = objective.split(grad)
+    G = G - objective.alpha * objective.factors * objective.split(v)[0]
+    return _bound(objective, v, value, 0.0, G, None if is_balanced else g)
+
+
+def shifted_bound(objective, v, value, grad):
+    """A bound of the optimal value, from F and its gradient at v and one Hessian product.
+
+    Probabilities a + J e, J = da/dz, stand for those after a Newton step e of the intercept alone: their mean residual
+    is 0 but for rounding, and their entropy is less than its tangent by at most e' (mean J) e.
+    """
+    if not objective.fit_intercept or objective.loss == "squared_error":
+        return 0.0
+    _, g = objective.split(grad)
+    e = -_pseudo_solve(mean_slopes(objective, v), g)
+    e /= max(1.0, np.ptp(e), np.abs(e).max() if objective.loss == "sigmoid" else 0.0)  # a + J e >= 0
+    step = np.zeros(objective.size)
+    objective.split(step)[1][:] = e
+    change = objective.hessp(v, step)
+    G, g = objective.split(grad + change)
+    G = G - objective.alpha * objective.factors * objective.split(v)[0]
+    return _bound(objective, v, value, float(step @ change), G, g)
+
+
+def _pseudo_solve(J, g):
+    """J^+ g for the positive semi-definite J (k, k) of any loss."""
+    scale, vectors = np.linalg.eigh(J)
+    inverse = np.where(scale > 1e-7 * scale.max(), 1 / np.maximum(scale, _TINY), 0.0)
+    return vectors @ (inverse * (vectors.T @ g))
+
+
+def _bound(objective, v, value, lost, G, g):
+    """The dual value of residuals with gradients G, g of the mean loss, less what their conjugates lost."""
     V, c = objective.split(v)
     strength = objective.alpha * objective.factors
-    penalised = strength * V
-    S = value - 0.5 * float(np.vdot(V, penalised))
-    G = grad[: V.size].reshape(V.shape) - penalised
-    terms = [S, -float(np.vdot(V, G))]
+    S = value - 0.5 * float(np.vdot(V, strength * V))
+    terms = [S, -lost, -float(np.vdot(V, G))]
     dual = sum(terms)
-    if objective.fit_intercept:
-        g = grad[V.size :]
+    if objective.fit_intercept and g is not None:
         terms.append(-float(c @ g))
         dual, G = _balanced(objective, *_without_absent(objective, sum(terms), G, g))
     squares = np.einsum("cj,cj->j", G, G)
@@ -138,7 +170,7 @@ def _linearised(objective, v, s):
     for start in range(0, objective.n, block):
         rows = slice(start, start + block)
         U, A = objective.standardised(rows)[:, : objective.d], activations(objective, v, rows).astype(np.float64)
-        Y = _dense_targets(objective, rows)
+        Y = objective.dense_targets(rows)
         change = U @ S.T + e
         if objective.loss == "softmax":
             A /= A.sum(axis=1, keepdims=True)
@@ -161,16 +193,6 @@ def _linearised(objective, v, s):
     objective.n_passes += 1
     residual = np.concatenate([G.ravel(), g]) if objective.fit_intercept else G.ravel()
     return dual / objective.total_weight, residual / objective.total_weight, inside
-
-
-def _dense_targets(objective, rows):
-    """Y (m, k) float64 of some rows."""
-    y = objective.y[rows]
-    if y.ndim == 2:
-        return y.astype(np.float64)
-    if objective.k == 1 and objective.loss != "softmax":
-        return y[:, None].astype(np.float64)
-    return np.eye(objective.k)[y]
 
 
 def _entropies(p, loss):

@@ -13,6 +13,7 @@ import numpy as np
 from fastlr import _core
 
 _PILOT_VALUES = 1 << 22  # probabilities computed at most to draw samples from
+_SLOPE_VALUES = 1 << 25  # probabilities computed at most for their mean slopes
 _PRODUCT_VALUES = 1 << 21  # values of the weighted rows made at a time for the whole Hessian
 
 
@@ -25,6 +26,20 @@ def activations(objective, v, rows=slice(None)):
     elif objective.loss == "sigmoid":
         _core.map("sigmoid", A, A, objective.n_threads)
     return A
+
+
+def mean_slopes(objective, v):
+    """Mean of J_i = d a_i / d z_i (k, k) at v: the Hessian of the mean loss in the intercept."""
+    step = max(1, -(-objective.n * objective.k // _SLOPE_VALUES))
+    A = activations(objective, v, slice(None, None, step))
+    objective.n_passes += 0.5 / step
+    weight = None if objective.weight is None else np.ascontiguousarray(objective.weight[::step])
+    total = len(A) if weight is None else max(weight.sum(), np.finfo(float).tiny)
+    mean = np.average(A, axis=0, weights=weight) if weight is not None else A.mean(axis=0, dtype=np.float64)
+    squares = _core.Problem(A, None, 1, weight=weight, n_threads=objective.n_threads).gram()[0] / total
+    if objective.loss == "softmax":
+        return np.diag(squares.sum(axis=1)) - squares
+    return np.diag(mean - np.diag(squares))
 
 
 def class_blocks(objective, v, n_rows):

@@ -10,10 +10,10 @@ from fastlr import _core
 
 GROUPS = 16
 SMALL = 1 << 17  # values of X; up to here they are converted
-ROWS = 1 << 16  # rows that tell the variance, unless a feature is constant in them
+ROWS = 1 << 14  # rows that tell the variance, unless a feature is constant in them
 
 
-def moments(X, weight, rng, n_threads):
+def moments(X, weight, rng, n_threads, labels=None):
     """Weighted means and rough variances of the features; a variance is 0 where only rounding varies.
 
     Parameters
@@ -23,39 +23,45 @@ def moments(X, weight, rng, n_threads):
     rng : Generator
         Assigns the groups.
     n_threads : int
+    labels : ndarray (n,) int32, default=None
+        Few classes.
 
     Returns
     -------
     mean, variance : ndarray (d,) float64
+    class_sums : ndarray (n_classes, d) float64, or None
+        Weighted sums of each class's rows, where the mean comes from them.
     """
     if X.size <= SMALL:
         values = X.astype(np.float64)
         mean = np.average(values, axis=0, weights=weight)
         variance = np.average((values - mean) ** 2, axis=0, weights=weight)
-        return mean, _without_noise(variance, mean, X.dtype)
+        return mean, _without_noise(variance, mean, X.dtype), None
     step = len(X) // ROWS
-    if step > 1:
+    if step > 8:
         part = None if weight is None else weight[::step].copy()
         _, variance = _group_moments(X[::step], part, rng, n_threads)
         if variance.all():
-            return _mean(X, weight, n_threads), variance
-    return _group_moments(X, weight, rng, n_threads)
+            sums, weights = _sums(X, np.zeros(len(X), np.int32) if labels is None else labels, weight, n_threads)
+            return sums.sum(axis=0) / weights.sum(), variance, None if labels is None else sums
+    return *_group_moments(X, weight, rng, n_threads), None
 
 
-def _mean(X, weight, n_threads):
-    """With residual 1 in every row, the gradient is the sum."""
-    problem = _core.Problem(
-        X, np.zeros(len(X), np.int32), 1, loss="squared_error", weight=weight, n_threads=n_threads
-    )
-    _, sums, total = problem.loss_and_grad(np.zeros((1, X.shape[1])), np.ones(1))
-    return sums[0] / total
+def _sums(X, group, weight, n_threads, n_groups=None):
+    """Weighted sums of each group's rows, and the groups' weights.
+
+    With residual -1 for its group alone in every row, they are minus the gradient.
+    """
+    n_groups = int(group.max()) + 1 if n_groups is None else n_groups
+    problem = _core.Problem(X, group, n_groups, loss="squared_error", weight=weight, n_threads=n_threads)
+    _, sums, weights = problem.loss_and_grad(np.zeros((n_groups, X.shape[1])), np.zeros(n_groups))
+    return -sums, -weights
 
 
 def _group_moments(X, weight, rng, n_threads):
-    """With residual -1 for its group alone in every row, minus the gradient is the groups' sums."""
+    """Of random groups."""
     group = rng.integers(0, GROUPS, len(X), dtype=np.int32)
-    problem = _core.Problem(X, group, GROUPS, loss="squared_error", weight=weight, n_threads=n_threads)
-    _, sums, weights = problem.loss_and_grad(np.zeros((GROUPS, X.shape[1])), np.zeros(GROUPS))
+    sums, weights = _sums(X, group, weight, n_threads, GROUPS)
     mean = sums.sum(0) / weights.sum()
     squared_weight = len(X) if weight is None else float(weight @ weight)
     scatter = ((sums - np.outer(weights, mean)) ** 2).sum(0)

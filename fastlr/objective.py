@@ -19,12 +19,16 @@ Passes and products call BLAS from fastlr's own threads: callers stay inside `si
 import copy
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from fastlr import _core
-from fastlr.certificate import gradient_bound
-from fastlr.moments import moments
+from fastlr.certificate import gradient_bound, shifted_bound
+from fastlr.moments import GROUPS, moments
 
 SMALL = 1 << 19  # values of X: up to here they are computed with in float64, whatever their type
+
+MANY_CLASSES = 64  # from here on sums over the rows of each class cost less than a pass
+FAR = 16  # rows so far apart are copied: passes over them would wait for memory
 
 
 class Objective:
@@ -78,7 +82,8 @@ class Objective:
         scale = np.ones(self.d) if scale is None else scale
         shift = np.zeros(self.d) if shift is None else shift
         self.n_passes = 1.0
-        mean, variance = moments(X, weight, self.rng, n_threads)
+        labels = y if y.ndim == 1 and loss != "squared_error" and n_logits <= GROUPS else None
+        mean, variance, class_sums = moments(X, weight, self.rng, n_threads, labels)
         if not fit_intercept:
             mean, variance = shift, variance + (mean - shift) ** 2
         deviation = np.sqrt(variance)
@@ -88,6 +93,8 @@ class Objective:
         self.problem_scale = np.where(deviation == 0, 0.0, scale) / self.deviation  # 0: a constant needs no coefficient
         self.factors = (1.0 if penalty is None else penalty) / self.deviation**2
         self._describe_targets()
+        if class_sums is not None:
+            self._base_gradient = self._gradient_by_class(class_sums)
 
     def _describe_targets(self):
         """The passes over X, and what `lower_bound` needs of y and the offset."""
@@ -152,6 +159,14 @@ class Objective:
         """A number that the optimal value cannot be below, from the value and gradient at any v."""
         return gradient_bound(self, v, value, grad)
 
+    def promised_bound(self, v, value, grad):
+        """What `lower_bound` would be if the intercept were optimal: near an optimum, what `shifted_bound` finds."""
+        return gradient_bound(self, v, value, grad, is_balanced=True)
+
+    def shifted_bound(self, v, value, grad):
+        """A number that the optimal value cannot be below, for a Hessian product and half a pass."""
+        return shifted_bound(self, v, value, grad)
+
     @property
     def is_penalised(self):
         """Whether every coefficient is; `lower_bound` knows nothing above 0 otherwise."""
@@ -159,6 +174,8 @@ class Objective:
 
     def gradient_at_base_rate(self):
         """Mean of (rate - y) u' (k, d): the gradient of a constant model, whatever the constant."""
+        if self._base_gradient is None and self._is_cheaper_by_class():
+            self._base_gradient = self._gradient_by_class(self._class_sums())
         if self._base_gradient is None:
             V, c = self.split(self.start())
             self.n_passes += 1
@@ -166,6 +183,39 @@ class Objective:
             _, G, _ = problem.loss_and_grad(V, c)
             self._base_gradient = G / self.total_weight
         return self._base_gradient
+
+    def constant_model(self):
+        """The model of the base rates: v, F and its gradient."""
+        v = self.start()
+        if self.offset is not None or not self.fit_intercept or not self._is_cheaper_by_class():
+            return v, *self.loss_and_grad(v)
+        c = self.split(v)[1]
+        value = float(np.log(np.exp(c).sum()) - self.base_rate @ c)
+        return v, value, self._join(self.gradient_at_base_rate() * self.total_weight, np.zeros(self.k), 0.0)
+
+    def _is_cheaper_by_class(self):
+        """Whether adding up the features of each class's rows costs less than a pass."""
+        return self.y.ndim == 1 and self.loss == "softmax" and self.k >= MANY_CLASSES
+
+    def _class_sums(self):
+        """Weighted sums of the features of each class's rows (k, d)."""
+        sums = np.zeros((self.k, self.d))
+        weight = np.ones(self.n) if self.weight is None else self.weight
+        block = max(1, SMALL // self.d)
+        for start in range(0, self.n, block):
+            rows = slice(start, start + block)
+            X, y = self.X[rows].astype(np.float64), self.y[rows]
+            sums += csr_array((weight[rows], (y, np.arange(len(y)))), shape=(self.k, len(y))) @ X
+        return sums
+
+    def _gradient_by_class(self, sums):
+        """Mean of (rate - y) u' (k, d) from the sums of each class's rows."""
+        rate = self.base_rate
+        if self.loss == "sigmoid":
+            rate = np.r_[1 - rate, rate]
+        sums = np.vstack([sums, np.zeros((len(rate) - len(sums), self.d))])  # the last classes may be absent
+        centred = (sums / self.total_weight - np.outer(rate, self.problem_shift)) * self.problem_scale
+        return (np.outer(rate, centred.sum(axis=0)) - centred)[-self.k :]
 
     def gram(self, rows=slice(None), weight=None):
         """sum_i weight_i u_i u_i' / s (D, D) over some rows, D = d + 1 with an intercept: the last u is its 1.
@@ -178,9 +228,14 @@ class Objective:
         self.n_passes += problem.n / max(self.n, 1)
         G, s = problem.gram()
         total = float(problem.n if weight is None else weight.sum())
+        D = self.d + self.fit_intercept
+        result = np.empty((D, D))
+        result[: self.d, : self.d] = G
         if self.fit_intercept:
-            G = np.block([[G, s[:, None]], [s[None, :], np.array([[total]])]])
-        return G / (problem.n if weight is None else self.total_weight)
+            result[self.d, : self.d] = result[: self.d, self.d] = s
+            result[self.d, self.d] = total
+        result /= problem.n if weight is None else self.total_weight
+        return result
 
     # ---- what the data are like -------------------------------------------------------------------------------------
     def rows_problem(self, rows, weight=None, *, with_offset=True):
@@ -196,10 +251,28 @@ class Objective:
         U = (self.X[rows].astype(np.float64) - self.problem_shift) * self.problem_scale
         return np.hstack([U, np.ones((len(U), 1))]) if self.fit_intercept else U
 
+    def project(self, rows, T):
+        """The rows u (m, D) of standardised(rows) times T (D, p), in the real type."""
+        problem = _core.Problem(
+            self.X[rows], None, T.shape[1], scale=self.problem_scale, shift=self.problem_shift,
+            n_threads=self.n_threads,
+        )
+        return problem.logits(np.ascontiguousarray(T[: self.d].T), T[self.d :].sum(axis=0))
+
+    def dense_targets(self, rows=slice(None)):
+        """Y (m, k) of some rows, float64."""
+        y = self.y[rows]
+        if y.ndim == 2:
+            return y.astype(np.float64)
+        if self.k == 1 and self.loss != "softmax":
+            return y[:, None].astype(np.float64)
+        return np.eye(self.k)[y]
+
     def sample(self, step):
         """The objective of every step-th row, in the same coordinates and with the same C: its alpha is larger."""
         part = copy.copy(self)
-        part.X, part.y = self.X[::step], np.ascontiguousarray(self.y[::step])
+        part.X = self.X[::step].copy() if step >= FAR else self.X[::step]
+        part.y = np.ascontiguousarray(self.y[::step])
         part.weight, part.offset = (
             None if rows is None else np.ascontiguousarray(rows[::step]) for rows in (self.weight, self.offset)
         )

@@ -105,6 +105,7 @@ def test_lower_bound_is_below_the_optimum_from_any_point(
         V -= V.mean(axis=0)
     value, grad = F.loss_and_grad(v)
     assert F.lower_bound(v, value, grad) <= best.value
+    assert F.shifted_bound(v, value, grad) <= best.value
     assert best.lower_bound <= best.value + 1e-12
 
 
@@ -144,6 +145,19 @@ def test_lower_bound_where_a_class_is_absent(loss, offset):
             V = F.split(v)[0]
             V -= V.mean(axis=0)
         assert F.lower_bound(v, *F.loss_and_grad(v)) <= best.value
+        assert F.shifted_bound(v, *F.loss_and_grad(v)) <= best.value
+
+
+@pytest.mark.parametrize("loss", ["softmax", "sigmoid"])
+@pytest.mark.parametrize("weighted", [True, False])
+def test_shifted_bound_forgives_an_error_of_the_intercept(loss, weighted):
+    F = make(loss=loss, weighted=weighted)
+    best = solvers.minimise(F, tol=1e-10, solver="newton-cholesky").w
+    step = np.zeros(F.size)
+    F.split(step)[1][:] = 1e-3 * np.random.default_rng(7).normal(size=3)
+    value, grad = F.loss_and_grad(best + step)
+    gap = value - F.lower_bound(best + step, value, grad)
+    assert value - F.shifted_bound(best + step, value, grad) < 0.02 * gap
 
 
 def test_lower_bound_is_tight_at_the_optimum():
@@ -157,12 +171,38 @@ def test_moments_of_large_x_are_exact_means_and_rough_deviations():
     X = rng.normal(size=(300_000, 6)).astype(np.float32) * [1, 10, 100, 1e-3, 0, 0] + [0, 1, -5, 3, 7, 0]
     X = X.astype(np.float32)
     X[777, 5] = 1  # a feature that a sample does not see
-    mean, variance = moments(X, None, rng, 2)
+    mean, variance, _ = moments(X, None, rng, 2)
+    y = rng.integers(0, 3, len(X)).astype(np.int32)
+    sums = moments(X[:, :4], None, rng, 2, y)[2]
+    np.testing.assert_allclose(sums, [X[y == c, :4].sum(0, dtype=np.float64) for c in range(3)], rtol=1e-4, atol=500)
     np.testing.assert_allclose(mean, X.mean(0, dtype=np.float64), rtol=1e-4, atol=1e-3)
     assert variance[4] == 0
     seen = [0, 1, 2, 3, 5]
     ratio = np.sqrt(variance[seen]) / X[:, seen].std(0, dtype=np.float64)
     assert np.all((ratio > 0.3) & (ratio < 3)), ratio
+
+
+@pytest.mark.parametrize("weighted", [True, False])
+def test_constant_model_by_the_sums_of_classes(monkeypatch, weighted):
+    F = make(k=5, weighted=weighted)
+    value, grad = F.loss_and_grad(F.start())
+    monkeypatch.setattr("fastlr.objective.MANY_CLASSES", 2)
+    F._base_gradient = None
+    _, got_value, got_grad = F.constant_model()
+    assert got_value == pytest.approx(value, rel=1e-12)
+    np.testing.assert_allclose(got_grad, grad, atol=1e-10)
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_gradient_at_base_rate_comes_from_the_moments_of_large_data(k):
+    rng = np.random.default_rng(8)
+    X = (rng.normal(size=(160_000, 5)) + 3).astype(np.float32)
+    y = rng.integers(0, k, len(X)).astype(np.int32)
+    options = {"loss": "softmax"} if k > 2 else {"loss": "sigmoid"}
+    F = Objective(X, y, k if k > 2 else 1, weight=rng.exponential(size=len(X)), **options)
+    got = F.gradient_at_base_rate()
+    assert F.n_passes == 1
+    np.testing.assert_allclose(got, F.split(F.loss_and_grad(F.start())[1])[0], atol=1e-6)
 
 
 def test_constant_feature_needs_no_coefficient():

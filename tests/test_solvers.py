@@ -8,6 +8,8 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wi
 
 from fastlr import solvers
 from fastlr.objective import Objective
+from fastlr.solvers import strategy
+from fastlr.solvers.class_model import ClassModel, Spectrum
 from fastlr.solvers.line_search import search
 
 NAMES = [name for name in solvers.SOLVERS if name != "auto"]
@@ -75,6 +77,35 @@ def test_independent_labels(loss, solver):
     ]
     assert together.converged
     assert together.value == pytest.approx(sum(r.value for r in apart), rel=2e-7)
+
+
+@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("weighted", [True, False])
+@pytest.mark.parametrize("k", [50, 90])
+def test_class_models_where_blocks_do_not_fit(monkeypatch, fit_intercept, weighted, k):
+    monkeypatch.setattr(strategy, "BLOCK_VALUES", 0)
+    X, y = clusters(n=2000, k=k, d=20, spread=0.7)
+    rng = np.random.default_rng(3)
+    options = {"alpha": 1e-3, "fit_intercept": fit_intercept}
+    options["weight"] = rng.exponential(size=2000) if weighted else None
+    options["offset"] = rng.normal(size=(2000, k)) if weighted else None
+    result = solvers.minimise(Objective(X, y.astype(np.int32), k, **options), solver="lbfgs", tol=1e-7)
+    monkeypatch.undo()
+    exact = solvers.minimise(Objective(X, y.astype(np.int32), k, **options), tol=1e-8)
+    assert result.converged
+    assert result.n_passes < 60
+    assert result.value == pytest.approx(exact.value, rel=2e-7)
+
+
+def test_a_class_models_step_goes_most_of_the_way():
+    X, y = clusters(n=2000, k=90, d=40, spread=1.0)
+    F = Objective(X, y.astype(np.int32), 90, alpha=1e-3)
+    best = solvers.minimise(F, tol=1e-6).value
+    spectrum = Spectrum(F)
+    constant, w = spectrum.first_point()
+    value, grad = F.loss_and_grad(w)
+    assert value - best < 0.2 * (constant[1] - best)
+    assert F.loss_and_grad(w + ClassModel(spectrum, w).step(grad))[0] - best < 0.5 * (value - best)
 
 
 def test_weights_repeat_rows():

@@ -4,6 +4,8 @@ Both are block diagonal, one block M_c (D, D) a class, D = d + 1 with an interce
 factors in float32: a metric need not be exact, and applying it reads half the memory.
 """
 
+from functools import partial
+
 import numpy as np
 from scipy.linalg import blas, lapack
 
@@ -35,7 +37,8 @@ class Metric:
         self.centred = objective.loss == "softmax"  # a row added to all classes changes no probability
         self.factors = np.asarray(factors)[:, None]
         penalty = objective.alpha * objective.factors / np.mean(factors)
-        self.inverse_factors = [_inverse_factor(H, penalty, damping) for H in blocks]
+        # by map, which lets go of a block before the next is made
+        self.inverse_factors = list(map(partial(_inverse_factor, penalty=penalty, damping=damping), blocks))
 
     def solve(self, grad):
         """The step M^-1 grad (size,)."""
@@ -59,11 +62,10 @@ def _inverse_factor(H, penalty, damping):
     diagonal = np.einsum("jj->j", H)
     diagonal += damping * diagonal.mean() + _TINY
     diagonal[: len(penalty)] += penalty
-    L, failed = lapack.spotrf(H.astype(np.float32), lower=1)
+    L, failed = lapack.spotrf(H.astype(np.float32, order="F"), lower=1, overwrite_a=1)
     if failed:
-        L, _ = lapack.dpotrf(H, lower=1)
-    inverse, _ = lapack.strtri(L.astype(np.float32), lower=1, overwrite_c=1)
-    return inverse
+        L = lapack.dpotrf(H, lower=1)[0].astype(np.float32)
+    return lapack.strtri(L, lower=1, overwrite_c=1)[0]
 
 
 def gram_metric(objective, n_rows):

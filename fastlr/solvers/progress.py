@@ -5,6 +5,7 @@ import numpy as np
 from fastlr.solvers.result import Result
 
 IDLE = 60  # iterations: gradients go on falling, and with them the gap, long after values have
+PATIENCE = 3  # passes until a bound that costs two is tried again
 EXHAUSTED = "reached max_iter"
 STALLED = "no further decrease: the rounding errors of X's type are reached"
 
@@ -26,6 +27,7 @@ class Progress:
         self.objective, self.tol, self.max_iter, self.callback = objective, tol, max_iter, callback
         self.w, self.value, self.grad, self.lower_bound = None, np.inf, None, 0.0
         self.n_iter = 0
+        self.next_proof = 0.0
         self.message, self.solver = "", ""
         self.idle, self.marked_value, self.marked_gap = 0, np.inf, np.inf
 
@@ -48,6 +50,17 @@ class Progress:
         self.see_bound(self.objective.lower_bound(w, value, grad))
         if value < self.value:
             self.w, self.value, self.grad = w, value, grad
+        if self.suboptimality > self.tol:
+            self._prove(w, value, grad)
+
+    def _prove(self, w, value, grad):
+        """Pay for a better bound where one that proves convergence is in reach, but not again at once."""
+        if self.objective.n_passes < self.next_proof:
+            return
+        promised = self.objective.promised_bound(w, value, grad)
+        if self.value - promised <= self.tol * promised:
+            self.see_bound(self.objective.shifted_bound(w, value, grad))
+            self.next_proof = self.objective.n_passes + PATIENCE
 
     def see_bound(self, lower_bound):
         """Take note of a number that the optimal value is proved not to be below."""

@@ -8,7 +8,9 @@
 
 from fastlr._threads import single_threaded_blas
 from fastlr.certificate import newton_bound
+from fastlr.solvers.class_model import ClassModel, Spectrum, serves
 from fastlr.solvers.lbfgs import Pairs, lbfgs
+from fastlr.solvers.line_search import search
 from fastlr.solvers.metric import block_metric, gram_metric
 from fastlr.solvers.newton import hessian_solver, newton_cg, newton_cholesky
 from fastlr.solvers.progress import EXHAUSTED, STALLED, Progress
@@ -16,7 +18,7 @@ from fastlr.solvers.progress import EXHAUSTED, STALLED, Progress
 SOLVERS = ("auto", "lbfgs", "newton-cholesky", "newton-cg")
 
 SAMPLE_ROWS = 14  # rows a feature of the sample that is solved first
-SAMPLE_STEP = 32  # but at least every 32nd row
+SAMPLE_STEP = 16  # but at least every 16th row
 SAMPLE_VALUES = 1 << 20  # values of X below which a pass costs too little to save any
 SAMPLE_TOL = 1e-3
 SAMPLE_PASSES = 12
@@ -31,6 +33,8 @@ EARLY = 10  # passes that the Gram metric serves where there is no sample to sta
 REFRESH = 50  # passes that class blocks serve
 TRIALS = 1.8  # passes an iteration up to which steps of length 1 mostly serve: the next blocks are damped
 EASIER, HARDER = 0.2, 2.0  # times as much, or else so much
+MODEL_PASSES = 2  # passes that a class model serves after its own step,
+MODEL_GAIN = 1e-3  # unless that lowered F by more: then the next model's step does
 SHORT = 30  # the same where exact Newton steps can take over
 UNEVEN = 1e8  # ratio of penalty factors from which the Hessian is no longer like blocks of it: scales 10,000 fold apart
 BLOCK_VALUES = 1 << 25  # float32 values of all blocks at most
@@ -71,12 +75,19 @@ def minimise(objective, w0=None, *, solver="auto", tol=1e-4, max_iter=1000, call
 def _run(objective, w, progress, solver):
     """Solve a sample of the rows for a start if none was given, then the whole."""
     cold = w is None or not w[: objective.k * objective.d].any()
-    sampled = cold and _start_on_sample(objective, progress, solver)
+    sampled, early = _start_on_sample(objective, progress, solver) if cold else (False, None)
+    fits = objective.k * objective.d**2 <= BLOCK_VALUES
+    spectrum = Spectrum(objective) if not fits and serves(objective) else None
+    if cold and not sampled and spectrum is not None:
+        constant, w = spectrum.first_point()
+        progress.see(*constant)
     if not sampled:
         progress.begin(objective.start() if w is None else w)
 
     def metric(w, passes=BLOCK_PASSES, factor=1.0):
-        if objective.k * objective.d**2 > BLOCK_VALUES:
+        if spectrum is not None:
+            return ClassModel(spectrum, w)
+        if not fits:
             return gram_metric(objective, GRAM_ROWS * objective.d)
         rows = max(BLOCK_ROWS * objective.d, passes * 4 * objective.n // objective.d, ALL_ROWS)
         return block_metric(objective, w, rows, factor)
@@ -87,8 +98,11 @@ def _run(objective, w, progress, solver):
             newton_cholesky(objective, progress)
         elif name == "newton-cg":
             newton_cg(objective, progress, metric)
+        elif spectrum is not None:
+            _by_class_models(objective, progress, spectrum)
         else:
-            early = gram_metric(objective, GRAM_ROWS * objective.d) if cold and not sampled else None
+            if cold and not sampled:
+                early = gram_metric(objective, GRAM_ROWS * objective.d).solve
             if solver == "auto" and objective.size <= NEWTON_SIZE:
                 _lbfgs(objective, progress, early, metric, 1, SHORT)
             else:
@@ -111,10 +125,10 @@ def _plan(objective, solver):
 
 
 def _lbfgs(objective, progress, early, metric, n_metrics, budget=REFRESH):
-    """L-BFGS in the early metric, if there is one, then in class blocks renewed n_metrics - 1 times."""
+    """L-BFGS in the metric that `early` inverts, if given, then in class blocks renewed n_metrics - 1 times."""
     pairs = Pairs()
     if early is not None:
-        lbfgs(objective, progress, early.solve, pairs, EARLY)
+        lbfgs(objective, progress, early, pairs, EARLY)
     passes, factor = BLOCK_PASSES, 1.0
     stalls = 0
     while n_metrics and (not progress.message or stalls == 1):
@@ -128,11 +142,28 @@ def _lbfgs(objective, progress, early, metric, n_metrics, budget=REFRESH):
         passes, n_metrics = REFRESH, n_metrics - 1
 
 
+def _by_class_models(objective, progress, spectrum):
+    """Go from the minimum of one class model to that of the next, in the end by L-BFGS in their curvature."""
+    pairs = Pairs()
+    while not progress.message and not progress.stop():
+        w, value, grad = progress.w, progress.value, progress.grad
+        model = ClassModel(spectrum, w)
+        found = search(objective, w, value, grad, model.step(grad))
+        if found is not None:
+            progress.see(*found)
+            pairs.add(found[0] - w, found[2] - grad)
+        if found is None or value - found[1] <= MODEL_GAIN * value:
+            lbfgs(objective, progress, model.solve, pairs, MODEL_PASSES)
+
+
 def _start_on_sample(objective, whole, solver):
-    """Begin `whole` at the rough optimum of some of the rows, if that pays and holds for all of them: whether so."""
+    """Begin `whole` at the rough optimum of some of the rows, if that pays and holds for all of them.
+
+    Returns whether so, and the inverse of those rows' Hessian there, where few parameters make it cheap.
+    """
     step = objective.n // max(SAMPLE_ROWS * (objective.d + 1), objective.n // SAMPLE_STEP)
     if step < 2 or objective.X.size < SAMPLE_VALUES:
-        return False
+        return False, None
     part = objective.sample(step)
     progress = Progress(part, SAMPLE_TOL, SAMPLE_PASSES, None)
     progress.begin(part.start())
@@ -143,6 +174,9 @@ def _start_on_sample(objective, whole, solver):
     objective.n_passes += part.n_passes * part.n / objective.n
     value, grad = objective.loss_and_grad(progress.w)
     if value > OVERFITTED * progress.value:
-        return False
+        return False, None
     whole.see(progress.w, value, grad)
-    return True
+    if objective.size > NEWTON_SIZE or part.n * part.size**2 > NEWTON_WORK or whole.suboptimality <= whole.tol:
+        return True, None
+    part.alpha = objective.alpha
+    return True, hessian_solver(part, progress.w)

@@ -1,0 +1,217 @@
+"""A model of the objective with a problem of its own for each of many classes of few rows.
+
+Near w, with s_c (D,) the step of class c and phi(x) = log(1 + a (e^x - 1)) - a x, what a row's loss changes by beyond
+its tangent if one logit of probability a alone grows by x:
+
+    F(w + s) = F(w) + grad . s + sum_c [ 1/2 s_c' B_c s_c + sum_{i in R_c} w_i phi_ic(u_i . s_c) / s_total ]
+
+The m rows R_c that weigh most, a class's own and those taken for it, keep their losses, whose curvature changes
+severalfold within a step; the many others are B_c = alpha P + rho_c Gram, rho_c their mean curvature.
+
+One matrix T diagonalises alpha P and Gram at once: T' B_c T = diag(penal + rho_c spread) for every class.  What is left
+of each class is a problem in the m changes x of its logits, x = x0 - K phi'(x) with K = R B^-1 R' (m, m): a few Newton
+steps.  The model's curvature at the minimum then is a metric at the point reached.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from scipy.linalg import lapack
+from scipy.optimize import minimize_scalar
+
+from fastlr.curvature import activations
+
+_PILOT_VALUES = 1 << 25  # probabilities computed at most
+_KEPT_VALUES = 1 << 25  # of all rows in T's coordinates, kept if they are no more
+_OWN, _LEAST, _MOST = 2.4, 32, 128  # m: times the rows of a class, and its limits
+_COUPLED = 1.2  # times the curvature of a class alone: what classes that share rows do to each other
+_CLASSES = 32  # treated at a time
+_FLOOR = 1e-3  # of a class's curvature, at least, is spread like Gram
+_STEPS, _LONGEST, _CLOSE = 12, 2.0, 0.01  # Newton steps in the logits: how many, how long, when short enough
+_SPREADS = (1.0, 0.1, 0.01)  # of the constant model's curvature, tried for the first point
+_TRIAL_ROWS = 256
+_GRAM_ROWS = 8  # a feature, or what a twelfth of a pass pays for
+
+
+def serves(objective):
+    """Whether the rows that weigh are few in every class, and Spectrum costs less than a pass."""
+    few = _OWN * objective.n <= _MOST * objective.k
+    return objective.loss == "softmax" and few and 4 * objective.d**2 <= objective.n * objective.k
+
+
+class Spectrum:
+    """T (D, D) with T' (alpha P + rho Gram) T = diag(penal + rho spread), D = d + 1 with an intercept."""
+
+    def __init__(self, objective):
+        self.objective, self._rotated = objective, None
+        n_rows = max(_GRAM_ROWS * objective.d, objective.k * objective.n // (3 * objective.d))
+        rate = objective.base_rate
+        self.rho = float(np.mean(rate * (1 - rate)))
+        gram = objective.gram(slice(None, None, max(1, objective.n // n_rows)))
+        base = self.rho * gram
+        diagonal = np.einsum("jj->j", base)
+        diagonal += 1e-9 * diagonal.mean()
+        diagonal[: objective.d] += objective.alpha * objective.factors
+        L, _ = lapack.dpotrf(base, lower=1, clean=1)
+        inverse, _ = lapack.dtrtri(L, lower=1)
+        self.spread, vectors = np.linalg.eigh(inverse @ gram @ inverse.T)
+        self.T = inverse.T @ vectors
+        self.penal = np.maximum(1 - self.rho * self.spread, 0.0)
+
+    def rotate(self, grad):
+        """A gradient (size,) in T's coordinates, (k, D)."""
+        k, d = self.objective.k, self.objective.d
+        G = grad[: k * d].reshape(k, d) @ self.T[:d]
+        return G + np.outer(grad[k * d :], self.T[d]) if self.objective.fit_intercept else G
+
+    def step(self, W):
+        """The step (size,) of W (k, D) in T's coordinates."""
+        d = self.objective.d
+        S = (W - W.mean(axis=0)) @ self.T.T  # a row added to all classes changes no probability
+        return np.concatenate([S[:, :d].ravel(), S[:, d]]) if self.objective.fit_intercept else S.ravel()
+
+    def rotated_rows(self, rows, step):
+        """Rows (r, D) in T's coordinates, float32, and the places (k, m) among them of every step-th row's rows."""
+        objective, place, shape = self.objective, rows, rows.shape
+        if objective.n * len(self.T) > _KEPT_VALUES:
+            rows, place = np.unique(rows, return_inverse=True)
+            return objective.project(rows * step, self.T).astype(np.float32, copy=False), place.reshape(shape)
+        if self._rotated is None:
+            self._rotated = objective.project(slice(None), self.T).astype(np.float32, copy=False)
+        return self._rotated, place * step
+
+    def first_point(self):
+        """The start, F and gradient of the constant model, and a point about as good as linear discriminants.
+
+        It lies along -(alpha P + rho Gram)^-1 grad, with the rho and the length that serve a few hundred rows best.
+        """
+        objective, T = self.objective, self.T
+        w, value, grad = objective.constant_model()
+        rows = slice(None, None, max(1, objective.n // _TRIAL_ROWS))
+        U = objective.project(rows, T)
+        Z = objective.rows_problem(rows).logits(*objective.split(w))
+        G = self.rotate(grad)
+        best, point = np.inf, None
+        for part in _SPREADS:
+            W = -G / (self.penal + part * self.rho * self.spread)
+            W -= W.mean(axis=0)
+            along = _along(objective, rows, Z, U @ W.T.astype(U.dtype), 0.5 * float(np.sum(self.penal * W * W)))
+            found = minimize_scalar(along, bounds=(-9, 1), method="bounded", options={"xatol": 0.05, "maxiter": 12})
+            if found.fun < best:
+                best, point = found.fun, np.exp(found.x) * W
+        return (w, value, grad), w + self.step(point)
+
+
+def _along(objective, rows, Z, change, penalty):
+    """The mean loss of a few rows at logits Z + e^t change, plus e^2t penalty, as a function of t."""
+    Y = objective.dense_targets(rows).astype(Z.dtype)
+    weight = None if objective.weight is None else objective.weight[rows]
+
+    def value(t):
+        logits = Z + Z.dtype.type(np.exp(t)) * change
+        top = logits.max(axis=1)
+        losses = top + np.log(np.exp(logits - top[:, None]).sum(axis=1)) - (Y * logits).sum(axis=1)
+        return float(np.average(losses, weights=weight)) + np.exp(2 * t) * penalty
+
+    return value
+
+
+class ClassModel:
+    """The model at w."""
+
+    def __init__(self, spectrum, w):
+        objective = spectrum.objective
+        self.spectrum = spectrum
+        step = max(1, -(-objective.n * objective.k // _PILOT_VALUES))
+        A = activations(objective, w, slice(None, None, step))
+        objective.n_passes += 0.5 / step
+        weight = np.ones(len(A)) if objective.weight is None else objective.weight[::step]
+        weight = weight * (_COUPLED / max(weight.sum(), np.finfo(float).tiny))
+        m = min(len(A), max(_LEAST, int(_OWN * objective.n / objective.k)))
+        rows, self.a, self.weight, rest = _telling_rows(A, weight, m)
+        del A
+        self.scale = (spectrum.penal + rest[:, None] * spectrum.spread).astype(np.float32)
+        self.rows, self.place = spectrum.rotated_rows(rows, step)
+        self.K = np.empty((*rows.shape, rows.shape[1]), np.float32)
+        self.curvature = self.weight * self.a * (1 - self.a)
+        self._by_class(self._add_gram)
+
+    def step(self, grad):
+        """The step (size,) to the model's minimum."""
+        return self._move(-grad, self._minimise)
+
+    def solve(self, grad):
+        """M^-1 grad (size,), M the model's curvature where the last step ended, or at w."""
+        return self._move(grad, lambda part, x: self.curvature[part] * self._inverse(part, x))
+
+    def _move(self, force, slope):
+        """B^-1 (force - R' slope(x0)) as a step, from the changes x0 of the logits that B^-1 force means."""
+        W = (self.spectrum.rotate(force) / self.scale).astype(np.float32)
+
+        def move(part):
+            R = self.rows[self.place[part]]
+            x = (R @ W[part, :, None])[:, :, 0].astype(np.float64)
+            W[part] -= (slope(part, x)[:, None, :].astype(np.float32) @ R)[:, 0, :] / self.scale[part]
+
+        self._by_class(move)
+        return self.spectrum.step(W)
+
+    def _minimise(self, part, x0):
+        """phi'(x) at the solution of x = x0 - K phi'(x); keeps the curvature there."""
+        x, K = np.zeros_like(x0), self.K[part]
+        for _ in range(_STEPS):
+            slope = self._slope(part, x)
+            change = self._inverse(part, x - x0 + (K @ slope[:, :, None])[:, :, 0])
+            x -= np.clip(change, -_LONGEST, _LONGEST)
+            if np.abs(change).max() < _CLOSE:
+                break
+        return self._slope(part, x)
+
+    def _slope(self, part, x):
+        """phi'(x) with the rows' weights; keeps phi''(x)."""
+        a, weight = self.a[part], self.weight[part]
+        grown = a * np.exp(np.minimum(x, 50))
+        grown /= 1 - a + grown
+        self.curvature[part] = weight * grown * (1 - grown)
+        return weight * (grown - a)
+
+    def _inverse(self, part, x):
+        """(1 + K diag(curvature))^-1 x, class by class."""
+        J = self.K[part] * self.curvature[part, None, :].astype(np.float32)
+        J += np.eye(x.shape[1], dtype=np.float32)
+        return np.linalg.solve(J, x[:, :, None].astype(np.float32))[:, :, 0]
+
+    def _add_gram(self, part):
+        R = self.rows[self.place[part]]
+        self.K[part] = (R / self.scale[part, None, :]) @ R.transpose(0, 2, 1)
+
+    def _by_class(self, work):
+        """work(slice) for slices of the classes, on all threads."""
+        parts = [slice(c, c + _CLASSES) for c in range(0, len(self.K), _CLASSES)]
+        with ThreadPoolExecutor(self.spectrum.objective.n_threads) as pool:
+            list(pool.map(work, parts))
+
+
+def _telling_rows(A, weight, m):
+    """For each class about m rows (k, m) of the largest q = weight * a (1 - a), their a and weights, 0 where there are
+    fewer, and the sum of q over the other rows (k,).
+
+    A is (n, k).  Only pairs of a row and a class with an a above a threshold are looked at one by one.
+    """
+    n, k = A.shape
+    threshold = np.quantile(A[:: max(1, n // 512)], max(0.0, 1 - 2 * m / n)) if m < n else -1.0
+    pair = np.flatnonzero(threshold < A)
+    row, column = np.divmod(pair, k)
+    a = A.ravel()[pair].astype(np.float64)
+    q = weight[row] * a * (1 - a)
+    rest = (weight.astype(A.dtype) @ A).astype(np.float64)  # of the others 1 - a is about 1
+    rest -= np.bincount(column, weight[row] * a, k)
+    order = np.lexsort((-q, column))
+    rank = np.arange(len(pair)) - np.searchsorted(column[order], np.arange(k))[column[order]]
+    few, others = order[rank < m], order[rank >= m]
+    rest = np.maximum(rest, 0) + np.bincount(column[others], q[others], k)
+    rest += _FLOOR * np.bincount(column, q, k) + np.finfo(np.float32).tiny
+    at = column[few], rank[rank < m]
+    rows, chosen, weights = np.zeros((k, m), np.intp), np.zeros((k, m)), np.zeros((k, m))
+    rows[at], chosen[at], weights[at] = row[few], a[few], weight[row[few]]
+    return rows, chosen, weights, rest
