@@ -42,6 +42,7 @@ static void residual_chunk(void *context, int64_t task, int worker) {
     const job *j = context;
     const int64_t row = task * j->chunk, size = j->kernels->size;
     flr_targets y = *j->y;
+    y.next = NULL; /* another worker may take the next chunk */
     if (y.label) y.label += row;
     if (y.prob) y.prob = (const char *)y.prob + row * j->k * size;
     if (y.weight) y.weight += row;
