@@ -176,6 +176,7 @@ typedef struct {
     const int32_t *label; /* (n,), or NULL */
     const void *prob;     /* (n, k) real, or NULL */
     const double *weight; /* (n,), or NULL */
+    void *R_out;          /* (n, k) real: loss_and_grad leaves the residuals there, unless NULL */
     int n_threads;
 } flr_pass;
 

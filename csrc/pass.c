@@ -133,7 +133,8 @@ static double tile(const job *j, const scratch *s, int64_t *correct, int64_t fir
     const flr_pass *p = j->p;
     const int64_t size = j->kernels->size, k = p->k;
     const double *weight = p->weight ? p->weight + first : NULL;
-    char *Z = j->op == LOGITS ? (char *)j->Z_out + first * k * size : s->Z;
+    void *const kept = j->op == LOGITS ? j->Z_out : j->op == LOSS_AND_GRAD ? p->R_out : NULL;
+    char *Z = kept ? (char *)kept + first * k * size : s->Z;
 
     /* the tile that is loaded a slab later is fetched, in each phase about as much as its time allows */
     const int64_t later = first + j->tiling.slab, left = p->X.n - later, d = p->X.d;

@@ -33,6 +33,7 @@ cdef extern from "fastlr.h" nogil:
         const int32_t *label
         const void *prob
         const double *weight
+        void *R_out
         int n_threads
     ctypedef struct flr_blas:
         void *gemm
@@ -307,8 +308,8 @@ cdef class Problem:
     cdef tuple gradient(self):
         return np.empty((self.k, self.d)), np.empty(self.k)
 
-    def loss_and_grad(self, W, b):
-        """Sum of the losses, its gradient (k, d) and (k,)."""
+    def loss_and_grad(self, W, b, R_out=None):
+        """Sum of the losses, its gradient (k, d) and (k,); R_out (n, k) real = weight * (A - Y), if it is not None."""
         cdef np.ndarray G, g
         cdef double loss = 0
         cdef int status
@@ -317,6 +318,7 @@ cdef class Problem:
         G, g = self.gradient()
         cdef double *G_out = <double *>np.PyArray_DATA(G)
         cdef double *g_out = <double *>np.PyArray_DATA(g)
+        self.c.R_out = _pointer(R_out, self.real, (self.n, self.k), "R_out")
         with nogil:
             status = flr_loss_and_grad(&loss, G_out, g_out, &self.c)
         _check(status)

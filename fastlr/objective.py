@@ -105,6 +105,7 @@ class Objective:
             self.mean_offset = self._mean(self.offset)
             self.mean_target_offset = self._target_offset()
         self._base_gradient = None
+        self._residuals = self._residuals_at = None
 
     # ---- coordinates ------------------------------------------------------------------------------------------------
     def start(self, W=None, b=None):
@@ -134,12 +135,29 @@ class Objective:
         """F(v) and its gradient (size,)."""
         V, c = self.split(v)
         self.n_passes += 1
-        total, G, g = self.problem.loss_and_grad(V, c)
+        total, G, g = self.problem.loss_and_grad(V, c, self._residuals)
+        self._residuals_at = v
         penalised = self.alpha * self.factors * V
         if self._base_gradient is None and self.offset is None and not V.any():
             self._base_gradient = G / self.total_weight
         value = total / self.total_weight + 0.5 * float(np.vdot(V, penalised))
         return value, self._join(G, g, penalised)
+
+    def keep_residuals(self):
+        """Have `loss_and_grad` leave its residuals for `take_activations`; rows must have no weights."""
+        self._residuals = np.empty((self.n, self.k), self.problem.real)
+
+    def take_activations(self, v):
+        """A (n, k) if v is what `loss_and_grad` saw last and left residuals of, else None.  The caller may change it."""
+        A = self._residuals
+        if A is None or self._residuals_at is not v:
+            return None
+        self._residuals_at = None
+        if self.y.ndim == 2:
+            A += self.y
+        else:
+            A[np.arange(self.n), self.y] += 1
+        return A
 
     def hessp(self, v, u):
         """The Hessian at v times u (size,)."""

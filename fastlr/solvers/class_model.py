@@ -19,6 +19,7 @@ import numpy as np
 from scipy.linalg import lapack
 from scipy.optimize import minimize_scalar
 
+from fastlr import _core
 from fastlr.curvature import activations
 
 _PILOT_VALUES = 1 << 25  # probabilities computed at most
@@ -44,6 +45,8 @@ class Spectrum:
 
     def __init__(self, objective):
         self.objective, self._rotated = objective, None
+        if objective.weight is None and objective.n * objective.k <= _PILOT_VALUES:
+            objective.keep_residuals()
         n_rows = max(_GRAM_ROWS * objective.d, objective.k * objective.n // (3 * objective.d))
         rate = objective.base_rate
         self.rho = float(np.mean(rate * (1 - rate)))
@@ -61,14 +64,20 @@ class Spectrum:
     def rotate(self, grad):
         """A gradient (size,) in T's coordinates, (k, D)."""
         k, d = self.objective.k, self.objective.d
-        G = grad[: k * d].reshape(k, d) @ self.T[:d]
+        G = self._product(grad[: k * d].reshape(k, d), self.T[:d])
         return G + np.outer(grad[k * d :], self.T[d]) if self.objective.fit_intercept else G
 
     def step(self, W):
         """The step (size,) of W (k, D) in T's coordinates."""
         d = self.objective.d
-        S = (W - W.mean(axis=0)) @ self.T.T  # a row added to all classes changes no probability
+        S = self._product(W - W.mean(axis=0), self.T.T)  # a row added to all classes changes no probability
         return np.concatenate([S[:, :d].ravel(), S[:, d]]) if self.objective.fit_intercept else S.ravel()
+
+    def _product(self, A, B):
+        """A (k, D) times B (D, D) in float32, on all threads: steps need not be exact."""
+        size = np.abs(A).max() + np.finfo(np.float64).tiny
+        problem = _core.Problem((A / size).astype(np.float32), None, B.shape[1], n_threads=self.objective.n_threads)
+        return size * problem.logits(np.ascontiguousarray(B.T), np.zeros(B.shape[1])).astype(np.float64)
 
     def rotated_rows(self, rows, step):
         """Rows (r, D) in T's coordinates, float32, and the places (k, m) among them of every step-th row's rows."""
@@ -123,8 +132,10 @@ class ClassModel:
         objective = spectrum.objective
         self.spectrum = spectrum
         step = max(1, -(-objective.n * objective.k // _PILOT_VALUES))
-        A = activations(objective, w, slice(None, None, step))
-        objective.n_passes += 0.5 / step
+        A = objective.take_activations(w) if step == 1 else None
+        if A is None:
+            A = activations(objective, w, slice(None, None, step))
+            objective.n_passes += 0.5 / step
         weight = np.ones(len(A)) if objective.weight is None else objective.weight[::step]
         weight = weight * (_COUPLED / max(weight.sum(), np.finfo(float).tiny))
         m = min(len(A), max(_LEAST, int(_OWN * objective.n / objective.k)))
