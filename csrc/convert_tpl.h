@@ -60,8 +60,8 @@ DEFINE_ROW(f16, uint16_t, half_to_float)
 #endif
 
 /* Contiguous rows: one loop each.  Contiguous columns: VLEN x VLEN blocks, transposed in registers, while the next are
- * fetched; a block's stores past the last column fall into the padding of the tile's rows.  Else value by value, 16 columns
- * at a time over all rows, so that the tile's lines stay in L1 while they fill.  X need not be aligned. */
+ * fetched; a block's stores past the last column fall into the padding of the tile's rows.  Else value by value, 16
+ * columns at a time over all rows, so that the tile's lines stay in L1 while they fill.  X need not be aligned. */
 #define DEFINE_CONVERT(suffix, type)                                                                                  \
     static void convert_##suffix(void *out_, int64_t ld_out, const char *X, int64_t row_stride, int64_t col_stride,   \
                                  const int64_t *rows, int64_t m, int64_t d) {                                         \

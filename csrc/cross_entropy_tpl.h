@@ -57,7 +57,8 @@ INLINE V softmax_residual(REAL *R, V *times, const REAL *z, const row_sums *s, c
     *times = kind == LABELS ? factor * share : splat(1);
     for (int64_t j = 0; R && !(across && kind == LABELS) && j < count; j += VLEN) {
         const V e = load(R + j);
-        put(R + j, kind == LABELS ? e * *times : factor * (e * share - target_of(y, j, count, kind, across)), count - j);
+        const V r = kind == LABELS ? e * *times : factor * (e * share - target_of(y, j, count, kind, across));
+        put(R + j, r, count - j);
     }
     return mass * log_of_sum(s) + below;
 }

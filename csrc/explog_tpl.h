@@ -4,8 +4,8 @@
  * log(x) = n ln 2 + log(1 + f),  x = 2^n (1 + f),  sqrt(1/2) <= 1 + f < sqrt(2),  s = f / (2 + f),
  *          log(1 + f) = 2 s + s R(s^2) = f - (f^2/2 - s (f^2/2 + R(s^2)))     (FDLIBM, e_log.c, Sun Microsystems 1993)
  * Bounds, over all arguments: exp 1 ULP, log 1 ULP in either type (docs/numerics.md has the measured ones).
- * The coefficients interpolate in Chebyshev points: p (exp(r) - 1 - r) / r^2, with a relative error of exp of 1.0e-8 (float)
- * and 1.7e-17 (double); R / s^2 on |s| <= 0.2005, with one of log of 5.0e-10 and 7.5e-19.
+ * The coefficients interpolate in Chebyshev points: p (exp(r) - 1 - r) / r^2, with a relative error of exp of 1.0e-8
+ * (float) and 1.7e-17 (double); R / s^2 on |s| <= 0.2005, with one of log of 5.0e-10 and 7.5e-19.
  */
 #if REAL_BITS == 32
 typedef uint32_t UINT;

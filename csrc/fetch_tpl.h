@@ -1,5 +1,5 @@
-/* fetch_tpl.h -- memory that is read next, fetched into L2 while a kernel computes: some lines every so many of its steps,
- * by fixed numbers, so that the branch is predicted. */
+/* fetch_tpl.h -- memory that is read next, fetched into L2 while a kernel computes: some lines every so many of its
+ * steps, by fixed numbers, so that the branch is predicted. */
 typedef struct { const char *at, *end, *const *run, *const *last; int64_t bytes, lines, period, wait; } fetch;
 
 INLINE fetch fetch_rows(const flr_ahead *next, int64_t steps) {

@@ -3,8 +3,8 @@
  * Targets Y (probabilities, a label's 1 and 0s, or for k = 1 the label itself; smoothed towards 1 / outcomes):
  *     sigmoid        sum_j  max(z_j, 0) - Y_j z_j + log(1 + exp(-|z_j|))     A = sigmoid(z)
  *     squared_error  sum_j  (z_j - Y_j)^2 / 2                                A = z
- * arranged so that no term is negative: nothing cancels.  Rows do not matter but for their weights and losses, so values
- * are taken as they lie in memory, up to BLOCK at a time.
+ * arranged so that no term is negative: nothing cancels.  Rows do not matter but for their weights and losses, so
+ * values are taken as they lie in memory, up to BLOCK at a time.
  */
 enum { BLOCK = 512 };
 
@@ -26,8 +26,8 @@ INLINE void spell_out(REAL *Y_out, const int32_t *label, int64_t rows, int64_t k
     for (int64_t i = 0; i < rows; i++) Y_out[k > 1 ? i * k + label[i] : i] = k > 1 ? 1 : (REAL)label[i];
 }
 
-/* Losses of n values: added to the lanes of sums, and each by itself.  r and terms_out: room for n rounded up to VLEN, or
- * NULL. */
+/* Losses of n values: added to the lanes of sums, and each by itself.  r and terms_out: room for n rounded up to VLEN,
+ * or NULL. */
 INLINE void independent_block(REAL *r, REAL *terms_out, VD *sums, const REAL *z, const REAL *Y, int64_t n,
                               const flr_targets *y, fetch *ahead, int64_t outcomes, const flr_loss loss) {
     const V keep = splat((REAL)(1 - y->smoothing)), spread = splat((REAL)(y->smoothing / (double)outcomes));

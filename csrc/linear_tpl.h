@@ -13,9 +13,9 @@ enum { FWD_CLASSES = 4, FWD_ROWS = 4, BWD_CLASSES = 5 }; /* FWD_ROWS: about, at 
 #endif
 enum { D_BLOCK = 4096 / sizeof(REAL), ACCUMULATORS = 32 };
 
-/* The sums of the lanes of a[0] .. a[count - 1], count <= VLEN; a is overwritten.  Pairs of vectors are folded: blocks of h
- * lanes of both, in turn, are added to those next to them.  First within groups of 16 bytes, which takes one instruction a
- * shuffle, then groups.  A vector without a partner is its own. */
+/* The sums of the lanes of a[0] .. a[count - 1], count <= VLEN; a is overwritten.  Pairs of vectors are folded: blocks
+ * of h lanes of both, in turn, are added to those next to them.  First within groups of 16 bytes, which takes one
+ * instruction a shuffle, then groups.  A vector without a partner is its own. */
 #define FOLD_STAGE(a, count, low, high, h)                                                                            \
     for (int i = 0; 2 * i < (count); i++) {                                                                           \
         const V first = a[2 * i], second = a[2 * i + 1 < (count) ? 2 * i + 1 : 2 * i];                                \

@@ -139,7 +139,8 @@ static double tile(const job *j, const scratch *s, int64_t *correct, int64_t fir
     /* the tile that is loaded a slab later is fetched, in each phase about as much as its time allows */
     const int64_t later = first + j->tiling.slab, left = p->X.n - later, d = p->X.d;
     const flr_ahead next = flr_rows_ahead(s->ahead, &p->X, later, NULL, left < 0 ? 0 : left < m ? left : m);
-    const int64_t amid = has_gradient(j) ? next.n * 16 / (16 + d) : 0, half = has_gradient(j) ? (next.n - amid) / 2 : next.n;
+    const int64_t amid = has_gradient(j) ? next.n * 16 / (16 + d) : 0;
+    const int64_t half = has_gradient(j) ? (next.n - amid) / 2 : next.n;
     const flr_ahead early = {next.runs, half, next.bytes}, middle = {next.runs + half, amid, next.bytes},
                     late = {next.runs + half + amid, next.n - half - amid, next.bytes};
     forward(j, Z, s, p->W, p->b, m, &early);

@@ -1,9 +1,10 @@
 /* rows_tpl.h -- softmax, log_softmax and logsumexp of rows (m, k), by the units of units_tpl.h.
  *
- * One row:  max = max_j z_j,  ties = #{z_j = max},  rest = sum of exp(z_j - max) over z_j < max,
- *     logsumexp   = max + log(1 + (ties - 1 + rest)),  by log1p: the maximum is left out of the sum
- *     log_softmax = (z - max) - log1p(ties - 1 + rest)            softmax = exp(z - max) / (ties + rest)
- * exp takes the rounding error of z - max along (Blanchard, Higham and Higham 2021, "Accurately computing the
+ * One row:  max = max_j z_j,  terms t_j = exp(z_j) or exp(z_j - max),  lead = the largest,  rest = the sum of the others,
+ *     logsumexp   = max + log(1 + rest / lead):  the largest term is left out of the sum, whose digits it would cost
+ *     log_softmax = (z - max) - log(1 + rest / lead)              softmax = t / (lead + rest)
+ * Terms are exp(z_j) where all |z_j| <= NEAR: no sum of them overflows, none is subnormal, nothing was rounded before.
+ * Elsewhere exp takes the rounding error of z - max along (Blanchard, Higham and Higham 2021, "Accurately computing the
  * log-sum-exp and softmax functions", for the theory).  Rows of -inf, +inf and nan come out as in scipy.special.
  */
 enum { FOLD = 4, FOLD_APART = 16 };
@@ -105,7 +106,7 @@ INLINE row_sums sums_of(running *s, const int apart, const int across) {
     return t;
 }
 
-/* e_out = exp(z) of n values, whole vectors; whether all |z| <= NEAR, and none is nan */
+/* e_out = exp(z) of n values, whole vectors; whether all |z| <= NEAR that are numbers */
 INLINE int terms_of(REAL *e_out, const REAL *z, int64_t n) {
     V max = load(z), min = max;
     for (int64_t j = 0; j < n; j += VLEN) {
@@ -145,8 +146,8 @@ INLINE row_sums careful_sums(REAL *e_out, const REAL *z, int64_t count, const in
 DEFINE_SUMS_ACROSS(sums_across, 0)
 DEFINE_SUMS_ACROSS(sums_apart_across, 1)
 
-/* The same of rows: e has room for count rounded up to VLEN, or is NULL, and terms are added as they are made.  What lies
- * ahead of a row, the next units, is fetched. */
+/* The same of rows: e has room for count rounded up to VLEN, or is NULL, and terms are added as they are made.  What
+ * lies ahead of a row, the next units, is fetched. */
 INLINE V term_of_row(running *s, V *min, REAL *e_row, const REAL *z, int64_t j, int64_t count, const int apart) {
     const V x = take(z + j, count - j, z[0]);
     V e = vexp_near(x);

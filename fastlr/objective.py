@@ -148,7 +148,7 @@ class Objective:
         self._residuals = np.empty((self.n, self.k), self.problem.real)
 
     def take_activations(self, v):
-        """A (n, k) if v is what `loss_and_grad` saw last and left residuals of, else None.  The caller may change it."""
+        """A (n, k), the caller's to use up, if `loss_and_grad` saw v last and left its residuals; else None."""
         A = self._residuals
         if A is None or self._residuals_at is not v:
             return None
