@@ -57,7 +57,7 @@ class Spectrum:
         diagonal[: objective.d] += objective.alpha * objective.factors
         L, _ = lapack.dpotrf(base, lower=1, clean=1)
         inverse, _ = lapack.dtrtri(L, lower=1)
-        self.spread, vectors = np.linalg.eigh(inverse @ gram @ inverse.T)
+        self.spread, vectors = np.linalg.eigh((inverse @ gram @ inverse.T).astype(np.float32))
         self.T = inverse.T @ vectors
         self.penal = np.maximum(1 - self.rho * self.spread, 0.0)
 
