@@ -22,18 +22,25 @@ TOLERANCES = tuple(10.0 ** (-j / 2) for j in range(17))
 
 @dataclass(frozen=True)
 class FitCase:
-    """A data set, the suboptimality to reach, scikit-learn's solvers to beat, and by what factor."""
+    """A data set, the suboptimality to reach, scikit-learn's solvers, and by what factor to beat the fastest of them.
+
+    `against` names the solver that the target is set for, where that need not be the fastest.
+    """
 
     name: str
     load: Callable
     to: float
     solvers: tuple
     target: Target
+    against: str | None = None
 
 
 CASES = (
     FitCase("MNIST", fit_data.mnist_float32, 1e-3, ("newton-cg", "lbfgs"), Target(12, 25, "at least")),
-    FitCase("1,000,000 x 50, binary", fit_data.binary, 1e-6, fit_peers.SCIKIT_LEARN, Target(5, 10, "at least")),
+    FitCase(
+        "1,000,000 x 50, binary", fit_data.binary, 1e-6, fit_peers.SCIKIT_LEARN, Target(5, 10, "at least"),
+        against="newton-cholesky",
+    ),
     FitCase("20,000 x 768, k=1000", fit_data.embeddings, 1e-3, ("lbfgs",), Target(5, 15, "at least")),
 )
 LABELS_TO = 1e-4
@@ -46,8 +53,8 @@ def tables(settings):
     yield Table(
         "Fits: time to a relative suboptimality",
         "Milliseconds, float32 features, C = 1, until (F - F*) / F* in float64 is at most the figure; the result is "
-        "the time of scikit-learn's fastest solver that reaches it over fastlr's. All have the loosest setting that "
-        "reaches it; \"proved\" is fastlr's time with tol at the figure, which proves it.",
+        "the time of scikit-learn's fastest solver that reaches it, or of the one noted, over fastlr's. All have the "
+        "loosest setting that reaches it; \"proved\" is fastlr's time with tol at the figure, which proves it.",
         [_race(case, settings) for case in CASES if has_mnist or "MNIST" not in case.name]
         + [_labels_race(settings)],
     )
@@ -82,6 +89,9 @@ def _result(case, finishes, to_beat):
     seconds = {name: finish.seconds for name, finish in finishes.items()}
     note = "; ".join(f"{name} {finish}" for name, finish in finishes.items())
     value = min(f.seconds for f in to_beat) / finishes["fastlr"].seconds if to_beat else None
+    if case.against in finishes:
+        note = f"the result is against {case.against}, {value:.3g} against the fastest; {note}"
+        value = finishes[case.against].seconds / finishes["fastlr"].seconds
     return Row(f"{case.name}, to {case.to:g}", seconds, value, "x faster", case.target, note)
 
 
