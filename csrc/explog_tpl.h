@@ -61,15 +61,16 @@ INLINE V exp_polynomial(V r) {
 #endif
 }
 
-/* exp(x + tail) = 2^n value, |tail| at most half an ULP of x: what x lost in an earlier rounding.  shifted has the
+/* exp(x + tail) = 2^n (value + low), |tail| at most half an ULP of x: what x lost in an earlier rounding.  shifted has the
  * integer n in its low bits, as ROUNDER puts it there.  |x| < 2^(MANTISSA - 1), or nan. */
-typedef struct { V value, shifted; } exp_parts;
+typedef struct { V value, low, shifted; } exp_parts;
 
 INLINE exp_parts vexp_parts(V x, V tail) {
     const V shifted = vfma(x, splat((REAL)1.44269504088896340736), splat(ROUNDER)), n = shifted - ROUNDER;
     const V high = vfma(n, splat(-LN2_HIGH), x) + tail; /* exact but for the tail: LN2_HIGH has few bits */
     const V r = vfma(n, splat(-LN2_LOW), high), r_low = vfma(n, splat(-LN2_LOW), high - r);
-    return (exp_parts){1 + (r + vfma(r * r, exp_polynomial(r), r_low)), shifted};
+    const V above = r + vfma(r * r, exp_polynomial(r), r_low), value = 1 + above;
+    return (exp_parts){value, above - (value - 1), shifted};
 }
 
 /* 2^n v where the result is normal; nan stays nan */
@@ -88,10 +89,12 @@ INLINE V vexp(V x) {
     return scale(e.value, e.shifted);
 }
 
-/* exp(x), x <= 0 */
-INLINE V vexp_negative(V x) {
+/* exp(x), x <= 0, and what it lost; low_out may be NULL */
+INLINE V vexp_negative(V x, V *low_out) {
     const exp_parts e = vexp_parts(vmax(splat(EXP_LOW), x), (V){0});
-    return any_lane(x < EXP_NORMAL) ? scale(e.value, e.shifted) : scale_normal(e.value, e.shifted);
+    const int subnormal = any_lane(x < EXP_NORMAL);
+    if (low_out) *low_out = subnormal ? scale(e.low, e.shifted) : scale_normal(e.low, e.shifted);
+    return subnormal ? scale(e.value, e.shifted) : scale_normal(e.value, e.shifted);
 }
 
 /* exp(x) where it is normal, far from both ends of its range: 1.2 ULP */

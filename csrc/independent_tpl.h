@@ -15,7 +15,7 @@ INLINE V independent_loss(V *gradient_out, V z, V target, const flr_loss loss) {
         return (REAL)0.5 * *gradient_out * *gradient_out;
     }
     /* max(z, 0) - y z is |z| times what the sign of z leaves of the target; 0 inf = 0 here */
-    const V t = vexp_negative(-vabs(z)), wrong = vabs((V)((VI)splat(1) & (z > 0)) - target);
+    const V t = vexp_negative(-vabs(z), NULL), wrong = vabs((V)((VI)splat(1) & (z > 0)) - target);
     *gradient_out = vselect(z > 0, splat(1), t) / (1 + t) - target;
     return (V)((VI)(vabs(z) * wrong) & (wrong != 0)) + vlog1p_ratio(t, splat(1));
 }

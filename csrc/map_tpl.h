@@ -3,11 +3,13 @@
  * sigmoid(z) = (z > 0 ? 1 : t) / (1 + t)              sigmoid'(z) = s (1 - s) = t / (1 + t)^2
  * log_sigmoid(z) = min(z, 0) - log1p(t)               logit(p) = log(p / (1 - p)), near 1/2 log1p((2p - 1) / (1 - p))
  */
-/* 1 / (1 + t) or t / (1 + t): a quotient by way of 1 / (1 + t), corrected by what it and the sum lost */
+/* 1 / (1 + t) or t / (1 + t): a quotient by way of 1 / (1 + t), corrected by what it, exp and the sum lost */
 INLINE V vsigmoid(V z) {
-    const V t = vexp_negative(-vabs(z)), sum = 1 + t, sum_low = t - (sum - 1);
-    const V over = vselect(z > 0, splat(1), t), inverse = 1 / sum, quotient = over * inverse;
-    return vfma(vfma(-quotient, sum_low, vfma(-quotient, sum, over)), inverse, quotient);
+    V low;
+    const V t = vexp_negative(-vabs(z), &low), sum = 1 + t, sum_low = (t - (sum - 1)) + low;
+    const V over = vselect(z > 0, splat(1), t), over_low = (V)((VI)low & ~(z > 0));
+    const V inverse = 1 / sum, quotient = over * inverse;
+    return vfma(vfma(-quotient, sum, over) + vfma(-quotient, sum_low, over_low), inverse, quotient);
 }
 
 INLINE V map_value(V z, const flr_map map) {
@@ -18,7 +20,7 @@ INLINE V map_value(V z, const flr_map map) {
         return vselect(vabs(z - (REAL)0.5) < (REAL)0.25, vlog1p(excess), vlog(odds));
     }
     if (map == FLR_MAP_SIGMOID) return vsigmoid(z);
-    const V t = vexp_negative(-vabs(z));
+    const V t = vexp_negative(-vabs(z), NULL);
     if (map == FLR_MAP_SIGMOID_DERIVATIVE) return t / ((1 + t) * (1 + t));
     return vmin(splat(0), z) - vlog1p(t);
 }
