@@ -1,7 +1,7 @@
 /* convert_tpl.h -- rows of X, whatever their type and layout, as a C-contiguous tile of reals.
  *
- * float16, where there is no F16C: the 15 bits below the sign, moved to the top of a float's exponent and mantissa and multiplied
- * by 2^112, give the value (subnormals too); exponent 31 becomes 255.  bfloat16 is the upper half of a float.
+ * float16, where there is no F16C: the 15 bits below the sign, moved to the top of a float's exponent and mantissa and
+ * multiplied by 2^112, give the value (subnormals too); exponent 31 becomes 255.  bfloat16 is the upper half of a float.
  */
 INLINE float half_to_float(uint16_t h) {
     union { uint32_t u; float f; } value = {(uint32_t)(h & 0x7fff) << 13}, scale = {0x77800000u /* 2^112 */};

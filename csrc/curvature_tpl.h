@@ -14,11 +14,8 @@ INLINE void curvature_row(REAL *H_out, const REAL *z, const REAL *u, V weight, i
         return;
     }
     for (int64_t j = 0; j < count; j += VLEN) {
-        V slope = splat(1);
-        if (loss == FLR_SIGMOID) {
-            const V t = vexp(-vabs(take(z + j, count - j, 0)));
-            slope = t / ((1 + t) * (1 + t));
-        }
+        const V x = take(z + j, count - j, 0);
+        const V slope = loss == FLR_SIGMOID ? map_value(x, FLR_MAP_SIGMOID_DERIVATIVE) : splat(1);
         store(H_out + j, weight * (slope * take(u + j, count - j, 0)));
     }
 }

@@ -85,7 +85,8 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     Notes
     -----
     X may be any array of booleans, integers or floats (float16 and bfloat16 too) in any layout: it is neither copied
-    nor converted. Data frames are converted as in scikit-learn; sparse X is not supported yet.
+    nor converted whole beyond 2^19 values (small X is computed with in float64; docs/solvers.md says what samples and
+    workspaces solvers keep). Data frames are converted as in scikit-learn; sparse X is not supported yet.
 
     Ctrl-C ends the fit with a warning and the best model so far. scikit-learn's callbacks (1.9 and later) are set by
     `set_callbacks`; one that returns True ends the fit.

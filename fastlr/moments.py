@@ -5,10 +5,13 @@ its type: the sum of m independent values scatters with m times their variance, 
 """
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from fastlr import _core
 
 GROUPS = 16
+MANY_GROUPS = 64  # from here on a sparse product costs less than a pass
+BLOCK = 1 << 19  # values of X that it converts at a time
 SMALL = 1 << 17  # values of X; up to here they are converted
 ROWS = 1 << 14  # rows that tell the variance, unless a feature is constant in them
 
@@ -42,26 +45,36 @@ def moments(X, weight, rng, n_threads, labels=None):
         part = None if weight is None else weight[::step].copy()
         _, variance = _group_moments(X[::step], part, rng, n_threads)
         if variance.all():
-            sums, weights = _sums(X, np.zeros(len(X), np.int32) if labels is None else labels, weight, n_threads)
+            group = np.zeros(len(X), np.int32) if labels is None else labels
+            sums, weights = group_sums(X, group, int(group.max()) + 1, weight, n_threads)
             return sums.sum(axis=0) / weights.sum(), variance, None if labels is None else sums
     return *_group_moments(X, weight, rng, n_threads), None
 
 
-def _sums(X, group, weight, n_threads, n_groups=None):
-    """Weighted sums of each group's rows, and the groups' weights.
+def group_sums(X, group, n_groups, weight, n_threads):
+    """Weighted sums of each group's rows (n_groups, d) and the groups' weights (n_groups,), float64.
 
-    With residual -1 for its group alone in every row, they are minus the gradient.
+    With residual -1 for its group alone in every row, they are minus the gradient; for many groups a sparse product
+    costs less.
     """
-    n_groups = int(group.max()) + 1 if n_groups is None else n_groups
-    problem = _core.Problem(X, group, n_groups, loss="squared_error", weight=weight, n_threads=n_threads)
-    _, sums, weights = problem.loss_and_grad(np.zeros((n_groups, X.shape[1])), np.zeros(n_groups))
-    return -sums, -weights
+    if n_groups < MANY_GROUPS:
+        problem = _core.Problem(X, group, n_groups, loss="squared_error", weight=weight, n_threads=n_threads)
+        _, sums, weights = problem.loss_and_grad(np.zeros((n_groups, X.shape[1])), np.zeros(n_groups))
+        return -sums, -weights
+    sums, weights = np.zeros((n_groups, X.shape[1])), np.bincount(group, weight, n_groups).astype(np.float64)
+    block = max(1, BLOCK // X.shape[1])
+    for start in range(0, len(X), block):
+        rows = slice(start, start + block)
+        values = np.ones(len(group[rows])) if weight is None else weight[rows]
+        members = csr_array((values, (group[rows], np.arange(len(values)))), shape=(n_groups, len(values)))
+        sums += members @ X[rows].astype(np.float64)
+    return sums, weights
 
 
 def _group_moments(X, weight, rng, n_threads):
     """Of random groups."""
     group = rng.integers(0, GROUPS, len(X), dtype=np.int32)
-    sums, weights = _sums(X, group, weight, n_threads, GROUPS)
+    sums, weights = group_sums(X, group, GROUPS, weight, n_threads)
     mean = sums.sum(0) / weights.sum()
     squared_weight = len(X) if weight is None else float(weight @ weight)
     scatter = ((sums - np.outer(weights, mean)) ** 2).sum(0)

@@ -19,15 +19,11 @@ Passes and products call BLAS from fastlr's own threads: callers stay inside `si
 import copy
 
 import numpy as np
-from scipy.sparse import csr_array
 
-from fastlr import _core
+from fastlr import _core, moments
 from fastlr.certificate import gradient_bound, shifted_bound
-from fastlr.moments import GROUPS, moments
 
 SMALL = 1 << 19  # values of X: up to here they are computed with in float64, whatever their type
-
-MANY_CLASSES = 64  # from here on sums over the rows of each class cost less than a pass
 FAR = 16  # rows so far apart are copied: passes over them would wait for memory
 
 
@@ -82,8 +78,8 @@ class Objective:
         scale = np.ones(self.d) if scale is None else scale
         shift = np.zeros(self.d) if shift is None else shift
         self.n_passes = 1.0
-        labels = y if y.ndim == 1 and loss != "squared_error" and n_logits <= GROUPS else None
-        mean, variance, class_sums = moments(X, weight, self.rng, n_threads, labels)
+        labels = y if y.ndim == 1 and loss != "squared_error" and n_logits <= moments.GROUPS else None
+        mean, variance, class_sums = moments.moments(X, weight, self.rng, n_threads, labels)
         if not fit_intercept:
             mean, variance = shift, variance + (mean - shift) ** 2
         deviation = np.sqrt(variance)
@@ -193,7 +189,8 @@ class Objective:
     def gradient_at_base_rate(self):
         """Mean of (rate - y) u' (k, d): the gradient of a constant model, whatever the constant."""
         if self._base_gradient is None and self._is_cheaper_by_class():
-            self._base_gradient = self._gradient_by_class(self._class_sums())
+            sums, _ = moments.group_sums(self.X, self.y, self.k, self.weight, self.n_threads)
+            self._base_gradient = self._gradient_by_class(sums)
         if self._base_gradient is None:
             V, c = self.split(self.start())
             self.n_passes += 1
@@ -213,18 +210,7 @@ class Objective:
 
     def _is_cheaper_by_class(self):
         """Whether adding up the features of each class's rows costs less than a pass."""
-        return self.y.ndim == 1 and self.loss == "softmax" and self.k >= MANY_CLASSES
-
-    def _class_sums(self):
-        """Weighted sums of the features of each class's rows (k, d)."""
-        sums = np.zeros((self.k, self.d))
-        weight = np.ones(self.n) if self.weight is None else self.weight
-        block = max(1, SMALL // self.d)
-        for start in range(0, self.n, block):
-            rows = slice(start, start + block)
-            X, y = self.X[rows].astype(np.float64), self.y[rows]
-            sums += csr_array((weight[rows], (y, np.arange(len(y)))), shape=(self.k, len(y))) @ X
-        return sums
+        return self.y.ndim == 1 and self.loss == "softmax" and self.k >= moments.MANY_GROUPS
 
     def _gradient_by_class(self, sums):
         """Mean of (rate - y) u' (k, d) from the sums of each class's rows."""

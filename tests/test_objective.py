@@ -186,7 +186,7 @@ def test_moments_of_large_x_are_exact_means_and_rough_deviations():
 def test_constant_model_by_the_sums_of_classes(monkeypatch, weighted):
     F = make(k=5, weighted=weighted)
     value, grad = F.loss_and_grad(F.start())
-    monkeypatch.setattr("fastlr.objective.MANY_CLASSES", 2)
+    monkeypatch.setattr("fastlr.moments.MANY_GROUPS", 2)
     F._base_gradient = None
     _, got_value, got_grad = F.constant_model()
     assert got_value == pytest.approx(value, rel=1e-12)

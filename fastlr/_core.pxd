@@ -1,0 +1,67 @@
+# What the bindings call of csrc/fastlr.h, which says what all of it means; Cython reads this with _core.pyx.
+
+from libc.stdint cimport int32_t, int64_t
+
+cdef extern from "fastlr.h" nogil:
+    enum:
+        FLR_OK, FLR_NO_MEMORY, FLR_INTERRUPTED, FLR_GEMM_CLASSES
+    ctypedef int flr_loss
+    ctypedef int flr_dtype
+    ctypedef struct flr_isa:
+        const char *name
+    ctypedef struct flr_matrix:
+        const char *data
+        flr_dtype dtype
+        int64_t n, d, row_stride, col_stride
+    ctypedef struct flr_pass:
+        flr_matrix X
+        flr_loss loss
+        int64_t k
+        const void *W
+        int64_t ldw
+        const void *b
+        const void *offset
+        const int32_t *label
+        const void *prob
+        const double *weight
+        void *R_out
+        int n_threads
+    ctypedef struct flr_blas:
+        void *gemm
+        void *syrk
+    ctypedef int flr_map
+    ctypedef int flr_row_map
+    ctypedef struct flr_targets:
+        const int32_t *label
+        const void *prob
+        const double *weight
+        double smoothing, grad_scale
+    ctypedef struct flr_epoch_options:
+        const int64_t *order
+        int64_t batch
+        double *W
+        double *b
+        double *W_velocity
+        double *b_velocity
+        const double *scale
+        const double *shift
+        double learning_rate, momentum, alpha
+        int sum
+        int (*poll)() noexcept nogil
+    extern const flr_isa *flr_active
+    extern flr_blas flr_blas_f32, flr_blas_f64
+    int flr_available(const flr_isa **list_out, int capacity)
+    const flr_isa *flr_select(const char *name)
+    int flr_pool_init()
+    int64_t flr_real_size(flr_dtype dtype)
+    int flr_loss_and_grad(double *loss_out, double *G_out, double *g_out, const flr_pass *p)
+    int flr_hessp(double *H_out, double *h_out, const flr_pass *p, const void *V, const void *c)
+    int flr_logits(void *Z_out, const flr_pass *p)
+    int flr_evaluate(double *loss_out, int64_t *correct_out, const flr_pass *p)
+    int flr_gram(double *G_out, double *s_out, const flr_pass *p, const void *scale, const void *shift)
+    int flr_epoch(double *loss_out, int64_t *correct_out, const flr_pass *p, const flr_epoch_options *options)
+    int flr_find_nonfinite(int64_t *row_out, int64_t *col_out, const flr_matrix *X, int n_threads)
+    void flr_map_values(void *out, const void *z, int64_t n, int64_t size, flr_map map, int n_threads)
+    int flr_map_rows(void *out, const void *Z, int64_t n, int64_t k, int64_t size, flr_row_map map, int n_threads)
+    int flr_residuals(double *loss_out, void *R_out, void *losses_out, const void *Z, const flr_targets *y,
+                      flr_loss loss, int64_t n, int64_t k, int64_t size, int n_threads)
