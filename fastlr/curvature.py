@@ -8,12 +8,15 @@ classified with confidence and weigh nothing, so a few thousand rows drawn with 
 weighted by q_i / p_i, give an unbiased H_c of small variance.
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
 from fastlr import _core
 
 _PILOT_VALUES = 1 << 22  # probabilities computed at most to draw samples from
 _SLOPE_VALUES = 1 << 25  # probabilities computed at most for their mean slopes
+_BLOCK_VALUES = 1 << 18  # values of X whose squares are made at a time
 _PRODUCT_VALUES = 1 << 21  # values of the weighted rows made at a time for the whole Hessian
 
 
@@ -43,23 +46,60 @@ def mean_slopes(objective, v):
 
 
 def class_blocks(objective, v, n_rows):
-    """Yield H_c (d + 1, d + 1), or (d, d) without an intercept, for each class, from about n_rows rows each."""
+    """Yield H_c (d + 1, d + 1), or (d, d) without an intercept, for each class, from about n_rows rows each.
+
+    What these rows miss of a feature's own curvature, which for rare features can be all of it, is added to the
+    diagonal.
+    """
     step = max(1, -(-objective.n * objective.k // _PILOT_VALUES))
     pilot = np.arange(0, objective.n, step)
     A = activations(objective, v, slice(None, None, step))
     weight = np.full(len(pilot), objective.total_weight / len(pilot))
     if objective.weight is not None:
         weight = objective.weight[::step] * (objective.total_weight / objective.weight[::step].sum())
+    Q = _slopes_ahead(A, np.abs(A - objective.dense_targets(pilot).astype(A.dtype)), objective.loss)
+    Q *= weight[:, None].astype(Q.dtype)
+    own = _own_curvature(objective, Q, step) if n_rows < len(pilot) else np.zeros((objective.k, 1))
     for c in range(objective.k):
-        q = _slope(A[:, c], objective.loss) * weight
+        q = Q[:, c].astype(np.float64)
         taken, probability = _sample(q, n_rows, objective.rng)
-        yield objective.gram(pilot[taken], q[taken] / probability)
+        H = objective.gram(pilot[taken], q[taken] / probability)
+        diagonal = np.einsum("jj->j", H)
+        np.maximum(diagonal, own[c], out=diagonal)
+        yield H
 
 
-def _slope(a, loss):
-    """d a / d z of one logit (m,), float64."""
-    a = a.astype(np.float64)
-    return np.ones(len(a)) if loss == "squared_error" else a * (1 - a)
+def _own_curvature(objective, Q, step):
+    """The diagonals (k, D) of H_c, from every step-th row: Q (m, k) is for them."""
+    block = max(1, _BLOCK_VALUES // objective.d)
+
+    def part(start):
+        rows = slice(start * step, (start + block) * step, step)
+        U = objective.standardised(rows, np.float32)
+        return Q[start : start + block].T @ np.square(U, out=U)
+
+    with ThreadPoolExecutor(objective.n_threads) as pool:
+        return sum(pool.map(part, range(0, len(Q), block))) / objective.total_weight
+
+
+def _slopes_ahead(A, error, loss):
+    """d a / d z of each logit (m, k), but for errors above 1/2 the curvature that a step will meet.
+
+    There a (1 - a) vanishes as the logit x = log(r / (1 - r)), r the error, grows, and a Newton step goes far beyond
+    where it mends the error.  (r - 1/2) / x is the curvature of the parabola that touches the loss at x and at -x and
+    lies above it (Jaakkola and Jordan 2000, Bayesian parameter estimation via variational methods, section 2).
+    """
+    slopes = _slopes(A, loss)
+    if loss != "squared_error":
+        wrong = error > 0.5
+        r = np.minimum(error[wrong].astype(np.float64), 1 - 1e-9)
+        slopes[wrong] = (r - 0.5) / (np.log(r) - np.log1p(-r))
+    return slopes
+
+
+def _slopes(A, loss):
+    """d a / d z of each logit (m, k)."""
+    return np.ones_like(A) if loss == "squared_error" else A * (1 - A)
 
 
 def _sample(q, m, rng):
@@ -90,12 +130,11 @@ def hessian(objective, v):
     if objective.loss == "softmax":
         _add_softmax(H, objective, v)
     else:
-        A = activations(objective, v)
+        slopes = _slopes(activations(objective, v).astype(np.float64), objective.loss)
+        if objective.weight is not None:
+            slopes *= objective.weight[:, None]
         for c in range(k):
-            q = _slope(A[:, c], objective.loss)
-            if objective.weight is not None:
-                q *= objective.weight
-            H[c, :, c] = objective.gram(weight=q)
+            H[c, :, c] = objective.gram(weight=slopes[:, c].copy())
     j = np.arange(d)
     H[:, j, :, j] += np.multiply.outer(objective.alpha * objective.factors, np.eye(k))
     order = np.arange(k * D).reshape(k, D)

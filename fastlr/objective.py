@@ -250,10 +250,12 @@ class Objective:
             scale=self.problem_scale, shift=self.problem_shift, n_threads=self.n_threads,
         )
 
-    def standardised(self, rows):
-        """u of some rows (m, d) float64, with a last column of ones if there is an intercept."""
-        U = (self.X[rows].astype(np.float64) - self.problem_shift) * self.problem_scale
-        return np.hstack([U, np.ones((len(U), 1))]) if self.fit_intercept else U
+    def standardised(self, rows, dtype=np.float64):
+        """u of some rows (m, d), with a last column of ones if there is an intercept."""
+        U = np.ones((len(self.X[rows]), self.d + self.fit_intercept), dtype)
+        np.subtract(self.X[rows], self.problem_shift.astype(dtype), out=U[:, : self.d], dtype=dtype)
+        U[:, : self.d] *= self.problem_scale.astype(dtype)
+        return U
 
     def project(self, rows, T):
         """The rows u (m, D) of standardised(rows) times T (D, p), in the real type."""

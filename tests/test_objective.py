@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastlr import reference, solvers
+from fastlr import curvature, reference, solvers
 from fastlr.certificate import newton_bound
 from fastlr.curvature import activations, class_blocks, hessian
 from fastlr.moments import moments
@@ -67,14 +67,39 @@ def test_derivatives(loss, fit_intercept):
 
 @pytest.mark.parametrize("n_rows", [10**6, 2000])
 def test_class_blocks_from_all_rows_or_a_sample(n_rows):
-    F = make(n=20000, weighted=True, alpha=0.0)
+    F = make(n=20000, soft=True, weighted=True, alpha=0.0)
     v = np.random.default_rng(3).normal(size=F.size)
+    F.y[:] = activations(F, v)  # without errors the blocks are the Hessian's own
     H, d = hessian(F, v), F.d
     for c, block in enumerate(class_blocks(F, v, n_rows)):
         order = [*range(c * d, c * d + d), 3 * d + c]
         exact = H[np.ix_(order, order)]
         size = np.sqrt(np.outer(np.diag(exact), np.diag(exact)))
         np.testing.assert_allclose(block / size, exact / size, atol=1e-9 if n_rows > F.n else 0.15)
+
+
+def test_class_blocks_of_a_sample_miss_no_rare_feature():
+    rng = np.random.default_rng(5)
+    X = rng.normal(size=(20000, 40))
+    X[:, 3] = 0
+    X[:3, 3] = 1
+    F = Objective(X, rng.integers(0, 3, len(X)).astype(np.int32), 3, alpha=1e-3)
+    v = F.start()
+    for exact, sampled in zip(class_blocks(F, v, 10**6), class_blocks(F, v, 500), strict=True):
+        assert sampled[3, 3] >= exact[3, 3] * (1 - 1e-5)
+
+
+@pytest.mark.parametrize("x", [-1.0, 0.0, 1e-3, 0.5, 3.0, 14.0])
+def test_slopes_ahead_bound_the_loss_of_an_error(x):
+    error = np.array([[1 / (1 + np.exp(-x))]])  # of a row of target 0 and logit x
+    slope = curvature._slopes_ahead(error, error, "sigmoid")[0, 0]
+    if x <= 0:
+        assert slope == pytest.approx(error[0, 0] * (1 - error[0, 0]))
+    else:
+        z = np.linspace(-20, 20, 401)
+        parabola = np.logaddexp(0, x) + error[0, 0] * (z - x) + slope / 2 * (z - x) ** 2
+        assert (parabola >= np.logaddexp(0, z) - 1e-9).all()
+        assert np.logaddexp(0, x) - 2 * error[0, 0] * x + 2 * slope * x**2 == pytest.approx(np.logaddexp(0, -x), abs=1e-6)
 
 
 def test_activations_are_probabilities():

@@ -10,7 +10,7 @@ from fastlr import solvers
 from fastlr.objective import Objective
 from fastlr.solvers import strategy
 from fastlr.solvers.class_model import ClassModel, Spectrum
-from fastlr.solvers.line_search import search
+from fastlr.solvers.line_search import LineSearch
 
 NAMES = [name for name in solvers.SOLVERS if name != "auto"]
 LOADERS = {"iris": load_iris, "wine": load_wine, "breast_cancer": load_breast_cancer, "digits": load_digits}
@@ -201,8 +201,10 @@ class Quartic:
     """F = sum (w - 1)^4: far from quadratic."""
 
     resolution = 1e-16
+    seen = 0
 
     def loss_and_grad(self, w):
+        self.seen += 1
         return float(((w - 1) ** 4).sum()), 4 * (w - 1) ** 3
 
 
@@ -211,12 +213,25 @@ def test_line_search_satisfies_wolfe(length):
     w, F = np.array([-3.0, 2.0]), Quartic()
     value, grad = F.loss_and_grad(w)
     direction = -length * grad
-    _, new_value, new_grad = search(F, w, value, grad, direction)
+    _, new_value, new_grad = LineSearch(F).search(w, value, grad, direction)
     assert new_value < value
-    assert new_grad @ direction >= 0.9 * (grad @ direction)
+    assert abs(new_grad @ direction) <= 0.9 * abs(grad @ direction)
+
+
+def test_line_search_learns_the_length():
+    w, F = np.array([-3.0, 2.0]), Quartic()
+    line, lengths = LineSearch(F), []
+    for _ in range(8):
+        value, grad = F.loss_and_grad(w)
+        F.seen = 0
+        found = line.search(w, value, grad, -1e-4 * grad)
+        lengths.append(F.seen)
+        w = found[0]
+    assert lengths[0] > 1
+    assert lengths[-1] == 1
 
 
 def test_line_search_refuses_an_ascent():
     w, F = np.array([3.0]), Quartic()
     value, grad = F.loss_and_grad(w)
-    assert search(F, w, value, grad, grad) is None
+    assert LineSearch(F).search(w, value, grad, grad) is None

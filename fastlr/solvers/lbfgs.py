@@ -7,9 +7,9 @@ in place of a multiple of the identity.
 import math
 from collections import deque
 
-from fastlr.solvers.line_search import search
+from fastlr.solvers.line_search import LineSearch
 
-MEMORY = 30
+MEMORY = 10  # older pairs tell of a curvature that has changed since
 
 
 class Pairs:
@@ -42,18 +42,18 @@ class Pairs:
         return -q
 
 
-def lbfgs(objective, progress, solve, pairs, budget):
+def lbfgs(objective, progress, solve, pairs, budget, line=None):
     """Minimise from the best point of `progress` in the metric that `solve` inverts, for about so many passes.
 
     The pairs outlive the metric: they tell of the objective.
     """
     w, value, grad = progress.w, progress.value, progress.grad
-    limit = objective.n_passes + budget
+    line, limit = line or LineSearch(objective), objective.n_passes + budget
     while objective.n_passes < limit and not progress.stop():
-        found = search(objective, w, value, grad, pairs.direction(grad, solve))
+        found = line.search(w, value, grad, pairs.direction(grad, solve))
         if found is None:
             pairs.clear()
-            found = search(objective, w, value, grad, -solve(grad))
+            found = line.search(w, value, grad, -solve(grad))
         if found is None:
             progress.stall()
             return

@@ -1,62 +1,86 @@
-"""A step along a direction of descent that satisfies the Wolfe conditions, exactly or in their approximate form.
+"""A step along a direction of descent that satisfies the strong Wolfe conditions, exactly or in their approximate form.
 
 Near the optimum values differ by less than their rounding errors, while slopes are still good: a step is accepted too
-when the slope has flattened as a Wolfe step's must and the value has not risen beyond noise (Hager and Zhang 2005, A
-new conjugate gradient method with guaranteed descent and an efficient line search, section 4).
+when the slope has flattened and the value has not risen beyond noise (Hager and Zhang 2005, A new conjugate gradient
+method with guaranteed descent and an efficient line search, section 4).
+
+A metric that misses curvature makes all steps too long, by the same factor for many iterations: the first length tried
+is where the slopes of the last searches promised a minimum, and most searches need no other.
 """
+
+from collections import deque
 
 import numpy as np
 
 DECREASE = 0.1  # delta: part of the first slope that the value must fall by
-FLATTEN = 0.9  # sigma: part of the first slope that the slope may keep
+FLATTEN = 0.9  # sigma: part of the first slope that the slope may keep, or have in the other direction
 MAX_EVALUATIONS = 20
+REMEMBERED = 3  # searches whose minima the next length is made from
+MOST = 4.0  # times a length, that extrapolation may go
 
 
-def search(objective, w, value, grad, direction):
-    """A point w + t * direction, t = 1 tried first.
+class LineSearch:
+    """Searches one after the other in one metric, from w to w + t * direction.
 
     Parameters
     ----------
     objective : Objective
-    w, value, grad
-        The start, F and its gradient there.
-    direction : ndarray
-        Of descent.
-
-    Returns
-    -------
-    (w, value, grad), or None where no step is acceptable
     """
-    slope0 = float(grad @ direction)
-    if not slope0 < 0:
+
+    def __init__(self, objective):
+        self.objective = objective
+        self.minimisers = deque([1.0], maxlen=REMEMBERED)
+
+    def search(self, w, value, grad, direction):
+        """The next point.
+
+        Parameters
+        ----------
+        w, value, grad
+            The start, F and its gradient there.
+        direction : ndarray
+            Of descent.
+
+        Returns
+        -------
+        (w, value, grad), or None where no step is acceptable
+        """
+        slope0 = float(grad @ direction)
+        if not slope0 < 0:
+            return None
+        noise = self.objective.resolution * abs(value)  # values closer than this are equal
+        low, high = (0.0, value, slope0), None  # the bracket: falling at low; high rises or lies above
+        t = float(np.exp(np.mean(np.log(self.minimisers))))
+        for evaluation in range(MAX_EVALUATIONS):
+            point = w + t * direction
+            new_value, new_grad = self.objective.loss_and_grad(point)
+            slope = float(new_grad @ direction) if np.isfinite(new_value) else np.inf
+            fell = new_value <= value + DECREASE * t * slope0
+            level = new_value <= value + noise and slope <= (2 * DECREASE - 1) * slope0
+            if abs(slope) <= -FLATTEN * slope0 and (fell or level):
+                self.minimisers.append(_extrapolated(slope0, slope, t))
+                return point, new_value, new_grad
+            if slope < 0 and new_value <= value + noise and (fell or high is not None or slope < FLATTEN * slope0):
+                low = (t, new_value, slope)
+            else:
+                high = (t, new_value, slope)
+            t = _next_step(low, high, slope0, halve=evaluation % 3 == 2)
         return None
-    noise = objective.resolution * abs(value)  # values closer than this are equal
-    low, high = (0.0, value, slope0), None  # the bracket: falling at low; high rises or lies above
-    step = 1.0
-    for evaluation in range(MAX_EVALUATIONS):
-        point = w + step * direction
-        new_value, new_grad = objective.loss_and_grad(point)
-        slope = float(new_grad @ direction) if np.isfinite(new_value) else np.inf
-        fell = new_value <= value + DECREASE * step * slope0
-        level = new_value <= value + noise and slope <= (2 * DECREASE - 1) * slope0
-        if slope >= FLATTEN * slope0 and (fell or level):
-            return point, new_value, new_grad
-        if slope < 0 and new_value <= value + noise and (fell or high is not None or slope < FLATTEN * slope0):
-            low = (step, new_value, slope)
-        else:
-            high = (step, new_value, slope)
-        step = _next_step(low, high, halve=evaluation % 3 == 2)
-    return None
 
 
-def _next_step(low, high, halve):
+def _extrapolated(slope0, slope, t):
+    """Where slopes that change on a straight line from slope0 at 0 through slope at t reach 0, from t / 4 to 4 t."""
+    return t * min(max(slope0 / min(slope0 - slope, slope0 / MOST), 1 / MOST), MOST)
+
+
+def _next_step(low, high, slope0, halve):
     """The minimiser of the slopes' straight line inside the bracket, kept away from its ends; beyond it while open.
 
     Halving now and then moves the end that straight lines leave where it is.
     """
     (a, _, slope_a) = low
     if high is None:
-        return 4 * a
+        return max(_extrapolated(slope0, slope_a, a), 2 * a)
     (b, _, slope_b) = high
     if halve:
         return (a + b) / 2

@@ -11,7 +11,7 @@ from scipy.linalg import blas, lapack
 
 from fastlr.curvature import class_blocks
 
-SAMPLED, WHOLE = 0.2, 1e-3  # damping of blocks of a sample and of all rows
+SAMPLED, WHOLE, LEAST = 0.15, 1e-3, 1e-5  # damping of blocks of a sample, of all rows, and at least
 _TINY = np.finfo(np.float32).tiny
 
 
@@ -81,5 +81,5 @@ def block_metric(objective, w, n_rows, factor=1.0):
     """The Hessian's own class blocks at w, from n_rows rows each; `factor` multiplies their damping."""
     blocks = class_blocks(objective, w, n_rows)
     sampling = SAMPLED * min(1.0, (4 * objective.d / n_rows) ** 0.5)
-    damping = WHOLE if n_rows >= objective.n else max(WHOLE, factor * sampling)
+    damping = WHOLE if n_rows >= objective.n else max(LEAST, factor * sampling)
     return Metric(objective, blocks, damping, np.ones(objective.k))

@@ -13,7 +13,7 @@ from scipy.linalg import lapack
 from fastlr.certificate import newton_bound
 from fastlr.curvature import hessian
 from fastlr.solvers.lbfgs import Pairs, lbfgs
-from fastlr.solvers.line_search import search
+from fastlr.solvers.line_search import LineSearch
 
 MAX_CG = 200
 REUSED = 3  # passes that a Hessian serves
@@ -80,7 +80,7 @@ def newton_cg(objective, progress, metric):
 
     w, value, grad = progress.w, progress.value, progress.grad
     while not progress.stop():
-        found = search(objective, w, value, grad, step(w, grad))
+        found = LineSearch(objective).search(w, value, grad, step(w, grad))
         if found is None:
             progress.stall()
             return

@@ -10,7 +10,7 @@ from fastlr._threads import single_threaded_blas
 from fastlr.certificate import newton_bound
 from fastlr.solvers.class_model import ClassModel, Spectrum, serves
 from fastlr.solvers.lbfgs import Pairs, lbfgs
-from fastlr.solvers.line_search import search
+from fastlr.solvers.line_search import LineSearch
 from fastlr.solvers.metric import block_metric, gram_metric
 from fastlr.solvers.newton import hessian_solver, newton_cg, newton_cholesky
 from fastlr.solvers.progress import EXHAUSTED, STALLED, Progress
@@ -31,7 +31,7 @@ NEWTON_WORK = 2e8  # operations of one whole Hessian that are still cheaper than
 GRAM_ROWS = 8  # rows a feature of a Gram metric
 EARLY = 10  # passes that the Gram metric serves where there is no sample to start from
 REFRESH = 50  # passes that class blocks serve
-TRIALS = 1.8  # passes an iteration up to which steps of length 1 mostly serve: the next blocks are damped
+TRIALS = 1.8  # passes an iteration up to which first lengths mostly serve: the next blocks are damped
 EASIER, HARDER = 0.2, 2.0  # times as much, or else so much
 MODEL_PASSES = 2  # passes that a class model serves after its own step,
 MODEL_GAIN = 1e-3  # unless that lowered F by more: then the next model's step does
@@ -126,7 +126,7 @@ def _plan(objective, solver):
 
 def _lbfgs(objective, progress, early, metric, n_metrics, budget=REFRESH):
     """L-BFGS in the metric that `early` inverts, if given, then in class blocks renewed n_metrics - 1 times."""
-    pairs = Pairs()
+    pairs, line = Pairs(), LineSearch(objective)
     if early is not None:
         lbfgs(objective, progress, early, pairs, EARLY)
     passes, factor = BLOCK_PASSES, 1.0
@@ -135,7 +135,7 @@ def _lbfgs(objective, progress, early, metric, n_metrics, budget=REFRESH):
         progress.message = ""
         solve = metric(progress.w, passes, factor).solve
         first_iter, first_pass = progress.n_iter, objective.n_passes
-        lbfgs(objective, progress, solve, pairs, budget)
+        lbfgs(objective, progress, solve, pairs, budget, line)
         stalls = stalls + 1 if progress.message == STALLED else 0  # once, it may be for the metric
         trials = (objective.n_passes - first_pass) / max(progress.n_iter - first_iter, 1)
         factor *= EASIER if trials < TRIALS else HARDER
@@ -148,7 +148,7 @@ def _by_class_models(objective, progress, spectrum):
     while not progress.message and not progress.stop():
         w, value, grad = progress.w, progress.value, progress.grad
         model = ClassModel(spectrum, w)
-        found = search(objective, w, value, grad, model.step(grad))
+        found = LineSearch(objective).search(w, value, grad, model.step(grad))
         if found is not None:
             progress.see(*found)
             pairs.add(found[0] - w, found[2] - grad)
