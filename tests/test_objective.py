@@ -99,7 +99,8 @@ def test_slopes_ahead_bound_the_loss_of_an_error(x):
         z = np.linspace(-20, 20, 401)
         parabola = np.logaddexp(0, x) + error[0, 0] * (z - x) + slope / 2 * (z - x) ** 2
         assert (parabola >= np.logaddexp(0, z) - 1e-9).all()
-        assert np.logaddexp(0, x) - 2 * error[0, 0] * x + 2 * slope * x**2 == pytest.approx(np.logaddexp(0, -x), abs=1e-6)
+        at_minus_x = np.logaddexp(0, x) - 2 * error[0, 0] * x + 2 * slope * x**2
+        assert at_minus_x == pytest.approx(np.logaddexp(0, -x), abs=1e-6)
 
 
 def test_activations_are_probabilities():

@@ -16,7 +16,7 @@ steps.  The model's curvature at the minimum then is a metric at the point reach
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import blas, lapack
 from scipy.optimize import minimize_scalar
 
 from fastlr import _core
@@ -26,9 +26,9 @@ _PILOT_VALUES = 1 << 25  # probabilities computed at most
 _KEPT_VALUES = 1 << 25  # of all rows in T's coordinates, kept if they are no more
 _OWN, _LEAST, _MOST = 2.4, 32, 128  # m: times the rows of a class, and its limits
 _COUPLED = 1.2  # times the curvature of a class alone: what classes that share rows do to each other
-_CLASSES = 32  # treated at a time
+_CLASSES = 16  # treated at a time
 _FLOOR = 1e-3  # of a class's curvature, at least, is spread like Gram
-_STEPS, _LONGEST, _CLOSE = 12, 2.0, 0.01  # Newton steps in the logits: how many, how long, when short enough
+_STEPS, _LONGEST, _CLOSE = 12, 2.0, 0.1  # Newton steps in the logits: how many, how long, when short enough
 _SPREADS = (1.0, 0.1, 0.01)  # of the constant model's curvature, tried for the first point
 _TRIAL_ROWS = 256
 _GRAM_ROWS = 8  # a feature, or what a twelfth of a pass pays for
@@ -56,9 +56,9 @@ class Spectrum:
         diagonal += 1e-9 * diagonal.mean()
         diagonal[: objective.d] += objective.alpha * objective.factors
         L, _ = lapack.dpotrf(base, lower=1, clean=1)
-        inverse, _ = lapack.dtrtri(L, lower=1)
-        self.spread, vectors = np.linalg.eigh((inverse @ gram @ inverse.T).astype(np.float32))
-        self.T = inverse.T @ vectors
+        reduced, _ = lapack.dsygst(gram, L, lower=1)  # L^-1 gram L^-T, its lower triangle
+        self.spread, vectors = np.linalg.eigh(reduced.astype(np.float32))
+        self.T = blas.dtrsm(1.0, L, vectors, lower=1, trans_a=1)
         self.penal = np.maximum(1 - self.rho * self.spread, 0.0)
 
     def rotate(self, grad):
