@@ -53,11 +53,10 @@ def class_blocks(objective, v, n_rows):
     """
     step = max(1, -(-objective.n * objective.k // _PILOT_VALUES))
     pilot = np.arange(0, objective.n, step)
-    A = activations(objective, v, slice(None, None, step))
     weight = np.full(len(pilot), objective.total_weight / len(pilot))
     if objective.weight is not None:
         weight = objective.weight[::step] * (objective.total_weight / objective.weight[::step].sum())
-    Q = _slopes_ahead(A, np.abs(A - objective.dense_targets(pilot).astype(A.dtype)), objective.loss)
+    Q = _slopes_ahead(activations(objective, v, slice(None, None, step)), objective.dense_targets(pilot), objective.loss)
     Q *= weight[:, None].astype(Q.dtype)
     own = _own_curvature(objective, Q, step) if n_rows < len(pilot) else np.zeros((objective.k, 1))
     for c in range(objective.k):
@@ -82,7 +81,7 @@ def _own_curvature(objective, Q, step):
         return sum(pool.map(part, range(0, len(Q), block))) / objective.total_weight
 
 
-def _slopes_ahead(A, error, loss):
+def _slopes_ahead(A, Y, loss):
     """d a / d z of each logit (m, k), but for errors above 1/2 the curvature that a step will meet.
 
     There a (1 - a) vanishes as the logit x = log(r / (1 - r)), r the error, grows, and a Newton step goes far beyond
@@ -91,8 +90,9 @@ def _slopes_ahead(A, error, loss):
     """
     slopes = _slopes(A, loss)
     if loss != "squared_error":
-        wrong = error > 0.5
-        r = np.minimum(error[wrong].astype(np.float64), 1 - 1e-9)
+        A -= Y  # the caller has no more use for A
+        wrong = np.abs(A, out=A) > 0.5
+        r = np.minimum(A[wrong].astype(np.float64), 1 - 1e-9)
         slopes[wrong] = (r - 0.5) / (np.log(r) - np.log1p(-r))
     return slopes
 

@@ -91,15 +91,15 @@ def test_class_blocks_of_a_sample_miss_no_rare_feature():
 
 @pytest.mark.parametrize("x", [-1.0, 0.0, 1e-3, 0.5, 3.0, 14.0])
 def test_slopes_ahead_bound_the_loss_of_an_error(x):
-    error = np.array([[1 / (1 + np.exp(-x))]])  # of a row of target 0 and logit x
-    slope = curvature._slopes_ahead(error, error, "sigmoid")[0, 0]
+    error = 1 / (1 + np.exp(-x))  # of a row of target 0 and logit x
+    slope = curvature._slopes_ahead(np.array([[error]]), np.zeros((1, 1)), "sigmoid")[0, 0]
     if x <= 0:
-        assert slope == pytest.approx(error[0, 0] * (1 - error[0, 0]))
+        assert slope == pytest.approx(error * (1 - error))
     else:
         z = np.linspace(-20, 20, 401)
-        parabola = np.logaddexp(0, x) + error[0, 0] * (z - x) + slope / 2 * (z - x) ** 2
+        parabola = np.logaddexp(0, x) + error * (z - x) + slope / 2 * (z - x) ** 2
         assert (parabola >= np.logaddexp(0, z) - 1e-9).all()
-        at_minus_x = np.logaddexp(0, x) - 2 * error[0, 0] * x + 2 * slope * x**2
+        at_minus_x = np.logaddexp(0, x) - 2 * error * x + 2 * slope * x**2
         assert at_minus_x == pytest.approx(np.logaddexp(0, -x), abs=1e-6)
 
 
@@ -130,8 +130,9 @@ def test_lower_bound_is_below_the_optimum_from_any_point(
         V = F.split(v)[0]
         V -= V.mean(axis=0)
     value, grad = F.loss_and_grad(v)
-    assert F.lower_bound(v, value, grad) <= best.value
-    assert F.shifted_bound(v, value, grad) <= best.value
+    least = best.value * (1 + 8 * F.resolution)  # values at v and near it differ by their own rounding errors
+    assert F.lower_bound(v, value, grad) <= least
+    assert F.shifted_bound(v, value, grad) <= least
     assert best.lower_bound <= best.value + 1e-12
 
 
