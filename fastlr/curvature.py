@@ -56,7 +56,9 @@ def class_blocks(objective, v, n_rows):
     weight = np.full(len(pilot), objective.total_weight / len(pilot))
     if objective.weight is not None:
         weight = objective.weight[::step] * (objective.total_weight / objective.weight[::step].sum())
-    Q = _slopes_ahead(activations(objective, v, slice(None, None, step)), objective.dense_targets(pilot), objective.loss)
+    A = activations(objective, v, slice(None, None, step))
+    Q = _slopes_ahead(A, objective.dense_targets(pilot), objective.loss)
+    del A
     Q *= weight[:, None].astype(Q.dtype)
     own = _own_curvature(objective, Q, step) if n_rows < len(pilot) else np.zeros((objective.k, 1))
     for c in range(objective.k):
