@@ -82,9 +82,10 @@ def raw_sets(settings):
 
     loaders = (datasets.load_breast_cancer, datasets.load_wine, datasets.load_digits, datasets.load_iris)
     sets = {load.__name__.removeprefix("load_"): load(return_X_y=True) for load in loaders}
-    X, y = sets["breast_cancer"]
-    scales = 10 ** np.random.default_rng(data.SEED).uniform(-4, 4, X.shape[1])
-    sets["breast_cancer, columns x 10^uniform(-4, 4)"] = ((X - X.mean(axis=0)) / X.std(axis=0) * scales, y)
+    for name in ("breast_cancer", "wine"):
+        X, y = sets[name]
+        scales = 10 ** np.random.default_rng(data.SEED).uniform(-4, 4, X.shape[1])
+        sets[f"{name}, columns x 10^uniform(-4, 4)"] = ((X - X.mean(axis=0)) / X.std(axis=0) * scales, y)
     if data.mnist_folder():
         X, y = data.mnist("train")
         n = settings.rows(len(X))

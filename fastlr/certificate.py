@@ -18,6 +18,7 @@ _ROW_VALUES = 1 << 20  # values of the float64 rows that newton_bound makes at a
 _REFINEMENTS = 3
 _REST = 1e-9  # mean residual times standardised feature that may be taken for rounding
 _TINY = np.finfo(float).tiny
+_ROUNDING = 8 * np.finfo(float).eps  # of sums, and of a value from the next
 _ALWAYS = 1e-12  # rounding of a weighted mean of ones
 
 
@@ -73,7 +74,8 @@ def _bound(objective, v, value, lost, G, g):
     if np.any(squares[free] > 0):
         return 0.0
     dual -= 0.5 * float(np.sum(squares / np.where(free, 1.0, strength)))
-    return max(dual - 4 * objective.resolution * sum(map(abs, terms)), 0.0)
+    rounding = 4 * objective.resolution + _ROUNDING  # of each term: X's real type, and float64 whatever X is
+    return max(dual - rounding * sum(map(abs, terms)), 0.0)
 
 
 def _without_absent(objective, dual, G, g):

@@ -52,19 +52,15 @@ def class_blocks(objective, v, n_rows):
     diagonal.
     """
     step = max(1, -(-objective.n * objective.k // _PILOT_VALUES))
-    pilot = np.arange(0, objective.n, step)
-    weight = np.full(len(pilot), objective.total_weight / len(pilot))
-    if objective.weight is not None:
-        weight = objective.weight[::step] * (objective.total_weight / objective.weight[::step].sum())
-    A = activations(objective, v, slice(None, None, step))
-    Q = _slopes_ahead(A, objective.dense_targets(pilot), objective.loss)
-    del A
-    Q *= weight[:, None].astype(Q.dtype)
-    own = _own_curvature(objective, Q, step) if n_rows < len(pilot) else np.zeros((objective.k, 1))
+    rows = slice(None, None, step)
+    Q = _slopes_ahead(activations(objective, v, rows), objective.dense_targets(rows), objective.loss)
+    weight = np.ones(len(Q)) if objective.weight is None else objective.weight[rows]
+    Q *= (weight * (objective.total_weight / weight.sum())).astype(Q.dtype)[:, None]
+    own = _own_curvature(objective, Q, step) if n_rows < len(Q) else np.zeros((objective.k, 1))
     for c in range(objective.k):
         q = Q[:, c].astype(np.float64)
         taken, probability = _sample(q, n_rows, objective.rng)
-        H = objective.gram(pilot[taken], q[taken] / probability)
+        H = objective.gram(step * taken, q[taken] / probability)
         diagonal = np.einsum("jj->j", H)
         np.maximum(diagonal, own[c], out=diagonal)
         yield H
@@ -76,8 +72,8 @@ def _own_curvature(objective, Q, step):
 
     def part(start):
         rows = slice(start * step, (start + block) * step, step)
-        U = objective.standardised(rows, np.float32)
-        return Q[start : start + block].T @ np.square(U, out=U)
+        U = objective.standardised(rows, Q.dtype)
+        return (Q[start : start + block].T @ np.square(U, out=U)).astype(np.float64)
 
     with ThreadPoolExecutor(objective.n_threads) as pool:
         return sum(pool.map(part, range(0, len(Q), block))) / objective.total_weight
@@ -92,9 +88,9 @@ def _slopes_ahead(A, Y, loss):
     """
     slopes = _slopes(A, loss)
     if loss != "squared_error":
-        A -= Y  # the caller has no more use for A
-        wrong = np.abs(A, out=A) > 0.5
-        r = np.minimum(A[wrong].astype(np.float64), 1 - 1e-9)
+        error = np.abs(np.subtract(A, Y, out=A), out=A)  # callers have no more use for A
+        wrong = error > 0.5
+        r = np.minimum(error[wrong].astype(np.float64), 1 - 1e-9)
         slopes[wrong] = (r - 0.5) / (np.log(r) - np.log1p(-r))
     return slopes
 

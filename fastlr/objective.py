@@ -252,8 +252,9 @@ class Objective:
 
     def standardised(self, rows, dtype=np.float64):
         """u of some rows (m, d), with a last column of ones if there is an intercept."""
-        U = np.ones((len(self.X[rows]), self.d + self.fit_intercept), dtype)
-        np.subtract(self.X[rows], self.problem_shift.astype(dtype), out=U[:, : self.d], dtype=dtype)
+        X = self.X[rows]
+        U = np.ones((len(X), self.d + self.fit_intercept), dtype)
+        np.subtract(X, self.problem_shift.astype(dtype), out=U[:, : self.d], dtype=dtype)
         U[:, : self.d] *= self.problem_scale.astype(dtype)
         return U
 

@@ -45,7 +45,7 @@ class Pairs:
 def lbfgs(objective, progress, solve, pairs, budget, line=None):
     """Minimise from the best point of `progress` in the metric that `solve` inverts, for about so many passes.
 
-    The pairs outlive the metric: they tell of the objective.
+    The pairs outlive the metric, for they tell of the objective, and so may `line`, a LineSearch.
     """
     w, value, grad = progress.w, progress.value, progress.grad
     line, limit = line or LineSearch(objective), objective.n_passes + budget

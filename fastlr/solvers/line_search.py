@@ -69,8 +69,8 @@ class LineSearch:
 
 
 def _extrapolated(slope0, slope, t):
-    """Where slopes that change on a straight line from slope0 at 0 through slope at t reach 0, from t / 4 to 4 t."""
-    return t * min(max(slope0 / min(slope0 - slope, slope0 / MOST), 1 / MOST), MOST)
+    """Where slopes that change on a straight line from slope0 at 0 through slope at t reach 0, at most MOST t."""
+    return t * slope0 / min(slope0 - slope, slope0 / MOST)
 
 
 def _next_step(low, high, slope0, halve):

@@ -31,11 +31,11 @@ NEWTON_WORK = 2e8  # operations of one whole Hessian that are still cheaper than
 GRAM_ROWS = 8  # rows a feature of a Gram metric
 EARLY = 10  # passes that the Gram metric serves where there is no sample to start from
 REFRESH = 50  # passes that class blocks serve
+SHORT = 30  # the same where exact Newton steps can take over
 TRIALS = 1.8  # passes an iteration up to which first lengths mostly serve: the next blocks are damped
 EASIER, HARDER = 0.2, 2.0  # times as much, or else so much
 MODEL_PASSES = 2  # passes that a class model serves after its own step,
 MODEL_GAIN = 1e-3  # unless that lowered F by more: then the next model's step does
-SHORT = 30  # the same where exact Newton steps can take over
 UNEVEN = 1e8  # ratio of penalty factors from which the Hessian is no longer like blocks of it: scales 10,000 fold apart
 BLOCK_VALUES = 1 << 25  # float32 values of all blocks at most
 
