@@ -35,8 +35,9 @@ typedef enum {
 
 typedef enum { FLR_ROWS_SOFTMAX, FLR_ROWS_LOG_SOFTMAX, FLR_ROWS_LOGSUMEXP, FLR_N_ROW_MAPS } flr_row_map;
 
-/* n runs of bytes that will be read next; kernels fetch them into the cache while they compute. */
-typedef struct { const char *const *runs; int64_t n, bytes; } flr_ahead;
+/* n runs of bytes that will be read next; kernels fetch them into the cache while they compute.  distance: from one to
+ * the next where they lie one behind another, else 0. */
+typedef struct { const char *const *runs; int64_t n, bytes, distance; } flr_ahead;
 
 /* Y and the weights of the m rows of one call.  Exactly one of label and prob is set. */
 typedef struct {

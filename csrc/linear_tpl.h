@@ -7,17 +7,20 @@
  * before it are taken by parts of vectors.  All sums here are real; the caller adds them up in double.
  */
 #if VBYTES == 64
-enum { FWD_CLASSES = 5, FWD_ROWS = 4, BWD_CLASSES = 10 };
+enum { FWD_CLASSES = 10, BWD_CLASSES = 10 };
 #else
-enum { FWD_CLASSES = 4, FWD_ROWS = 4, BWD_CLASSES = 5 }; /* FWD_ROWS: about, at many classes */
+enum { FWD_CLASSES = 4, BWD_CLASSES = 5 };
 #endif
-enum { D_BLOCK = 4096 / sizeof(REAL), ACCUMULATORS = 32 };
+enum { D_BLOCK = 3200 / sizeof(REAL), ACCUMULATORS = 32 };
+
+/* Prefetches in a step that reads this many vectors of x: half as many lines, as each product fetches half of a tile. */
+#define FETCHES(vectors) ((vectors) * VBYTES / 128 > 0 ? (vectors) * VBYTES / 128 : 1)
 
 /* The sums of the lanes of a[0] .. a[count - 1], count <= VLEN; a is overwritten.  Pairs of vectors are folded: blocks
  * of h lanes of both, in turn, are added to those next to them.  First within groups of 16 bytes, which takes one
  * instruction a shuffle, then groups.  A vector without a partner is its own. */
 #define FOLD_STAGE(a, count, low, high, h)                                                                            \
-    for (int i = 0; 2 * i < (count); i++) {                                                                           \
+    UNROLL for (int i = 0; 2 * i < (count); i++) {                                                                           \
         const V first = a[2 * i], second = a[2 * i + 1 < (count) ? 2 * i + 1 : 2 * i];                                \
         a[i] = SHUFFLE(first, second, low, h) + SHUFFLE(first, second, high, h);                                      \
     }
@@ -43,10 +46,10 @@ INLINE V lane_sums(V *a, int count) {
 INLINE void forward_step(V *acc, const REAL *const *x, const REAL *W, int64_t ldw, int64_t j, int width, const int rows,
                          const int classes) {
     V xj[8];
-    for (int r = 0; r < rows; r++) xj[r] = width == VLEN ? load(x[r] + j) : load_part(x[r] + j, width);
-    for (int c = 0; c < classes; c++) {
-        const V w = load(W + c * ldw + j);
-        for (int r = 0; r < rows; r++) acc[r * classes + c] = vfma(xj[r], w, acc[r * classes + c]);
+    UNROLL for (int r = 0; r < rows; r++) xj[r] = width == VLEN ? load(x[r] + j) : load_part(x[r] + j, width);
+    UNROLL for (int c = 0; c < classes; c++) {
+        const V w = in_register(load(W + c * ldw + j));
+        UNROLL for (int r = 0; r < rows; r++) acc[r * classes + c] = vfma(xj[r], w, acc[r * classes + c]);
     }
 }
 
@@ -55,25 +58,26 @@ INLINE void forward_block(REAL *Z_out, int64_t ldz, const REAL *const *x, const 
                           int64_t j0, int64_t j1, int64_t head, fetch *ahead, const int rows, const int classes) {
     fetch f = *ahead;
     V acc[ACCUMULATORS];
-    for (int i = 0; i < rows * classes; i++) acc[i] = (V){0};
+    UNROLL for (int i = 0; i < rows * classes; i++) acc[i] = (V){0};
     int64_t j = j0;
     for (int64_t end = j0 + head < j1 ? j0 + head : j1; j < end;) {
         const int width = end - j < VLEN ? (int)(end - j) : VLEN;
         forward_step(acc, x, W, ldw, j, width, rows, classes);
         j += width;
     }
-    for (; j + VLEN <= j1; j += VLEN) {
-        forward_step(acc, x, W, ldw, j, VLEN, rows, classes);
-        fetch_step(&f);
-    }
+    while (j + VLEN <= j1)
+        for (int64_t steps = fetch_stretch(&f, (j1 - j) / VLEN); steps > 0; steps--, j += VLEN) {
+            forward_step(acc, x, W, ldw, j, VLEN, rows, classes);
+            fetch_step(&f, FETCHES(rows));
+        }
     *ahead = f;
     if (j < j1) forward_step(acc, x, W, ldw, j, (int)(j1 - j), rows, classes);
 
     REAL sums[ACCUMULATORS + VLEN];
-    for (int i = 0; i < rows * classes; i += VLEN)
+    UNROLL for (int i = 0; i < rows * classes; i += VLEN)
         store(sums + i, lane_sums(acc + i, rows * classes - i < VLEN ? rows * classes - i : VLEN));
-    for (int r = 0; r < rows; r++)
-        for (int c = 0; c < classes; c++) {
+    UNROLL for (int r = 0; r < rows; r++)
+        UNROLL for (int c = 0; c < classes; c++) {
             REAL *z = Z_out + r * ldz + c;
             *z = (j0 == 0 ? b[c] : *z) + sums[r * classes + c];
         }
@@ -91,17 +95,17 @@ INLINE void forward_block(REAL *Z_out, int64_t ldz, const REAL *const *x, const 
         for (; i < m; i++) forward_block(Z_out + i * ldz, ldz, x + i, W, ldw, b, j0, j1, head, ahead, 1, classes);    \
     }
 #if VBYTES == 64
-DEFINE_FORWARD(1, 8)
-DEFINE_FORWARD(2, 8)
-DEFINE_FORWARD(3, 6)
-DEFINE_FORWARD(4, 4)
-DEFINE_FORWARD(5, 4)
+#define FORWARD_BLOCKS(f) f(1, 8) f(2, 8) f(3, 6) f(4, 4) f(5, 4) f(6, 4) f(7, 3) f(8, 3) f(9, 2) f(10, 2)
 #else
-DEFINE_FORWARD(1, 8)
-DEFINE_FORWARD(2, 6)
-DEFINE_FORWARD(3, 4)
-DEFINE_FORWARD(4, 3)
+#define FORWARD_BLOCKS(f) f(1, 8) f(2, 6) f(3, 4) f(4, 3)
 #endif
+FORWARD_BLOCKS(DEFINE_FORWARD)
+#define FORWARD_ENTRY(classes, many) {forward_##classes, many},
+static const struct {
+    void (*run)(REAL *, int64_t, const REAL *const *, const REAL *, int64_t, const REAL *, int64_t, int64_t, int64_t,
+                int64_t, fetch *);
+    int64_t rows;
+} forward_blocks[] = {FORWARD_BLOCKS(FORWARD_ENTRY)};
 
 /* a single row: more classes make up for it, and keep as many sums going */
 enum { ROW_CLASSES = 10 };
@@ -128,7 +132,7 @@ static void forward_row(REAL *Z_out, const REAL *const *x, const REAL *W, int64_
     static const forward_fn block[] = {forward_row_1, forward_row_2, forward_row_3, forward_row_4, forward_row_5,
                                        forward_row_6, forward_row_7, forward_row_8, forward_row_9, forward_row_10};
     const int64_t n_blocks = (k + ROW_CLASSES - 1) / ROW_CLASSES;
-    fetch ahead = fetch_rows(next, n_blocks * (d / VLEN));
+    fetch ahead = fetch_rows(next, n_blocks * (d / VLEN), FETCHES(1));
     for (int64_t q = 0; q < n_blocks; q++) {
         const int64_t c0 = q * k / n_blocks, c1 = (q + 1) * k / n_blocks;
         block[c1 - c0 - 1](Z_out + c0, x, W + c0 * ldw, ldw, b + c0, d, head, &ahead);
@@ -137,26 +141,19 @@ static void forward_row(REAL *Z_out, const REAL *const *x, const REAL *W, int64_
 
 static void forward(void *Z_out, const void *const *x, const void *W, int64_t ldw, const void *b, int64_t m, int64_t d,
                     int64_t k, int64_t head, const flr_ahead *next) {
-    typedef void (*forward_fn)(REAL *, int64_t, const REAL *const *, const REAL *, int64_t, const REAL *, int64_t,
-                               int64_t, int64_t, int64_t, fetch *);
-    static const forward_fn block[] = {
-        forward_1, forward_2, forward_3, forward_4,
-#if VBYTES == 64
-        forward_5,
-#endif
-    };
     if (m == 1) {
         forward_row(Z_out, (const REAL *const *)x, W, ldw, b, d, k, head, next);
         return;
     }
-    const int64_t n_blocks = (k + FWD_CLASSES - 1) / FWD_CLASSES;
-    fetch ahead = fetch_rows(next, m * d / (VLEN * FWD_ROWS) * n_blocks);
-    for (int64_t j0 = 0; j0 == 0 || j0 < d; j0 += D_BLOCK) {
-        const int64_t j1 = j0 + D_BLOCK < d ? j0 + D_BLOCK : d;
+    const int64_t n_blocks = (k + FWD_CLASSES - 1) / FWD_CLASSES, rows = forward_blocks[k / n_blocks - 1].rows;
+    fetch ahead = fetch_rows(next, m / rows * (d / VLEN) * n_blocks, FETCHES(rows));
+    const int64_t parts = d > D_BLOCK ? (d + D_BLOCK - 1) / D_BLOCK : 1, part = d / parts / VLEN * VLEN + VLEN;
+    for (int64_t j0 = 0; j0 == 0 || j0 < d; j0 += part) {
+        const int64_t j1 = j0 + part < d ? j0 + part : d;
         for (int64_t q = 0; q < n_blocks; q++) {
             const int64_t c0 = q * k / n_blocks, c1 = (q + 1) * k / n_blocks;
-            block[c1 - c0 - 1]((REAL *)Z_out + c0, k, (const REAL *const *)x, (const REAL *)W + c0 * ldw, ldw,
-                               (const REAL *)b + c0, j0, j1, head, m, &ahead);
+            forward_blocks[c1 - c0 - 1].run((REAL *)Z_out + c0, k, (const REAL *const *)x, (const REAL *)W + c0 * ldw,
+                                            ldw, (const REAL *)b + c0, j0, j1, head, m, &ahead);
         }
     }
 }
@@ -166,23 +163,24 @@ INLINE void backward_panel(REAL *G, int64_t ldg, const REAL *R, int64_t ldr, con
                            fetch *ahead, const int classes, const int panel, const int whole, int width) {
     fetch f = *ahead;
     V acc[ACCUMULATORS];
-    for (int c = 0; c < classes; c++)
-        for (int v = 0; v < panel; v++)
+    UNROLL for (int c = 0; c < classes; c++)
+        UNROLL for (int v = 0; v < panel; v++)
             acc[c * panel + v] = whole || v < panel - 1 ? load(G + c * ldg + j + v * VLEN)
                                                         : load_part(G + c * ldg + j + v * VLEN, width);
-    for (int64_t i = 0; i < m; i++) {
-        V xj[8];
-        for (int v = 0; v < panel; v++)
-            xj[v] = whole || v < panel - 1 ? load(x[i] + j + v * VLEN) : load_part(x[i] + j + v * VLEN, width);
-        fetch_step(&f);
-        for (int c = 0; c < classes; c++) {
-            const V r = splat(R[i * ldr + c]);
-            for (int v = 0; v < panel; v++) acc[c * panel + v] = vfma(r, xj[v], acc[c * panel + v]);
+    for (int64_t i = 0; i < m;)
+        for (int64_t steps = fetch_stretch(&f, m - i); steps > 0; steps--, i++) {
+            V xj[8];
+            UNROLL for (int v = 0; v < panel; v++)
+                xj[v] = whole || v < panel - 1 ? load(x[i] + j + v * VLEN) : load_part(x[i] + j + v * VLEN, width);
+            fetch_step(&f, FETCHES(panel));
+            UNROLL for (int c = 0; c < classes; c++) {
+                const V r = splat(R[i * ldr + c]);
+                UNROLL for (int v = 0; v < panel; v++) acc[c * panel + v] = vfma(r, xj[v], acc[c * panel + v]);
+            }
         }
-    }
     *ahead = f;
-    for (int c = 0; c < classes; c++)
-        for (int v = 0; v < panel; v++) {
+    UNROLL for (int c = 0; c < classes; c++)
+        UNROLL for (int v = 0; v < panel; v++) {
             REAL *g = G + c * ldg + j + v * VLEN;
             whole || v < panel - 1 ? store(g, acc[c * panel + v]) : store_part(g, acc[c * panel + v], width);
         }
@@ -219,40 +217,25 @@ INLINE void backward_panel(REAL *G, int64_t ldg, const REAL *R, int64_t ldr, con
         if (j < d) partial_##classes(G, ldg, R, ldr, x, m, j, d, ahead);                                              \
     }
 #if VBYTES == 64
-DEFINE_BACKWARD(1, 8)
-DEFINE_BACKWARD(2, 8)
-DEFINE_BACKWARD(3, 4)
-DEFINE_BACKWARD(4, 4)
-DEFINE_BACKWARD(5, 4)
-DEFINE_BACKWARD(6, 2)
-DEFINE_BACKWARD(7, 2)
-DEFINE_BACKWARD(8, 2)
-DEFINE_BACKWARD(9, 2)
-DEFINE_BACKWARD(10, 2)
+#define BACKWARD_BLOCKS(f) f(1, 8) f(2, 8) f(3, 4) f(4, 4) f(5, 4) f(6, 2) f(7, 2) f(8, 2) f(9, 2) f(10, 2)
 #else
-DEFINE_BACKWARD(1, 8)
-DEFINE_BACKWARD(2, 4)
-DEFINE_BACKWARD(3, 3)
-DEFINE_BACKWARD(4, 2)
-DEFINE_BACKWARD(5, 2)
+#define BACKWARD_BLOCKS(f) f(1, 8) f(2, 4) f(3, 3) f(4, 2) f(5, 2)
 #endif
+BACKWARD_BLOCKS(DEFINE_BACKWARD)
+#define BACKWARD_ENTRY(classes, panel) {backward_##classes, panel},
+static const struct {
+    void (*run)(REAL *, int64_t, const REAL *, int64_t, const REAL *const *, int64_t, int64_t, int64_t, fetch *);
+    int64_t panel;
+} backward_blocks[] = {BACKWARD_BLOCKS(BACKWARD_ENTRY)};
 
 static void backward(void *G, int64_t ldg, const void *R, const void *const *x, int64_t m, int64_t d, int64_t k,
                      int64_t head, const flr_ahead *next) {
-    typedef void (*backward_fn)(REAL *, int64_t, const REAL *, int64_t, const REAL *const *, int64_t, int64_t, int64_t,
-                                fetch *);
-    static const backward_fn block[] = {
-        backward_1, backward_2, backward_3, backward_4, backward_5,
-#if VBYTES == 64
-        backward_6, backward_7, backward_8, backward_9, backward_10,
-#endif
-    };
-    const int64_t n_blocks = (k + BWD_CLASSES - 1) / BWD_CLASSES;
-    fetch ahead = fetch_rows(next, m * n_blocks * (d / (VLEN * (k == 1 ? 8 : 2)) + 1));
+    const int64_t n_blocks = (k + BWD_CLASSES - 1) / BWD_CLASSES, panel = backward_blocks[k / n_blocks - 1].panel;
+    fetch ahead = fetch_rows(next, m * n_blocks * (d / (VLEN * panel) + 1), FETCHES(panel));
     for (int64_t q = 0; q < n_blocks; q++) {
         const int64_t c0 = q * k / n_blocks, c1 = (q + 1) * k / n_blocks;
-        block[c1 - c0 - 1]((REAL *)G + c0 * ldg, ldg, (const REAL *)R + c0, k, (const REAL *const *)x, m, d, head,
-                           &ahead);
+        backward_blocks[c1 - c0 - 1].run((REAL *)G + c0 * ldg, ldg, (const REAL *)R + c0, k, (const REAL *const *)x, m,
+                                         d, head, &ahead);
     }
 }
 

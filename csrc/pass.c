@@ -33,6 +33,7 @@ typedef struct {
     const flr_kernels *kernels;
     flr_tiling tiling;
     int gemm;
+    int64_t ldg;                 /* values from a class to the next in a worker's gradient */
     int64_t n_chunks;
     const void *V, *c;           /* direction of hessp */
     void *Z_out;                 /* destination of logits */
@@ -51,8 +52,8 @@ typedef struct {
     const char **ahead; /* (max(m, d),) rows or columns of a later tile, as X has them */
     char *tile;         /* (slab, ld) real, if X must be converted */
     char *Z, *U;        /* (m, k) real; U for hessp */
-    void *G_real;       /* (k, d): sums over some rows */
-    double *G;          /* (k, d): sums over the chunk; NULL under gemm, where G_real is flushed to the total */
+    char *G_real;       /* (k, ldg) real: sums over some rows */
+    double *G;          /* (k, ldg): sums over the chunk; NULL under gemm, where G_real is flushed to the total */
     double *g;          /* (k,) */
     char *rows;         /* scratch of the row kernels */
     int64_t bytes;      /* of all, from the scratch's beginning */
@@ -60,7 +61,7 @@ typedef struct {
 
 static int64_t at_least(int64_t a, int64_t b) { return a > b ? a : b; }
 
-static void *take(char *base, int64_t *used, int64_t bytes) {
+static char *take(char *base, int64_t *used, int64_t bytes) {
     char *p = base + *used;
     *used += (bytes + 127) / 64 * 64;
     return p;
@@ -69,14 +70,15 @@ static void *take(char *base, int64_t *used, int64_t bytes) {
 static scratch lay_out(const job *j, char *base) {
     const int64_t size = j->kernels->size, m = j->tiling.rows, k = j->p->k, d = j->p->X.d;
     scratch s = {0};
-    s.x = take(base, &s.bytes, j->tiling.slab * (int64_t)sizeof(void *));
-    s.ahead = take(base, &s.bytes, at_least(m, d) * (int64_t)sizeof(void *));
+    s.x = (void *)take(base, &s.bytes, j->tiling.slab * (int64_t)sizeof(void *));
+    s.ahead = (void *)take(base, &s.bytes, at_least(m, d) * (int64_t)sizeof(void *));
     s.tile = take(base, &s.bytes, j->tiling.in_place ? 0 : j->tiling.slab * j->tiling.ld * size);
     s.Z = take(base, &s.bytes, j->op == LOGITS ? 0 : m * k * size);
     s.U = take(base, &s.bytes, j->op == HESSP ? m * k * size : 0);
-    s.G_real = take(base, &s.bytes, has_gradient(j) ? k * d * size : 0);
-    s.G = take(base, &s.bytes, has_gradient(j) && !j->gemm ? k * d * 8 : 0);
-    s.g = take(base, &s.bytes, k * 8);
+    /* its columns lie in lines of the cache as X's do */
+    s.G_real = take(base, &s.bytes, has_gradient(j) ? k * j->ldg * size + 64 : 0) + (64 - j->tiling.head * size) % 64;
+    s.G = (double *)take(base, &s.bytes, has_gradient(j) && !j->gemm ? k * j->ldg * 8 : 0);
+    s.g = (double *)take(base, &s.bytes, k * 8);
     s.rows = take(base, &s.bytes, flr_row_scratch(k, size));
     return s;
 }
@@ -114,9 +116,9 @@ static void forward(const job *j, void *Z, const scratch *s, const void *W, cons
 static void backward(const job *j, const scratch *s, const void *R, int64_t m, const flr_ahead *next) {
     const int64_t k = j->p->k, d = j->p->X.d;
     if (j->gemm)
-        gemm(j, 'N', 'T', (int)d, (int)k, (int)m, s->x[0], row_distance(j), R, k, s->G_real, d);
+        gemm(j, 'N', 'T', (int)d, (int)k, (int)m, s->x[0], row_distance(j), R, k, s->G_real, j->ldg);
     else
-        j->kernels->backward(s->G_real, d, R, s->x, m, d, k, j->tiling.head, next);
+        j->kernels->backward(s->G_real, j->ldg, R, s->x, m, d, k, j->tiling.head, next);
     j->kernels->column_sums(s->g, R, m, k);
 }
 
@@ -139,10 +141,10 @@ static double tile(const job *j, const scratch *s, int64_t *correct, int64_t fir
     /* the tile that is loaded a slab later is fetched, in each phase about as much as its time allows */
     const int64_t later = first + j->tiling.slab, left = p->X.n - later, d = p->X.d;
     const flr_ahead next = flr_rows_ahead(s->ahead, &p->X, later, NULL, left < 0 ? 0 : left < m ? left : m);
-    const int64_t amid = has_gradient(j) ? next.n * 16 / (16 + d) : 0;
+    const int64_t amid = has_gradient(j) ? (next.n * 16 + d) / (16 + d) : 0;
     const int64_t half = has_gradient(j) ? (next.n - amid) / 2 : next.n;
-    const flr_ahead early = {next.runs, half, next.bytes}, middle = {next.runs + half, amid, next.bytes},
-                    late = {next.runs + half + amid, next.n - half - amid, next.bytes};
+    const flr_ahead early = {next.runs, half, next.bytes, next.distance}, middle = {next.runs + half, amid, next.bytes, next.distance},
+                    late = {next.runs + half + amid, next.n - half - amid, next.bytes, next.distance};
     forward(j, Z, s, p->W, p->b, m, &early);
     add_offset(j, Z, first, m);
     if (j->op == LOGITS) return 0;
@@ -167,31 +169,33 @@ static double tile(const job *j, const scratch *s, int64_t *correct, int64_t fir
     return loss;
 }
 
-static void flush(const job *j, const scratch *s) { j->kernels->flush(s->G, s->G_real, j->p->k * j->p->X.d); }
+static void flush(const job *j, const scratch *s) { j->kernels->flush(s->G, s->G_real, j->p->k * j->ldg); }
 
 static void add_in_turn(job *j, const scratch *s, double loss, int64_t correct, int64_t chunk) {
-    const int64_t k = j->p->k, values = has_gradient(j) ? k * j->p->X.d : 0;
+    const int64_t k = has_gradient(j) ? j->p->k : 0, d = j->p->X.d;
     flr_await_turn(&j->turn, chunk);
     j->loss += loss;
     j->correct += correct;
-    if (j->gemm)
-        j->kernels->flush(j->G, s->G_real, values);
-    else
-        flr_kernels_of(8)->flush(j->G, s->G, values);
-    for (int64_t c = 0; has_gradient(j) && c < k; c++) j->g[c] += s->g[c];
+    for (int64_t c = 0; c < k; c++) {
+        if (j->gemm)
+            j->kernels->flush(j->G + c * d, s->G_real + c * j->ldg * j->kernels->size, d);
+        else
+            flr_kernels_of(8)->flush(j->G + c * d, s->G + c * j->ldg, d);
+        j->g[c] += s->g[c];
+    }
     flr_end_turn(&j->turn);
 }
 
 static void do_chunk(void *context, int64_t chunk, int worker) {
     job *j = context;
-    const int64_t n = j->p->X.n, k = j->p->k, d = j->p->X.d;
+    const int64_t n = j->p->X.n, k = j->p->k;
     const int64_t begin = (int64_t)((__int128)n * chunk / j->n_chunks);
     const int64_t end = (int64_t)((__int128)n * (chunk + 1) / j->n_chunks);
     scratch s = lay_out(j, j->scratch + worker * j->worker_bytes);
     const void **x = s.x;
     if (has_gradient(j)) {
-        memset(s.G_real, 0, (size_t)(k * d * j->kernels->size));
-        if (!j->gemm) memset(s.G, 0, (size_t)(k * d * 8));
+        memset(s.G_real, 0, (size_t)(k * j->ldg * j->kernels->size));
+        if (!j->gemm) memset(s.G, 0, (size_t)(k * j->ldg * 8));
         memset(s.g, 0, (size_t)(k * 8));
     }
     double loss = 0;
@@ -221,6 +225,8 @@ static int run(job *j) {
                                                          : k == 1 ? BINARY_TILE_BYTES : TILE_BYTES);
     /* gemm wants rows in their order, none over another */
     if (j->gemm && (p->X.row_stride < d * size || p->X.row_stride / size >= INT32_MAX)) j->tiling.in_place = 0;
+
+    j->ldg = j->gemm ? d : j->tiling.ld;
 
     const int64_t row_bytes = at_least(d * size, 1);
     int64_t chunk_rows = j->gemm ? GEMM_CHUNK_ROWS : CHUNK_BYTES / row_bytes;

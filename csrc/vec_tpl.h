@@ -12,6 +12,7 @@
 #endif
 #define VLEN (VBYTES * 8 / REAL_BITS)
 #define INLINE static inline __attribute__((always_inline, unused))
+#define UNROLL _Pragma("GCC unroll 32") /* early enough for arrays of vectors to become registers */
 #define NOINLINE static __attribute__((noinline, unused)) /* compiled once, whatever uses it */
 
 typedef REAL V __attribute__((vector_size(VBYTES)));
@@ -87,6 +88,15 @@ typedef int64_t VDI __attribute__((vector_size(VBYTES)));
 
 INLINE V splat(REAL x) { return x - (V){0}; }
 INLINE V load(const REAL *p) { return *(const VU *)p; }
+/* v, loaded once although it is an operand of several instructions */
+INLINE V in_register(V v) {
+#if X86_VECTOR && VBYTES == 64
+    __asm__("" : "+v"(v));
+#elif X86_VECTOR
+    __asm__("" : "+x"(v));
+#endif
+    return v;
+}
 INLINE void store(REAL *p, V v) { *(VU *)p = v; }
 
 /* half a vector each, from two places and to them */
