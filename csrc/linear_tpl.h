@@ -13,8 +13,8 @@ enum { FWD_CLASSES = 4, BWD_CLASSES = 5 };
 #endif
 enum { D_BLOCK = 3200 / sizeof(REAL), ACCUMULATORS = 32 };
 
-/* Prefetches in a step that reads this many vectors of x: half as many lines, as each product fetches half of a tile. */
-#define FETCHES(vectors) ((vectors) * VBYTES / 128 > 0 ? (vectors) * VBYTES / 128 : 1)
+/* Pairs of lines fetched in a step that reads this many vectors of x: each product fetches half of a tile. */
+#define FETCHES(vectors) ((vectors) * VBYTES / 256 > 0 ? (vectors) * VBYTES / 256 : 1)
 
 /* The sums of the lanes of a[0] .. a[count - 1], count <= VLEN; a is overwritten.  Pairs of vectors are folded: blocks
  * of h lanes of both, in turn, are added to those next to them.  First within groups of 16 bytes, which takes one
