@@ -57,7 +57,8 @@ static inline int64_t flr_row_scratch(int64_t k, int64_t size) { return (k + FLR
 
 /* The kernels of one instruction set and one real type; void * stands for real *. */
 typedef struct {
-    int64_t size; /* sizeof(real) */
+    int64_t size;         /* sizeof(real) */
+    int64_t gemm_classes; /* from this many classes on, gemm is faster than forward and backward */
 
     /* out[i] = f(z[i]), n values; stream: write past the caches */
     void (*map[FLR_N_MAPS])(void *out, const void *z, int64_t n, int stream);
@@ -196,8 +197,8 @@ int flr_find_nonfinite(int64_t *row_out, int64_t *col_out, const flr_matrix *X, 
 /* loss sum and the number of rows the model labels correctly (label targets only) */
 int flr_evaluate(double *loss_out, int64_t *correct_out, const flr_pass *pass);
 
-/* From this many classes on, passes use gemm (docs/performance.md has the crossover).  BLAS, Fortran's conventions, is
- * given by the binding before it is needed. */
+/* From this many classes on, passes may use gemm (docs/performance.md has the crossovers).  BLAS, Fortran's conventions,
+ * is given by the binding before it is needed. */
 enum { FLR_GEMM_CLASSES = 56 };
 typedef void flr_gemm(char *ta, char *tb, int *m, int *n, int *k, void *alpha, void *A, int *lda, void *B, int *ldb,
                       void *beta, void *C, int *ldc);
@@ -207,7 +208,7 @@ typedef struct { flr_gemm *gemm; flr_syrk *syrk; } flr_blas;
 extern flr_blas flr_blas_f32, flr_blas_f64;
 
 /* tile.c: rows of X as reals, in place where X allows it */
-enum { FLR_MAX_TILE = 1024 };
+enum { FLR_MAX_TILE = 2048 };
 typedef struct {
     int64_t rows;   /* most rows of a tile */
     int64_t slab;   /* rows that a pass loads at once, some tiles */

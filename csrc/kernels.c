@@ -33,6 +33,7 @@
 extern const flr_kernels TABLE;
 const flr_kernels TABLE = {
     .size = sizeof(REAL),
+    .gemm_classes = VBYTES == 64 ? 160 : FLR_GEMM_CLASSES,
     .map = {map_exp, map_log, map_sigmoid, map_sigmoid_derivative, map_log_sigmoid, map_logit},
     .rows = {softmax, log_softmax, logsumexp},
     .residual = {residual_softmax, residual_sigmoid, residual_squared_error},

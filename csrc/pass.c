@@ -17,9 +17,11 @@ enum {
     TILE_BYTES = 128 << 10,  /* a quarter of the smallest L2 in use today: this tile and the next, which is fetched */
     BINARY_TILE_BYTES = 48 << 10, /* where little is computed, phases that fetch more or less must be short */
     FLUSH_ROWS = 256,        /* rows whose gradient is summed in real before it is added up in double */
+    FLUSH_MANY_ROWS = 1024,  /* the same for many classes, whose sums lie beyond L1 */
     CHUNK_BYTES = 4 << 20,
     CHUNKS = 24,             /* aimed at when X is small; divides evenly among 1, 2, 3, 4, 6, 8 threads */
-    GEMM_TILE_VALUES = 1 << 20,
+    GEMM_CHUNKS = 12,        /* adding up (k, d) sums costs as much as some hundred rows */
+    GEMM_TILE_VALUES = 2 << 20,
     GEMM_CHUNK_ROWS = 2048,
 };
 
@@ -33,6 +35,7 @@ typedef struct {
     const flr_kernels *kernels;
     flr_tiling tiling;
     int gemm;
+    int64_t flush_rows;
     int64_t ldg;                 /* values from a class to the next in a worker's gradient */
     int64_t n_chunks;
     const void *V, *c;           /* direction of hessp */
@@ -193,11 +196,7 @@ static void do_chunk(void *context, int64_t chunk, int worker) {
     const int64_t end = (int64_t)((__int128)n * (chunk + 1) / j->n_chunks);
     scratch s = lay_out(j, j->scratch + worker * j->worker_bytes);
     const void **x = s.x;
-    if (has_gradient(j)) {
-        memset(s.G_real, 0, (size_t)(k * j->ldg * j->kernels->size));
-        if (!j->gemm) memset(s.G, 0, (size_t)(k * j->ldg * 8));
-        memset(s.g, 0, (size_t)(k * 8));
-    }
+    if (has_gradient(j)) memset(s.g, 0, (size_t)(k * 8));
     double loss = 0;
     int64_t correct = 0;
     for (int64_t first = begin, unflushed = 0; first < end; first += j->tiling.rows) {
@@ -209,7 +208,7 @@ static void do_chunk(void *context, int64_t chunk, int worker) {
         s.x = x + at;
         loss += tile(j, &s, &correct, first, m);
         unflushed += m;
-        if (has_gradient(j) && !j->gemm && (unflushed >= FLUSH_ROWS || first + m == end)) {
+        if (has_gradient(j) && !j->gemm && (unflushed >= j->flush_rows || first + m == end)) {
             flush(j, &s);
             unflushed = 0;
         }
@@ -220,26 +219,32 @@ static void do_chunk(void *context, int64_t chunk, int worker) {
 static int run(job *j) {
     const flr_pass *p = j->p;
     const int64_t n = p->X.n, d = p->X.d, k = p->k, size = j->kernels->size;
-    j->gemm = k >= FLR_GEMM_CLASSES && d >= 16 && d < INT32_MAX;
+    j->gemm = k >= j->kernels->gemm_classes && d >= 16 && d < INT32_MAX;
     j->tiling = flr_tiling_of(&p->X, size, j->gemm ? GEMM_TILE_VALUES / at_least(d, k) * d * size
                                                          : k == 1 ? BINARY_TILE_BYTES : TILE_BYTES);
     /* gemm wants rows in their order, none over another */
     if (j->gemm && (p->X.row_stride < d * size || p->X.row_stride / size >= INT32_MAX)) j->tiling.in_place = 0;
 
     j->ldg = j->gemm ? d : j->tiling.ld;
-
-    const int64_t row_bytes = at_least(d * size, 1);
-    int64_t chunk_rows = j->gemm ? GEMM_CHUNK_ROWS : CHUNK_BYTES / row_bytes;
-    if (chunk_rows > n / CHUNKS) chunk_rows = n / CHUNKS;
+    j->flush_rows = k < FLR_GEMM_CLASSES ? FLUSH_ROWS : FLUSH_MANY_ROWS;
+    int64_t chunk_rows = j->gemm ? GEMM_CHUNK_ROWS : CHUNK_BYTES / at_least(d * size, 1);
+    const int64_t chunks = j->gemm ? GEMM_CHUNKS : CHUNKS;
+    if (chunk_rows > n / chunks) chunk_rows = n / chunks;
     chunk_rows = at_least(chunk_rows, at_least(j->tiling.rows / 4, 64));
     j->n_chunks = (n + chunk_rows - 1) / chunk_rows;
-    if (j->n_chunks > CHUNKS / 2) j->n_chunks = (j->n_chunks + CHUNKS - 1) / CHUNKS * CHUNKS;
+    if (j->n_chunks > chunks / 2) j->n_chunks = (j->n_chunks + chunks - 1) / chunks * chunks;
+    if (j->gemm && n > 0) { /* tiles of equal size */
+        const int64_t most = (n + j->n_chunks - 1) / j->n_chunks, tiles = (most + j->tiling.rows - 1) / j->tiling.rows;
+        const int64_t slab = j->tiling.slab / j->tiling.rows;
+        j->tiling.rows = (most + tiles - 1) / tiles;
+        j->tiling.slab = slab * j->tiling.rows;
+    }
 
     int n_threads = p->n_threads;
     if (n_threads > j->n_chunks) n_threads = (int)at_least(j->n_chunks, 1);
     j->worker_bytes = lay_out(j, NULL).bytes;
     j->scratch = NULL;
-    char *memory = malloc((size_t)(j->worker_bytes * n_threads + 64));
+    char *memory = calloc(1, (size_t)(j->worker_bytes * n_threads + 64)); /* sums begin as 0 */
     if (memory == NULL) return FLR_NO_MEMORY;
     j->scratch = memory + (64 - (uintptr_t)memory % 64);
     if (has_gradient(j)) {
