@@ -128,7 +128,7 @@ INLINE double all_residuals(void *R_out, void *loss_out, const void *Z_, const f
     VD sums[WIDE] = {{0}};
     row_sums s[MAX_UNITS];
     fetch ahead = fetch_rows(y->next, 0, 1);
-    const int64_t pairs = pairs_each(y->next, m / step);
+    const int64_t lines = lines_each(y->next, m / step);
     for (int q = 0; q < MAX_UNITS; q++) {
         t[q].keep = (REAL)(1 - y->smoothing);
         t[q].spread = (REAL)(y->smoothing / (double)k);
@@ -150,7 +150,7 @@ INLINE double all_residuals(void *R_out, void *loss_out, const void *Z_, const f
         (across ? sums_apart_across : sums_apart_by_row)(s, across ? results : r, z, n_units, stride);
         for (int64_t q = 0, i = first; q < n_units; q++, i += step) {
             const int64_t count = m - i < step ? m - i : step, at = q * stride;
-            fetch_pairs(&ahead, pairs);
+            fetch_lines(&ahead, lines);
             REAL *R = r ? r + at : NULL;
             V times;
             const V loss = softmax_residual(R, &times, z + at, &s[q], &t[q], stride, kind, across);

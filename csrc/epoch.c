@@ -84,10 +84,11 @@ static void chunk(job *j, int64_t q, int worker, int64_t first, int64_t m, int64
                                .grad_scale = 1};
         const int64_t later = begin + t < end ? begin + t : next, left = p->X.n - later, fetched = left < t ? left : t;
         flr_ahead rest = {0};
-        if (fetched > 0 && j->o->order)
-            rest = flr_rows_ahead(ahead, &p->X, later, j->o->order + later, fetched);
+        if (fetched > 0)
+            rest = flr_rows_ahead(ahead, &p->X, later, j->o->order ? j->o->order + later : NULL, fetched);
         const int64_t half = rank_one ? rest.n : rest.n / 2;
-        const flr_ahead early = {rest.runs, half, rest.bytes, 0}, late = {rest.runs + half, rest.n - half, rest.bytes, 0};
+        const flr_ahead early = {rest.runs, half, rest.bytes, rest.distance},
+                        late = {rest.runs + half, rest.n - half, rest.bytes, rest.distance};
         j->kernels->forward(Z, x, p->W, p->ldw, p->b, t, d, k, j->tiling.head, &early);
         if (p->label)
             j->correct[q] += j->kernels->correct(Z, label, p->loss == FLR_SQUARED_ERROR ? 0.5 : 0, t, k);
