@@ -36,7 +36,7 @@ int flr_find_nonfinite(int64_t *row_out, int64_t *col_out, const flr_matrix *X, 
     if (X->dtype > FLR_BF16 || X->n == 0 || X->d == 0) return FLR_OK;
     job j = {.X = X, .kernels = flr_kernels_of(flr_real_size(X->dtype)), .first = X->n};
     const int64_t size = j.kernels->size;
-    j.tiling = flr_tiling_of(X, size, TILE_BYTES);
+    j.tiling = flr_tiling_of(X, size, TILE_BYTES, 0);
     j.chunk_rows = CHUNK_BYTES / (X->d * size) + 1;
     const int64_t tasks = (X->n + j.chunk_rows - 1) / j.chunk_rows;
     if (n_threads > tasks) n_threads = (int)tasks;

@@ -19,6 +19,7 @@ typedef struct {
     const flr_pass *p;
     const flr_epoch_options *o;
     const flr_kernels *kernels;
+    const flr_products *products;
     flr_tiling tiling;
     int64_t chunk_rows, max_parts, n_blocks;
     char *G;                    /* partial sums: (max_parts, k, d) real */
@@ -89,12 +90,12 @@ static void chunk(job *j, int64_t q, int worker, int64_t first, int64_t m, int64
         const int64_t half = rank_one ? rest.n : rest.n / 2;
         const flr_ahead early = {rest.runs, half, rest.bytes, rest.distance},
                         late = {rest.runs + half, rest.n - half, rest.bytes, rest.distance};
-        j->kernels->forward(Z, x, p->W, p->ldw, p->b, t, d, k, j->tiling.head, &early);
+        j->products->forward(Z, x, p->W, p->ldw, p->b, t, d, k, j->tiling.head, &early);
         if (p->label)
             j->correct[q] += j->kernels->correct(Z, label, p->loss == FLR_SQUARED_ERROR ? 0.5 : 0, t, k);
         j->loss[q] += j->kernels->residual[p->loss](Z, NULL, Z, &y, row_scratch, t, k, 0);
         j->kernels->column_sums(g, Z, t, k);
-        if (!rank_one) j->kernels->backward(G, d, Z, x, t, d, k, j->tiling.head, &late);
+        if (!rank_one) j->products->backward(G, d, Z, x, t, d, k, j->tiling.head, &late);
     }
     last_x[0] = Z;
     last_x[1] = x[0];
@@ -198,7 +199,8 @@ int flr_epoch(double *loss_out, int64_t *correct_out, const flr_pass *pass, cons
         return flr_epoch_by_row(loss_out, correct_out, pass, options);
     const int64_t size = flr_real_size(pass->X.dtype);
     job j = {.p = pass, .o = options, .kernels = flr_kernels_of(size)};
-    j.tiling = flr_tiling_of(&pass->X, size, 128 << 10);
+    j.tiling = flr_tiling_of(&pass->X, size, 128 << 10, batch > 1);
+    j.products = &j.kernels->products[j.tiling.type];
     j.chunk_rows = (batch + CHUNKS - 1) / CHUNKS;
     if (j.chunk_rows < LEAST_CHUNK) j.chunk_rows = LEAST_CHUNK;
     if (j.chunk_rows < j.tiling.rows) j.tiling.rows = j.chunk_rows;

@@ -28,6 +28,7 @@ typedef enum {
 
 /* sizeof(real) for X of this type */
 static inline int64_t flr_real_size(flr_dtype dtype) { return dtype == FLR_F64 || dtype >= FLR_I32 ? 8 : 4; }
+static inline flr_dtype flr_real_of(int64_t size) { return size == 4 ? FLR_F32 : FLR_F64; }
 
 typedef enum {
     FLR_EXP, FLR_LOG, FLR_MAP_SIGMOID, FLR_MAP_SIGMOID_DERIVATIVE, FLR_MAP_LOG_SIGMOID, FLR_MAP_LOGIT, FLR_N_MAPS
@@ -55,6 +56,18 @@ struct flr_step;
 enum { FLR_STAGE = 2048 };
 static inline int64_t flr_row_scratch(int64_t k, int64_t size) { return (k + FLR_STAGE + 64) * size; }
 
+/* The two products of a tile whose rows have one type; all else is real.  x[i] is row i, best aligned from column head
+ * on.  next may be NULL. */
+typedef struct {
+    /* Z_out (m, k) = X (m, d) W (k, d)' + b (k,).  W rows are ldw apart, zero from d to the next multiple of 16. */
+    void (*forward)(void *Z_out, const void *const *x, const void *W, int64_t ldw, const void *b, int64_t m,
+                    int64_t d, int64_t k, int64_t head, const flr_ahead *next);
+
+    /* G (k, ldg) += R (m, k)' X (m, d) */
+    void (*backward)(void *G, int64_t ldg, const void *R, const void *const *x, int64_t m, int64_t d, int64_t k,
+                     int64_t head, const flr_ahead *next);
+} flr_products;
+
 /* The kernels of one instruction set and one real type; void * stands for real *. */
 typedef struct {
     int64_t size;         /* sizeof(real) */
@@ -80,14 +93,8 @@ typedef struct {
     void (*convert[FLR_N_DTYPES])(void *out, int64_t ld_out, const char *X, int64_t row_stride, int64_t col_stride,
                                   const int64_t *rows, int64_t m, int64_t d);
 
-    /* Z_out (m, k) = X (m, d) W (k, d)' + b (k,).  x[i] is row i.  W rows are ldw apart, zero from d to the next
-     * multiple of 16.  Rows are best aligned from column head on.  next may be NULL, here and below. */
-    void (*forward)(void *Z_out, const void *const *x, const void *W, int64_t ldw, const void *b, int64_t m,
-                    int64_t d, int64_t k, int64_t head, const flr_ahead *next);
-
-    /* G (k, ldg) real += R (m, k)' X (m, d) */
-    void (*backward)(void *G, int64_t ldg, const void *R, const void *const *x, int64_t m, int64_t d, int64_t k,
-                     int64_t head, const flr_ahead *next);
+    /* for rows of real and of the types that it can read as they are; else NULL: rows are converted first */
+    flr_products products[FLR_N_DTYPES];
 
     /* G (n,) double += G_real (n,) real, which becomes 0 */
     void (*flush)(double *G, void *G_real, int64_t n);
@@ -207,16 +214,19 @@ typedef void flr_syrk(char *uplo, char *trans, int *n, int *k, void *alpha, void
 typedef struct { flr_gemm *gemm; flr_syrk *syrk; } flr_blas;
 extern flr_blas flr_blas_f32, flr_blas_f64;
 
-/* tile.c: rows of X as reals, in place where X allows it */
+/* tile.c: rows of X as the products read them: in place where they are real, or of a type with products of its own, else
+ * converted to real */
 enum { FLR_MAX_TILE = 2048 };
 typedef struct {
     int64_t rows;   /* most rows of a tile */
     int64_t slab;   /* rows that a pass loads at once, some tiles */
     int64_t ld;     /* values from a row to the next in the buffer */
-    int in_place;   /* rows of X are already reals */
+    int in_place;   /* rows of X serve as they are */
+    flr_dtype type; /* of the rows */
     int64_t head;   /* columns before the first cache line of a row, 0 if that differs from row to row */
 } flr_tiling;
-flr_tiling flr_tiling_of(const flr_matrix *X, int64_t size, int64_t bytes);
+/* bytes: about those of a tile of reals; narrow: other types than real may stay as they are */
+flr_tiling flr_tiling_of(const flr_matrix *X, int64_t size, int64_t bytes, int narrow);
 /* x_out[i] = row i of the tile: X[rows[i]], or X[first + i] where rows is NULL; buffer (m, ld) is used if not in place */
 void flr_load_tile(const void **x_out, void *buffer, const flr_matrix *X, const flr_tiling *tiling, int64_t size,
                    int64_t first, const int64_t *rows, int64_t m);

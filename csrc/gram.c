@@ -53,7 +53,7 @@ int flr_gram(double *G_out, double *s_out, const flr_pass *pass, const void *sca
     const int64_t n = pass->X.n, d = pass->X.d;
     const int64_t size = flr_real_size(pass->X.dtype);
     job j = {.p = pass, .kernels = flr_kernels_of(size), .scale = scale, .shift = shift, .G = G_out, .s = s_out};
-    j.tiling = flr_tiling_of(&pass->X, size, TILE_BYTES);
+    j.tiling = flr_tiling_of(&pass->X, size, TILE_BYTES, 0);
     j.n_chunks = ((n + CHUNK_ROWS - 1) / CHUNK_ROWS + CHUNKS - 1) / CHUNKS * CHUNKS;
     if (n < CHUNKS * LEAST_CHUNK_ROWS) j.n_chunks = (n + LEAST_CHUNK_ROWS - 1) / LEAST_CHUNK_ROWS;
     memset(G_out, 0, (size_t)(d * d * 8));

@@ -9,6 +9,9 @@
 #include <stddef.h>
 #include <string.h>
 
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+
 #include "vec_tpl.h"
 #include "fetch_tpl.h"
 #include "explog_tpl.h"
@@ -20,10 +23,9 @@
 #include "curvature_tpl.h"
 #include "convert_tpl.h"
 #include "linear_tpl.h"
+#include "tile_tpl.h"
 #include "step_tpl.h"
 
-#define JOIN_(a, b) a##b
-#define JOIN(a, b) JOIN_(a, b)
 #if REAL_BITS == 32
 #define TABLE JOIN(flr_kernels_f32_, ISA)
 #else
@@ -40,8 +42,19 @@ const flr_kernels TABLE = {
     .curvature = {curvature_softmax, curvature_sigmoid, curvature_squared_error},
     .convert = {convert_f64, convert_f32, convert_f16, convert_bf16, convert_u8, convert_i8, convert_u16, convert_i16,
                 convert_i32, convert_u32, convert_i64, convert_u64},
-    .forward = forward,
-    .backward = backward,
+    .products = {
+#if REAL_BITS == 32
+        [FLR_F32] = {forward_real, backward_real},
+#else
+        [FLR_F64] = {forward_real, backward_real},
+#endif
+#if NARROW_PRODUCTS
+        [FLR_U8] = {forward_u8, backward_u8},
+        [FLR_I8] = {forward_i8, backward_i8},
+        [FLR_F16] = {forward_f16, backward_f16},
+        [FLR_BF16] = {forward_bf16, backward_bf16},
+#endif
+    },
     .flush = flush_sums,
     .column_sums = column_sums,
     .correct = correct,

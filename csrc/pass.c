@@ -33,6 +33,7 @@ typedef struct {
     const flr_pass *p;
     flr_op op;
     const flr_kernels *kernels;
+    const flr_products *products; /* of the tile's rows */
     flr_tiling tiling;
     int gemm;
     int64_t flush_rows;
@@ -108,7 +109,7 @@ static void forward(const job *j, void *Z, const scratch *s, const void *W, cons
     const flr_pass *p = j->p;
     const int64_t k = p->k, d = p->X.d, size = j->kernels->size;
     if (!j->gemm) {
-        j->kernels->forward(Z, s->x, W, p->ldw, b, m, d, k, j->tiling.head, next);
+        j->products->forward(Z, s->x, W, p->ldw, b, m, d, k, j->tiling.head, next);
         return;
     }
     for (int64_t i = 0; i < m; i++) memcpy((char *)Z + i * k * size, b, (size_t)(k * size));
@@ -121,7 +122,7 @@ static void backward(const job *j, const scratch *s, const void *R, int64_t m, c
     if (j->gemm)
         gemm(j, 'N', 'T', (int)d, (int)k, (int)m, s->x[0], row_distance(j), R, k, s->G_real, j->ldg);
     else
-        j->kernels->backward(s->G_real, j->ldg, R, s->x, m, d, k, j->tiling.head, next);
+        j->products->backward(s->G_real, j->ldg, R, s->x, m, d, k, j->tiling.head, next);
     j->kernels->column_sums(s->g, R, m, k);
 }
 
@@ -221,7 +222,8 @@ static int run(job *j) {
     const int64_t n = p->X.n, d = p->X.d, k = p->k, size = j->kernels->size;
     j->gemm = k >= j->kernels->gemm_classes && d >= 16 && d < INT32_MAX;
     j->tiling = flr_tiling_of(&p->X, size, j->gemm ? GEMM_TILE_VALUES / at_least(d, k) * d * size
-                                                         : k == 1 ? BINARY_TILE_BYTES : TILE_BYTES);
+                                                         : k == 1 ? BINARY_TILE_BYTES : TILE_BYTES, !j->gemm);
+    j->products = &j->kernels->products[j->tiling.type];
     /* gemm wants rows in their order, none over another */
     if (j->gemm && (p->X.row_stride < d * size || p->X.row_stride / size >= INT32_MAX)) j->tiling.in_place = 0;
 

@@ -1,6 +1,9 @@
 /* tile.c -- a tile is some rows of X as reals, small enough to stay in the L2 cache between its two uses. */
 #include "fastlr.h"
 
+#include <stddef.h>
+
+static const int64_t sizes[FLR_N_DTYPES] = {8, 4, 2, 2, 1, 1, 2, 2, 4, 4, 8, 8};
 enum { LINE = 64 /* bytes of a cache line */, TILES_OF_COLUMNS = 4 };
 
 static int is_real(const flr_matrix *X, int64_t size) {
@@ -8,15 +11,18 @@ static int is_real(const flr_matrix *X, int64_t size) {
            (uintptr_t)X->data % (uintptr_t)size == 0;
 }
 
-flr_tiling flr_tiling_of(const flr_matrix *X, int64_t size, int64_t bytes) {
-    flr_tiling tiling = {.in_place = is_real(X, size), .ld = (X->d + 15) / 16 * 16};
+flr_tiling flr_tiling_of(const flr_matrix *X, int64_t size, int64_t bytes, int narrow) {
+    const int own = narrow && sizes[X->dtype] < size && X->col_stride == sizes[X->dtype] &&
+                    flr_kernels_of(size)->products[X->dtype].forward != NULL;
+    flr_tiling tiling = {.in_place = own || is_real(X, size), .ld = (X->d + 15) / 16 * 16};
+    tiling.type = tiling.in_place ? X->dtype : flr_real_of(size);
     int64_t rows = bytes / (tiling.ld * size > 0 ? tiling.ld * size : 1) / 16 * 16;
     if (rows < 16) rows = 16;
     if (rows > FLR_MAX_TILE) rows = FLR_MAX_TILE;
     tiling.rows = rows;
     /* columns are read in pieces as long as the rows loaded at once */
     tiling.slab = !tiling.in_place && X->row_stride != 0 && X->row_stride <= 8 ? TILES_OF_COLUMNS * rows : rows;
-    if (tiling.in_place && X->row_stride % LINE == 0) tiling.head = (int64_t)(-(uintptr_t)X->data % LINE) / size;
+    if (tiling.in_place && !own && X->row_stride % LINE == 0) tiling.head = (int64_t)(-(uintptr_t)X->data % LINE) / size;
     return tiling;
 }
 
@@ -32,7 +38,6 @@ void flr_load_tile(const void **x_out, void *buffer, const flr_matrix *X, const 
 }
 
 flr_ahead flr_rows_ahead(const char **runs_out, const flr_matrix *X, int64_t first, const int64_t *rows, int64_t m) {
-    static const int64_t sizes[FLR_N_DTYPES] = {8, 4, 2, 2, 1, 1, 2, 2, 4, 4, 8, 8};
     const int64_t size = sizes[X->dtype];
     if (X->col_stride == size) {
         for (int64_t i = 0; i < m; i++) runs_out[i] = X->data + (rows ? rows[i] : first + i) * X->row_stride;
