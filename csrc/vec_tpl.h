@@ -12,7 +12,12 @@
 #endif
 #define VLEN (VBYTES * 8 / REAL_BITS)
 #define INLINE static inline __attribute__((always_inline, unused))
-#define UNROLL _Pragma("GCC unroll 32") /* early enough for arrays of vectors to become registers */
+/* all turns of a loop, early enough for arrays of vectors to become registers */
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 32")
+#endif
 #define NOINLINE static __attribute__((noinline, unused)) /* compiled once, whatever uses it */
 
 typedef REAL V __attribute__((vector_size(VBYTES)));
