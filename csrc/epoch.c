@@ -88,8 +88,7 @@ static void chunk(job *j, int64_t q, int worker, int64_t first, int64_t m, int64
         if (fetched > 0)
             rest = flr_rows_ahead(ahead, &p->X, later, j->o->order ? j->o->order + later : NULL, fetched);
         const int64_t half = rank_one ? rest.n : rest.n / 2;
-        const flr_ahead early = {rest.runs, half, rest.bytes, rest.distance},
-                        late = {rest.runs + half, rest.n - half, rest.bytes, rest.distance};
+        const flr_ahead early = flr_some_of(&rest, 0, half), late = flr_some_of(&rest, half, rest.n - half);
         j->products->forward(Z, x, p->W, p->ldw, p->b, t, d, k, j->tiling.head, &early);
         if (p->label)
             j->correct[q] += j->kernels->correct(Z, label, p->loss == FLR_SQUARED_ERROR ? 0.5 : 0, t, k);

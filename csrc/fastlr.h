@@ -39,6 +39,9 @@ typedef enum { FLR_ROWS_SOFTMAX, FLR_ROWS_LOG_SOFTMAX, FLR_ROWS_LOGSUMEXP, FLR_N
 /* n runs of bytes that will be read next; kernels fetch them into the cache while they compute.  distance: from one to
  * the next where they lie one behind another, else 0. */
 typedef struct { const char *const *runs; int64_t n, bytes, distance; } flr_ahead;
+static inline flr_ahead flr_some_of(const flr_ahead *ahead, int64_t first, int64_t n) {
+    return (flr_ahead){ahead->runs + first, n, ahead->bytes, ahead->distance};
+}
 
 /* Y and the weights of the m rows of one call.  Exactly one of label and prob is set. */
 typedef struct {

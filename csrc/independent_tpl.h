@@ -29,7 +29,8 @@ INLINE void spell_out(REAL *Y_out, const int32_t *label, int64_t rows, int64_t k
 /* Losses of n values: added to the lanes of sums, and each by itself.  r and terms_out: room for n rounded up to VLEN,
  * or NULL. */
 INLINE void independent_block(REAL *r, REAL *terms_out, VD *sums, const REAL *z, const REAL *Y, int64_t n,
-                              const flr_targets *y, fetch *ahead, int64_t lines, int64_t outcomes, const flr_loss loss) {
+                              const flr_targets *y, fetch *ahead, int64_t lines, int64_t outcomes,
+                              const flr_loss loss) {
     const V keep = splat((REAL)(1 - y->smoothing)), spread = splat((REAL)(y->smoothing / (double)outcomes));
     const V grad_scale = splat((REAL)y->grad_scale);
     for (int64_t j = 0; j < n; j += VLEN) {
@@ -72,8 +73,8 @@ INLINE double independent_residuals(void *R_out, void *loss_out, const void *Z_,
                 spell_out(spelled, y->label + first, rows, k);
             else if (prob == NULL)
                 for (int64_t j = 0; j < n; j++) spelled[j] = y->label[first] == c + j;
-            independent_block(r, by_row ? terms : NULL, sums, Z + at, prob ? prob + at : spelled, n, y, &ahead, lines, outcomes,
-                              loss);
+            independent_block(r, by_row ? terms : NULL, sums, Z + at, prob ? prob + at : spelled, n, y, &ahead, lines,
+                              outcomes, loss);
             for (int64_t i = 0; by_row && i < rows; i++) {
                 const double *weight = y->weight ? y->weight + first + i : NULL;
                 row_loss = (c ? row_loss : 0) + weigh_row(r ? r + i * part : NULL, terms + i * part, part, weight);

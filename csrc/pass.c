@@ -36,8 +36,8 @@ typedef struct {
     const flr_products *products; /* of the tile's rows */
     flr_tiling tiling;
     int gemm;
-    int64_t flush_rows;
     int64_t ldg;                 /* values from a class to the next in a worker's gradient */
+    int64_t flush_rows;          /* after so many rows sums go from real to double */
     int64_t n_chunks;
     const void *V, *c;           /* direction of hessp */
     void *Z_out;                 /* destination of logits */
@@ -147,8 +147,8 @@ static double tile(const job *j, const scratch *s, int64_t *correct, int64_t fir
     const flr_ahead next = flr_rows_ahead(s->ahead, &p->X, later, NULL, left < 0 ? 0 : left < m ? left : m);
     const int64_t amid = has_gradient(j) ? (next.n * 16 + d) / (16 + d) : 0;
     const int64_t half = has_gradient(j) ? (next.n - amid) / 2 : next.n;
-    const flr_ahead early = {next.runs, half, next.bytes, next.distance}, middle = {next.runs + half, amid, next.bytes, next.distance},
-                    late = {next.runs + half + amid, next.n - half - amid, next.bytes, next.distance};
+    const flr_ahead early = flr_some_of(&next, 0, half), middle = flr_some_of(&next, half, amid),
+                    late = flr_some_of(&next, half + amid, next.n - half - amid);
     forward(j, Z, s, p->W, p->b, m, &early);
     add_offset(j, Z, first, m);
     if (j->op == LOGITS) return 0;
@@ -221,8 +221,10 @@ static int run(job *j) {
     const flr_pass *p = j->p;
     const int64_t n = p->X.n, d = p->X.d, k = p->k, size = j->kernels->size;
     j->gemm = k >= j->kernels->gemm_classes && d >= 16 && d < INT32_MAX;
-    j->tiling = flr_tiling_of(&p->X, size, j->gemm ? GEMM_TILE_VALUES / at_least(d, k) * d * size
-                                                         : k == 1 ? BINARY_TILE_BYTES : TILE_BYTES, !j->gemm);
+    const int64_t tile_bytes = j->gemm  ? GEMM_TILE_VALUES / at_least(d, k) * d * size
+                               : k == 1 ? BINARY_TILE_BYTES
+                                        : TILE_BYTES;
+    j->tiling = flr_tiling_of(&p->X, size, tile_bytes, !j->gemm);
     j->products = &j->kernels->products[j->tiling.type];
     /* gemm wants rows in their order, none over another */
     if (j->gemm && (p->X.row_stride < d * size || p->X.row_stride / size >= INT32_MAX)) j->tiling.in_place = 0;
@@ -232,7 +234,7 @@ static int run(job *j) {
     int64_t chunk_rows = j->gemm ? GEMM_CHUNK_ROWS : CHUNK_BYTES / at_least(d * size, 1);
     const int64_t chunks = j->gemm ? GEMM_CHUNKS : CHUNKS;
     if (chunk_rows > n / chunks) chunk_rows = n / chunks;
-    chunk_rows = at_least(chunk_rows, at_least(j->tiling.rows / 4, 64));
+    chunk_rows = at_least(chunk_rows, at_least(j->tiling.rows / 8, 64));
     j->n_chunks = (n + chunk_rows - 1) / chunk_rows;
     if (j->n_chunks > chunks / 2) j->n_chunks = (j->n_chunks + chunks - 1) / chunks * chunks;
     if (j->gemm && n > 0) { /* tiles of equal size */

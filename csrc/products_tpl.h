@@ -1,7 +1,7 @@
 /* products_tpl.h -- forward and backward, as linear_tpl.h says, for rows of X_TYPE; the names end in X_NAME. */
 /* acc (rows, classes) += x[:, j:j + width] W[:, j:j + width]', width VLEN or less */
-INLINE void OF(forward_step)(V *acc, const X_TYPE *const *x, const REAL *W, int64_t ldw, int64_t j, int width, const int rows,
-                         const int classes) {
+INLINE void OF(forward_step)(V *acc, const X_TYPE *const *x, const REAL *W, int64_t ldw, int64_t j, int width,
+                             const int rows, const int classes) {
     V xj[8];
     UNROLL for (int r = 0; r < rows; r++) xj[r] = width == VLEN ? OF(load)(x[r] + j) : OF(load_part)(x[r] + j, width);
     UNROLL for (int c = 0; c < classes; c++) {
@@ -11,8 +11,9 @@ INLINE void OF(forward_step)(V *acc, const X_TYPE *const *x, const REAL *W, int6
 }
 
 /* Z_out (rows, ldz)[:, :classes] = (first ? b : Z_out) + x[:, j0:j1] W[:, j0:j1]' */
-INLINE void OF(forward_block)(REAL *Z_out, int64_t ldz, const X_TYPE *const *x, const REAL *W, int64_t ldw, const REAL *b,
-                          int64_t j0, int64_t j1, int64_t head, fetch *ahead, const int rows, const int classes) {
+INLINE void OF(forward_block)(REAL *Z_out, int64_t ldz, const X_TYPE *const *x, const REAL *W, int64_t ldw,
+                              const REAL *b, int64_t j0, int64_t j1, int64_t head, fetch *ahead, const int rows,
+                              const int classes) {
     fetch f = *ahead;
     V acc[ACCUMULATORS];
     UNROLL for (int i = 0; i < rows * classes; i++) acc[i] = (V){0};
@@ -42,14 +43,14 @@ INLINE void OF(forward_block)(REAL *Z_out, int64_t ldz, const X_TYPE *const *x, 
 
 /* all m rows for a block of classes; compiled once for each number of classes, with as many rows as registers allow */
 #define DEFINE_FORWARD(classes, many)                                                                                 \
-    static void OF(forward_##classes)(REAL *Z_out, int64_t ldz, const X_TYPE *const *x, const REAL *W, int64_t ldw,         \
+    static void OF(forward_##classes)(REAL *Z_out, int64_t ldz, const X_TYPE *const *x, const REAL *W, int64_t ldw,   \
                                   const REAL *b, int64_t j0, int64_t j1, int64_t head, int64_t m, fetch *ahead) {     \
         int64_t i = 0;                                                                                                \
         for (; i + (many) <= m; i += (many))                                                                          \
-            OF(forward_block)(Z_out + i * ldz, ldz, x + i, W, ldw, b, j0, j1, head, ahead, many, classes);                \
+            OF(forward_block)(Z_out + i * ldz, ldz, x + i, W, ldw, b, j0, j1, head, ahead, many, classes);            \
         for (; (many) > 2 && i + 2 <= m; i += 2)                                                                      \
-            OF(forward_block)(Z_out + i * ldz, ldz, x + i, W, ldw, b, j0, j1, head, ahead, 2, classes);                   \
-        for (; i < m; i++) OF(forward_block)(Z_out + i * ldz, ldz, x + i, W, ldw, b, j0, j1, head, ahead, 1, classes);    \
+            OF(forward_block)(Z_out + i * ldz, ldz, x + i, W, ldw, b, j0, j1, head, ahead, 2, classes);               \
+        for (; i < m; i++) OF(forward_block)(Z_out + i * ldz, ldz, x + i, W, ldw, b, j0, j1, head, ahead, 1, classes); \
     }
 FORWARD_BLOCKS(DEFINE_FORWARD)
 #define FORWARD_ENTRY(classes, many) {OF(forward_##classes), many},
@@ -81,8 +82,8 @@ static void OF(forward_row)(REAL *Z_out, const X_TYPE *const *x, const REAL *W, 
     }
 }
 
-static void OF(forward)(void *Z_out, const void *const *x, const void *W, int64_t ldw, const void *b, int64_t m, int64_t d,
-                    int64_t k, int64_t head, const flr_ahead *next) {
+static void OF(forward)(void *Z_out, const void *const *x, const void *W, int64_t ldw, const void *b, int64_t m,
+                        int64_t d, int64_t k, int64_t head, const flr_ahead *next) {
     if (m == 1) {
         OF(forward_row)(Z_out, (const X_TYPE *const *)x, W, ldw, b, d, k, head, next);
         return;
@@ -94,15 +95,17 @@ static void OF(forward)(void *Z_out, const void *const *x, const void *W, int64_
         const int64_t j1 = j0 + part < d ? j0 + part : d;
         for (int64_t q = 0; q < n_blocks; q++) {
             const int64_t c0 = q * k / n_blocks, c1 = (q + 1) * k / n_blocks;
-            OF(forward_blocks)[c1 - c0 - 1].run((REAL *)Z_out + c0, k, (const X_TYPE *const *)x, (const REAL *)W + c0 * ldw,
-                                            ldw, (const REAL *)b + c0, j0, j1, head, m, &ahead);
+            OF(forward_blocks)[c1 - c0 - 1].run((REAL *)Z_out + c0, k, (const X_TYPE *const *)x,
+                                                (const REAL *)W + c0 * ldw, ldw, (const REAL *)b + c0, j0, j1, head, m,
+                                                &ahead);
         }
     }
 }
 
 /* G (classes, panel of vectors) += R (m, classes)' x (m, panel), of the last vector its first width values */
-INLINE void OF(backward_panel)(REAL *G, int64_t ldg, const REAL *R, int64_t ldr, const X_TYPE *const *x, int64_t m, int64_t j,
-                           fetch *ahead, const int classes, const int panel, const int whole, int width) {
+INLINE void OF(backward_panel)(REAL *G, int64_t ldg, const REAL *R, int64_t ldr, const X_TYPE *const *x, int64_t m,
+                               int64_t j, fetch *ahead, const int classes, const int panel, const int whole,
+                               int width) {
     fetch f = *ahead;
     V acc[ACCUMULATORS];
     UNROLL for (int c = 0; c < classes; c++)
@@ -113,7 +116,8 @@ INLINE void OF(backward_panel)(REAL *G, int64_t ldg, const REAL *R, int64_t ldr,
         for (int64_t steps = fetch_stretch(&f, m - i); steps > 0; steps--, i++) {
             V xj[8];
             UNROLL for (int v = 0; v < panel; v++)
-                xj[v] = whole || v < panel - 1 ? OF(load)(x[i] + j + v * VLEN) : OF(load_part)(x[i] + j + v * VLEN, width);
+                xj[v] = whole || v < panel - 1 ? OF(load)(x[i] + j + v * VLEN)
+                                               : OF(load_part)(x[i] + j + v * VLEN, width);
             fetch_step(&f, FETCHES(panel));
             UNROLL for (int c = 0; c < classes; c++) {
                 const V r = splat(R[i * ldr + c]);
@@ -130,13 +134,14 @@ INLINE void OF(backward_panel)(REAL *G, int64_t ldg, const REAL *R, int64_t ldr,
 
 #define PARTIAL_PANEL(classes, most, n)                                                                               \
     case n:                                                                                                           \
-        if ((n) <= (most)) OF(backward_panel)(G, ldg, R, ldr, x, m, j, ahead, classes, (n) <= (most) ? (n) : 1, 0, width); \
+        if ((n) <= (most))                                                                                            \
+            OF(backward_panel)(G, ldg, R, ldr, x, m, j, ahead, classes, (n) <= (most) ? (n) : 1, 0, width);           \
         break;
 
 /* partial: what is left of d, before the first line of the cache and behind the last whole panel */
 #define DEFINE_BACKWARD(classes, panel)                                                                               \
-    NOINLINE void OF(partial_##classes)(REAL *G, int64_t ldg, const REAL *R, int64_t ldr, const X_TYPE *const *x, int64_t m, \
-                                    int64_t j, int64_t d, fetch *ahead) {                                             \
+    NOINLINE void OF(partial_##classes)(REAL *G, int64_t ldg, const REAL *R, int64_t ldr, const X_TYPE *const *x,     \
+                                        int64_t m, int64_t j, int64_t d, fetch *ahead) {                              \
         const int vectors = (int)((d - j + VLEN - 1) / VLEN), width = (int)(d - j) - (vectors - 1) * VLEN;            \
         switch (vectors) {                                                                                            \
             PARTIAL_PANEL(classes, panel, 1)                                                                          \
@@ -149,14 +154,14 @@ INLINE void OF(backward_panel)(REAL *G, int64_t ldg, const REAL *R, int64_t ldr,
             PARTIAL_PANEL(classes, panel, 8)                                                                          \
         }                                                                                                             \
     }                                                                                                                 \
-    static void OF(backward_##classes)(REAL *G, int64_t ldg, const REAL *R, int64_t ldr, const X_TYPE *const *x, int64_t m, \
-                                   int64_t d, int64_t head, fetch *ahead) {                                           \
+    static void OF(backward_##classes)(REAL *G, int64_t ldg, const REAL *R, int64_t ldr, const X_TYPE *const *x,      \
+                                       int64_t m, int64_t d, int64_t head, fetch *ahead) {                            \
         int64_t j = 0;                                                                                                \
         for (const int64_t end = head < d ? head : d; j < end; j += end - j < VLEN ? end - j : VLEN)                  \
-            OF(partial_##classes)(G, ldg, R, ldr, x, m, j, end - j < VLEN ? end : j + VLEN, ahead);                       \
+            OF(partial_##classes)(G, ldg, R, ldr, x, m, j, end - j < VLEN ? end : j + VLEN, ahead);                   \
         for (; j + (panel) * VLEN <= d; j += (panel) * VLEN)                                                          \
-            OF(backward_panel)(G, ldg, R, ldr, x, m, j, ahead, classes, panel, 1, VLEN);                                  \
-        if (j < d) OF(partial_##classes)(G, ldg, R, ldr, x, m, j, d, ahead);                                              \
+            OF(backward_panel)(G, ldg, R, ldr, x, m, j, ahead, classes, panel, 1, VLEN);                              \
+        if (j < d) OF(partial_##classes)(G, ldg, R, ldr, x, m, j, d, ahead);                                          \
     }
 BACKWARD_BLOCKS(DEFINE_BACKWARD)
 #define BACKWARD_ENTRY(classes, panel) {OF(backward_##classes), panel},
@@ -166,13 +171,13 @@ static const struct {
 } OF(backward_blocks)[] = {BACKWARD_BLOCKS(BACKWARD_ENTRY)};
 
 static void OF(backward)(void *G, int64_t ldg, const void *R, const void *const *x, int64_t m, int64_t d, int64_t k,
-                     int64_t head, const flr_ahead *next) {
+                         int64_t head, const flr_ahead *next) {
     const int64_t n_blocks = (k + BWD_CLASSES - 1) / BWD_CLASSES, panel = OF(backward_blocks)[k / n_blocks - 1].panel;
     fetch ahead = fetch_rows(next, m * n_blocks * (d / (VLEN * panel) + 1), FETCHES(panel));
     for (int64_t q = 0; q < n_blocks; q++) {
         const int64_t c0 = q * k / n_blocks, c1 = (q + 1) * k / n_blocks;
-        OF(backward_blocks)[c1 - c0 - 1].run((REAL *)G + c0 * ldg, ldg, (const REAL *)R + c0, k, (const X_TYPE *const *)x, m,
-                                         d, head, &ahead);
+        OF(backward_blocks)[c1 - c0 - 1].run((REAL *)G + c0 * ldg, ldg, (const REAL *)R + c0, k,
+                                             (const X_TYPE *const *)x, m, d, head, &ahead);
     }
 }
 

@@ -22,7 +22,8 @@ flr_tiling flr_tiling_of(const flr_matrix *X, int64_t size, int64_t bytes, int n
     tiling.rows = rows;
     /* columns are read in pieces as long as the rows loaded at once */
     tiling.slab = !tiling.in_place && X->row_stride != 0 && X->row_stride <= 8 ? TILES_OF_COLUMNS * rows : rows;
-    if (tiling.in_place && !own && X->row_stride % LINE == 0) tiling.head = (int64_t)(-(uintptr_t)X->data % LINE) / size;
+    if (tiling.in_place && !own && X->row_stride % LINE == 0)
+        tiling.head = (int64_t)(-(uintptr_t)X->data % LINE) / size;
     return tiling;
 }
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 
-GEMM_CLASSES = 56  # passes over models with this many logits call BLAS, smaller ones do not: csrc/fastlr.h
+GEMM_CLASSES = 56  # passes over models with this many logits may call BLAS, smaller ones do not: csrc/fastlr.h
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 
 
