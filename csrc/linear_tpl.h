@@ -9,13 +9,14 @@
  * products_tpl.h has them for rows of one type.  Where an instruction or two turn narrow values into reals, the products
  * read them as they are: that costs less than a converted tile, which has to go to L2 and back.
  */
-/* f(classes, rows) and f(classes, vectors of columns): blocks of accumulators that registers have room for */
+/* f(classes, rows) and f(classes, vectors of columns): blocks of accumulators that registers have room for.  With 32,
+ * ten classes by two rows read x once, and leave memory to itself; of more classes five by four multiply faster. */
 #if VBYTES == 64
-enum { FWD_CLASSES = 10, BWD_CLASSES = 10 };
+enum { FWD_CLASSES = 10, FWD_OF_MANY = 5, BWD_CLASSES = 10 };
 #define FORWARD_BLOCKS(f) f(1, 8) f(2, 8) f(3, 6) f(4, 4) f(5, 4) f(6, 4) f(7, 3) f(8, 3) f(9, 2) f(10, 2)
 #define BACKWARD_BLOCKS(f) f(1, 8) f(2, 8) f(3, 4) f(4, 4) f(5, 4) f(6, 2) f(7, 2) f(8, 2) f(9, 2) f(10, 2)
 #else
-enum { FWD_CLASSES = 4, BWD_CLASSES = 5 };
+enum { FWD_CLASSES = 4, FWD_OF_MANY = 4, BWD_CLASSES = 5 };
 #define FORWARD_BLOCKS(f) f(1, 8) f(2, 6) f(3, 4) f(4, 3)
 #define BACKWARD_BLOCKS(f) f(1, 8) f(2, 4) f(3, 3) f(4, 2) f(5, 2)
 #endif

@@ -88,7 +88,8 @@ static void OF(forward)(void *Z_out, const void *const *x, const void *W, int64_
         OF(forward_row)(Z_out, (const X_TYPE *const *)x, W, ldw, b, d, k, head, next);
         return;
     }
-    const int64_t n_blocks = (k + FWD_CLASSES - 1) / FWD_CLASSES, rows = OF(forward_blocks)[k / n_blocks - 1].rows;
+    const int64_t most = k > FWD_CLASSES ? FWD_OF_MANY : FWD_CLASSES, n_blocks = (k + most - 1) / most;
+    const int64_t rows = OF(forward_blocks)[k / n_blocks - 1].rows;
     fetch ahead = fetch_rows(next, m / rows * (d / VLEN) * n_blocks, FETCHES(rows));
     const int64_t parts = d > D_BLOCK ? (d + D_BLOCK - 1) / D_BLOCK : 1, part = d / parts / VLEN * VLEN + VLEN;
     for (int64_t j0 = 0; j0 == 0 || j0 < d; j0 += part) {
