@@ -17,12 +17,11 @@ enum {
     TILE_BYTES = 128 << 10,  /* a quarter of the smallest L2 in use today: this tile and the next, which is fetched */
     BINARY_TILE_BYTES = 48 << 10, /* where little is computed, phases that fetch more or less must be short */
     FLUSH_ROWS = 256,        /* rows whose gradient is summed in real before it is added up in double */
-    FLUSH_MANY_ROWS = 1024,  /* the same for many classes, whose sums lie beyond L1 */
     CHUNK_BYTES = 4 << 20,
     CHUNKS = 24,             /* aimed at when X is small; divides evenly among 1, 2, 3, 4, 6, 8 threads */
     GEMM_CHUNKS = 12,        /* adding up (k, d) sums costs as much as some hundred rows */
     GEMM_TILE_VALUES = 2 << 20,
-    GEMM_CHUNK_ROWS = 2048,
+    MANY_ROWS = 2048,        /* of a chunk under gemm; for many classes, whose sums lie beyond L1, between flushes */
 };
 
 flr_blas flr_blas_f32, flr_blas_f64;
@@ -230,8 +229,8 @@ static int run(job *j) {
     if (j->gemm && (p->X.row_stride < d * size || p->X.row_stride / size >= INT32_MAX)) j->tiling.in_place = 0;
 
     j->ldg = j->gemm ? d : j->tiling.ld;
-    j->flush_rows = k < FLR_GEMM_CLASSES ? FLUSH_ROWS : FLUSH_MANY_ROWS;
-    int64_t chunk_rows = j->gemm ? GEMM_CHUNK_ROWS : CHUNK_BYTES / at_least(d * size, 1);
+    j->flush_rows = k < FLR_GEMM_CLASSES ? FLUSH_ROWS : MANY_ROWS;
+    int64_t chunk_rows = j->gemm ? MANY_ROWS : CHUNK_BYTES / at_least(d * size, 1);
     const int64_t chunks = j->gemm ? GEMM_CHUNKS : CHUNKS;
     if (chunk_rows > n / chunks) chunk_rows = n / chunks;
     chunk_rows = at_least(chunk_rows, at_least(j->tiling.rows / 8, 64));
