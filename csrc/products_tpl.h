@@ -1,4 +1,5 @@
 /* products_tpl.h -- forward and backward, as linear_tpl.h says, for rows of X_TYPE; the names end in X_NAME. */
+
 /* acc (rows, classes) += x[:, j:j + width] W[:, j:j + width]', width VLEN or less */
 INLINE void OF(forward_step)(V *acc, const X_TYPE *const *x, const REAL *W, int64_t ldw, int64_t j, int width,
                              const int rows, const int classes) {

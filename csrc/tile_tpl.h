@@ -1,4 +1,5 @@
 /* tile_tpl.h -- what is done to the rows of a tile, or to its sums, besides the products of linear_tpl.h. */
+
 static void flush_sums(double *G, void *G_real_, int64_t n) {
     REAL *G_real = G_real_;
     for (int64_t i = 0; i < n; i++) {
@@ -53,7 +54,7 @@ static int64_t first_nonfinite(const void *x_, int64_t d) {
 }
 
 static void standardise(void *out_, int64_t ld_out, double *s, const void *const *x, const void *scale_,
-                              const void *shift_, const double *weight, int64_t m, int64_t d) {
+                        const void *shift_, const double *weight, int64_t m, int64_t d) {
     const REAL *scale = scale_, *shift = shift_;
     for (int64_t i = 0; i < m; i++) {
         const REAL *xi = x[i], root = weight ? (REAL)sqrt(weight[i]) : 1;
