@@ -19,6 +19,7 @@ typedef struct {
     const flr_pass *p;
     const flr_epoch_options *o;
     const flr_kernels *kernels;
+    const flr_products *products;
     flr_tiling tiling;
     const void **x;        /* (BLOCK,) rows of the block */
     const char **ahead;    /* (max(BLOCK, d),) rows of the next */
@@ -46,17 +47,16 @@ static void multiply(job *j, int64_t first, int64_t m) {
     const flr_pass *p = j->p;
     const int64_t n = p->X.n, d = p->X.d, size = j->kernels->size, ld = j->tiling.ld;
     const int64_t *order = j->o->order, left = n - first - m;
-    const flr_products *products = &j->kernels->products[flr_real_of(size)];
     flr_ahead next = {0};
     if (order) next = flr_rows_ahead(j->ahead, &p->X, 0, order + first + m, left < BLOCK ? left : BLOCK);
     flr_load_tile(j->x, j->tile, &p->X, &j->tiling, size, first, order ? order + first : NULL, m);
     for (int64_t i = 0; j->o->scale && i < m; i++)
         for (int64_t c = 0; c < d; c++)
             put(j->partner, i * ld + c, size, get(j->tile, i * ld + c, size) * j->o->scale[c] * j->o->scale[c]);
-    products->forward(j->R, j->x, p->W, p->ldw, p->b, m, d, p->k, 0, &next);
+    j->products->forward(j->R, j->x, p->W, p->ldw, p->b, m, d, p->k, 0, &next);
     for (int64_t i = 0; i < m; i += GROUP) {
         const int64_t rows = m - i < GROUP ? m - i : GROUP;
-        products->forward(j->K + i * BLOCK * size, j->x + i, j->partner, ld, j->zeros, rows, d, i + rows, 0, NULL);
+        j->products->forward(j->K + i * BLOCK * size, j->x + i, j->partner, ld, j->zeros, rows, d, i + rows, 0, NULL);
     }
 }
 
@@ -84,7 +84,7 @@ static void settle(job *j, int64_t m) {
     const flr_epoch_options *o = j->o;
     const int64_t k = p->k, d = p->X.d, size = j->kernels->size;
     memset(j->G, 0, (size_t)(k * d * size));
-    j->kernels->products[flr_real_of(size)].backward(j->G, d, j->R, j->x, m, d, k, 0, NULL);
+    j->products->backward(j->G, d, j->R, j->x, m, d, k, 0, NULL);
     const flr_step step = {.W = o->W, .W_real = (void *)p->W, .ldw = p->ldw, .G = j->G, .n_parts = 1,
                            .part_stride = k * d, .scale = o->scale, .factor = 1, .learning_rate = o->learning_rate,
                            .k = k, .d = d};
@@ -114,6 +114,7 @@ int flr_epoch_by_row(double *loss_out, int64_t *correct_out, const flr_pass *pas
     const int64_t k = pass->k, d = pass->X.d, size = flr_real_size(pass->X.dtype);
     job j = {.p = pass, .o = options, .kernels = flr_kernels_of(size)};
     j.tiling = flr_tiling_of(&pass->X, size, 0, 0);
+    j.products = &j.kernels->products[j.tiling.type];
     j.tiling.in_place = 0; /* the block is a factor of K: rows in their order, with zeros behind them */
     const int64_t tile = BLOCK * j.tiling.ld * size;
     const int64_t parts[] = {BLOCK * 8, (d > BLOCK ? d : BLOCK) * 8, tile, options->scale ? tile : 0, BLOCK * k * size,

@@ -54,7 +54,7 @@ static void chunk(job *j, int64_t q, int worker, int64_t first, int64_t m, int64
     char *memory = j->memory + worker * j->worker_bytes;
     const void **x = (void *)memory;
     const char **ahead = (void *)(x + rows);
-    char *Z = memory + 2 * rows * (int64_t)sizeof(void *);
+    char *Z = (char *)(ahead + (rows > d ? rows : d)); /* columns may be fetched */
     int32_t *label = (void *)(Z + rows * k * size);
     double *weight = (void *)((char *)label + rows * 8);
     char *prob = (char *)(weight + rows), *tile = prob + (p->prob ? rows * k * size : 0);
@@ -210,7 +210,8 @@ int flr_epoch(double *loss_out, int64_t *correct_out, const flr_pass *pass, cons
     if (n_threads > j.max_parts) n_threads = (int)j.max_parts;
 
     const int64_t rows = j.tiling.rows;
-    j.worker_bytes = rows * (2 * (int64_t)sizeof(void *) + k * size + 8 + 8 + (pass->prob ? k * size : 0) +
+    j.worker_bytes = (rows + (rows > d ? rows : d)) * (int64_t)sizeof(void *);
+    j.worker_bytes += rows * (k * size + 8 + 8 + (pass->prob ? k * size : 0) +
                              (j.tiling.in_place ? 0 : j.tiling.ld * size)) + flr_row_scratch(k, size) + 256;
     j.worker_bytes = (j.worker_bytes + 63) / 64 * 64;
     const int64_t doubles = j.max_parts * (k + 2) + j.n_blocks * k + k;

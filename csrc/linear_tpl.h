@@ -22,7 +22,7 @@ enum { FWD_CLASSES = 4, FWD_OF_MANY = 4, BWD_CLASSES = 5 };
 #endif
 /* a single row: more classes make up for it, and keep as many sums going */
 enum { ROW_CLASSES = 10 };
-#define ROW_BLOCKS(f) f(1, 1) f(2, 1) f(3, 1) f(4, 1) f(5, 1) f(6, 1) f(7, 1) f(8, 1) f(9, 1) f(10, 1)
+#define ROW_BLOCKS(f) f(1) f(2) f(3) f(4) f(5) f(6) f(7) f(8) f(9) f(10)
 enum { D_BLOCK = 3200 / sizeof(REAL), ACCUMULATORS = 32 };
 
 /* Pairs of lines fetched in a step that reads this many vectors of x: each product fetches half of a tile. */

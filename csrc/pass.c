@@ -236,20 +236,23 @@ static int run(job *j) {
     chunk_rows = at_least(chunk_rows, at_least(j->tiling.rows / 8, 64));
     j->n_chunks = (n + chunk_rows - 1) / chunk_rows;
     if (j->n_chunks > chunks / 2) j->n_chunks = (j->n_chunks + chunks - 1) / chunks * chunks;
-    if (j->gemm && n > 0) { /* tiles of equal size */
+    if (j->gemm && n > 0) { /* tiles of equal size, each long enough for pieces of columns */
         const int64_t most = (n + j->n_chunks - 1) / j->n_chunks, tiles = (most + j->tiling.rows - 1) / j->tiling.rows;
-        const int64_t slab = j->tiling.slab / j->tiling.rows;
-        j->tiling.rows = (most + tiles - 1) / tiles;
-        j->tiling.slab = slab * j->tiling.rows;
+        j->tiling.slab = j->tiling.rows = (most + tiles - 1) / tiles;
     }
 
     int n_threads = p->n_threads;
     if (n_threads > j->n_chunks) n_threads = (int)at_least(j->n_chunks, 1);
     j->worker_bytes = lay_out(j, NULL).bytes;
     j->scratch = NULL;
-    char *memory = calloc(1, (size_t)(j->worker_bytes * n_threads + 64)); /* sums begin as 0 */
+    char *memory = malloc((size_t)(j->worker_bytes * n_threads + 64));
     if (memory == NULL) return FLR_NO_MEMORY;
     j->scratch = memory + (64 - (uintptr_t)memory % 64);
+    for (int worker = 0; has_gradient(j) && worker < n_threads; worker++) { /* flushes leave zeros, too */
+        const scratch s = lay_out(j, j->scratch + worker * j->worker_bytes);
+        memset(s.G_real, 0, (size_t)(k * j->ldg * size));
+        if (!j->gemm) memset(s.G, 0, (size_t)(k * j->ldg * 8));
+    }
     if (has_gradient(j)) {
         memset(j->G, 0, (size_t)(k * d * 8));
         memset(j->g, 0, (size_t)(k * 8));

@@ -61,14 +61,13 @@ static const struct {
     int64_t rows;
 } OF(forward_blocks)[] = {FORWARD_BLOCKS(FORWARD_ENTRY)};
 
-/* a single row: more classes make up for it, and keep as many sums going */
-#define DEFINE_FORWARD_ROW(classes, many)                                                                             \
+#define DEFINE_FORWARD_ROW(classes)                                                                                   \
     static void OF(forward_row_##classes)(REAL *Z_out, const X_TYPE *const *x, const REAL *W, int64_t ldw,            \
                                           const REAL *b, int64_t d, int64_t head, fetch *ahead) {                     \
         OF(forward_block)(Z_out, 0, x, W, ldw, b, 0, d, head, ahead, 1, classes);                                     \
     }
 ROW_BLOCKS(DEFINE_FORWARD_ROW)
-#define FORWARD_ROW_ENTRY(classes, many) OF(forward_row_##classes),
+#define FORWARD_ROW_ENTRY(classes) OF(forward_row_##classes),
 
 static void OF(forward_row)(REAL *Z_out, const X_TYPE *const *x, const REAL *W, int64_t ldw, const REAL *b, int64_t d,
                             int64_t k, int64_t head, const flr_ahead *next) {

@@ -108,6 +108,18 @@ def test_layouts_give_the_same_model(layout):
     np.testing.assert_array_equal(got.predict(arranged), expected.predict(X))
 
 
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize("batch_size", [1, 40, None])
+def test_more_columns_than_rows_of_a_tile_in_column_order(batch_size, shuffle):
+    rng = np.random.default_rng(2)
+    X, y = rng.normal(size=(300, 1000)).astype(np.float32)[:, :999], np.arange(300) % 3
+    rule = {"epochs": 2, "batch_size": batch_size, "shuffle": shuffle, "random_state": 0}
+    expected = fastlr.Trainer(**rule).fit(X, y)
+    got = fastlr.Trainer(**rule).fit(np.asfortranarray(X), y)
+    np.testing.assert_array_equal(got.coef_, expected.coef_)
+    assert got.history_["loss"] == expected.history_["loss"]
+
+
 @pytest.mark.parametrize("batch_size", [1, 100, 999, None])
 @pytest.mark.parametrize("k", [2, 10, 40])
 def test_bits_do_not_depend_on_threads_or_runs(batch_size, k):
