@@ -17,6 +17,7 @@ from fastlr import _core
 _PILOT_VALUES = 1 << 22  # probabilities computed at most to draw samples from
 _SLOPE_VALUES = 1 << 25  # probabilities computed at most for their mean slopes
 _BLOCK_VALUES = 1 << 18  # values of X whose squares are made at a time
+_LEAST_ERROR = 1e-7  # of a probability in float32
 _PRODUCT_VALUES = 1 << 21  # values of the weighted rows made at a time for the whole Hessian
 
 
@@ -45,15 +46,17 @@ def mean_slopes(objective, v):
     return np.diag(mean - np.diag(squares))
 
 
-def class_blocks(objective, v, n_rows):
+def class_blocks(objective, v, n_rows, ahead=0.0):
     """Yield H_c (d + 1, d + 1), or (d, d) without an intercept, for each class, from about n_rows rows each.
+
+    Slopes are means over the next `ahead` units of a row's logits.
 
     What these rows miss of a feature's own curvature, which for rare features can be all of it, is added to the
     diagonal.
     """
     step = max(1, -(-objective.n * objective.k // _PILOT_VALUES))
     rows = slice(None, None, step)
-    Q = _slopes_ahead(activations(objective, v, rows), objective.dense_targets(rows), objective.loss)
+    Q = _slopes_ahead(activations(objective, v, rows), objective.dense_targets(rows), objective.loss, ahead)
     weight = np.ones(len(Q)) if objective.weight is None else objective.weight[rows]
     Q *= (weight * (objective.total_weight / weight.sum())).astype(Q.dtype)[:, None]
     own = _own_curvature(objective, Q, step) if n_rows < len(Q) else np.zeros((objective.k, 1))
@@ -79,19 +82,26 @@ def _own_curvature(objective, Q, step):
         return sum(pool.map(part, range(0, len(Q), block))) / objective.total_weight
 
 
-def _slopes_ahead(A, Y, loss):
-    """d a / d z of each logit (m, k), but for errors above 1/2 the curvature that a step will meet.
+def _slopes_ahead(A, Y, loss, ahead):
+    """Slopes of the activations (m, k), their mean on the way that a fit is likely to take where they vary much.
 
-    There a (1 - a) vanishes as the logit x = log(r / (1 - r)), r the error, grows, and a Newton step goes far beyond
-    where it mends the error.  (r - 1/2) / x is the curvature of the parabola that touches the loss at x and at -x and
-    lies above it (Jaakkola and Jordan 2000, Bayesian parameter estimation via variational methods, section 2).
+    An error r = 1 / (1 + e^-x) falls to r' = 1 / (1 + e^(D - x)) while its logit goes D units towards a target of 0 or
+    1: a mean slope of (r - r') / D, D = ahead.  The slope itself falls e-fold a unit, so that steps made for it gain
+    the row a unit each.  Errors above 1/2 take D = 2 x where that is more: (r - 1/2) / x is the curvature of the
+    parabola that touches the loss at x and -x and lies above it (Jaakkola and Jordan 2000, Bayesian parameter
+    estimation via variational methods, section 2), where a Newton step goes far beyond what mends the error.
     """
     slopes = _slopes(A, loss)
-    if loss != "squared_error":
-        error = np.abs(np.subtract(A, Y, out=A), out=A)  # callers have no more use for A
-        wrong = error > 0.5
-        r = np.minimum(error[wrong].astype(np.float64), 1 - 1e-9)
-        slopes[wrong] = (r - 0.5) / (np.log(r) - np.log1p(-r))
+    if loss == "squared_error":
+        return slopes
+    errors = np.abs(np.subtract(A, Y, out=A), out=A)  # callers have no more use for A
+    varies = errors > 0.5
+    if ahead > 0:
+        varies |= (Y == 0) | (Y == 1)
+    r = np.clip(errors[varies], _LEAST_ERROR, 1 - _LEAST_ERROR)
+    x = np.log(r / (1 - r))
+    D = np.maximum(2 * x, ahead)
+    slopes[varies] = (r - 1 / (1 + np.exp(D - x))) / D
     return slopes
 
 

@@ -11,7 +11,7 @@ from scipy.linalg import blas, lapack
 
 from fastlr.curvature import class_blocks
 
-SAMPLED, WHOLE, LEAST = 0.15, 1e-3, 1e-5  # damping of blocks of a sample, of all rows, and at least
+SAMPLED, WHOLE, LEAST = 0.15, 1e-3, 1e-8  # damping of blocks of a sample, of all rows, and at least
 _TINY = np.finfo(np.float32).tiny
 
 
@@ -77,9 +77,12 @@ def gram_metric(objective, n_rows):
     return Metric(objective, [gram], WHOLE if step == 1 else SAMPLED, factors)
 
 
-def block_metric(objective, w, n_rows, factor=1.0):
-    """The Hessian's own class blocks at w, from n_rows rows each; `factor` multiplies their damping."""
-    blocks = class_blocks(objective, w, n_rows)
+def block_metric(objective, w, n_rows, factor=1.0, ahead=0.0):
+    """The Hessian's own class blocks at w, or `ahead` units of the logits on, from n_rows rows each.
+
+    `factor` multiplies their damping.
+    """
+    blocks = class_blocks(objective, w, n_rows, ahead)
     sampling = SAMPLED * min(1.0, (4 * objective.d / n_rows) ** 0.5)
     damping = WHOLE if n_rows >= objective.n else max(LEAST, factor * sampling)
     return Metric(objective, blocks, damping, np.ones(objective.k))

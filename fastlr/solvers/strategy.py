@@ -33,7 +33,8 @@ EARLY = 10  # passes that the Gram metric serves where there is no sample to sta
 REFRESH = 50  # passes that class blocks serve
 SHORT = 30  # the same where exact Newton steps can take over
 TRIALS = 1.8  # passes an iteration up to which first lengths mostly serve: the next blocks are damped
-EASIER, HARDER = 0.2, 2.0  # times as much, or else so much
+EASIER, HARDER = 0.02, 2.0  # times as much, or else so much
+AHEAD = 12.0  # units that the logits of rows are likely to gain where a problem outlives its first blocks
 MODEL_PASSES = 2  # passes that a class model serves after its own step,
 MODEL_GAIN = 1e-3  # unless that lowered F by more: then the next model's step does
 UNEVEN = 1e8  # ratio of penalty factors from which the Hessian is no longer like blocks of it: scales 10,000 fold apart
@@ -84,13 +85,13 @@ def _run(objective, w, progress, solver):
     if not sampled:
         progress.begin(objective.start() if w is None else w)
 
-    def metric(w, passes=BLOCK_PASSES, factor=1.0):
+    def metric(w, passes=BLOCK_PASSES, factor=1.0, ahead=0.0):
         if spectrum is not None:
             return ClassModel(spectrum, w)
         if not fits:
             return gram_metric(objective, GRAM_ROWS * objective.d)
         rows = max(BLOCK_ROWS * objective.d, passes * 4 * objective.n // objective.d, ALL_ROWS)
-        return block_metric(objective, w, rows, factor)
+        return block_metric(objective, w, rows, factor, ahead)
 
     for name in _plan(objective, solver):
         progress.solver, progress.message = name, ""
@@ -129,17 +130,17 @@ def _lbfgs(objective, progress, early, metric, n_metrics, budget=REFRESH):
     pairs, line = Pairs(), LineSearch(objective)
     if early is not None:
         lbfgs(objective, progress, early, pairs, EARLY)
-    passes, factor = BLOCK_PASSES, 1.0
+    passes, factor, ahead = BLOCK_PASSES, 1.0, 0.0
     stalls = 0
     while n_metrics and (not progress.message or stalls == 1):
         progress.message = ""
-        solve = metric(progress.w, passes, factor).solve
+        solve = metric(progress.w, passes, factor, ahead).solve
         first_iter, first_pass = progress.n_iter, objective.n_passes
         lbfgs(objective, progress, solve, pairs, budget, line)
         stalls = stalls + 1 if progress.message == STALLED else 0  # once, it may be for the metric
         trials = (objective.n_passes - first_pass) / max(progress.n_iter - first_iter, 1)
         factor *= EASIER if trials < TRIALS else HARDER
-        passes, n_metrics = REFRESH, n_metrics - 1
+        passes, ahead, n_metrics = REFRESH, AHEAD, n_metrics - 1
 
 
 def _by_class_models(objective, progress, spectrum):
