@@ -92,7 +92,7 @@ def test_class_blocks_of_a_sample_miss_no_rare_feature():
 @pytest.mark.parametrize("x", [-1.0, 0.0, 1e-3, 0.5, 3.0, 14.0])
 def test_slopes_ahead_bound_the_loss_of_an_error(x):
     error = 1 / (1 + np.exp(-x))  # of a row of target 0 and logit x
-    slope = curvature._slopes_ahead(np.array([[error]]), np.zeros((1, 1)), "sigmoid")[0, 0]
+    slope = curvature._slopes_ahead(np.array([[error]]), np.zeros((1, 1)), "sigmoid", 0.0)[0, 0]
     if x <= 0:
         assert slope == pytest.approx(error * (1 - error))
     else:
@@ -101,6 +101,21 @@ def test_slopes_ahead_bound_the_loss_of_an_error(x):
         assert (parabola >= np.logaddexp(0, z) - 1e-9).all()
         at_minus_x = np.logaddexp(0, x) - 2 * error * x + 2 * slope * x**2
         assert at_minus_x == pytest.approx(np.logaddexp(0, -x), abs=1e-6)
+
+
+@pytest.mark.parametrize("target", [0.0, 1.0])
+@pytest.mark.parametrize("x", [-9.0, -1.0, 0.0, 2.0])
+def test_slopes_ahead_are_means_over_the_way_to_a_hard_target(x, target):
+    error = 1 / (1 + np.exp(-x))
+    slope = curvature._slopes_ahead(np.array([[abs(target - error)]]), np.array([[target]]), "softmax", 8.0)[0, 0]
+    errors = 1 / (1 + np.exp(-np.linspace(x - 8, x, 10001)))
+    assert slope == pytest.approx(np.mean(errors * (1 - errors)), rel=1e-3)
+
+
+def test_slopes_ahead_of_soft_targets_are_slopes():
+    A = np.array([[0.2, 0.7, 0.1]])
+    slopes = curvature._slopes_ahead(A.copy(), np.array([[0.3, 0.6, 0.1]]), "softmax", 8.0)
+    np.testing.assert_allclose(slopes, A * (1 - A))
 
 
 def test_activations_are_probabilities():
