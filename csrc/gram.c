@@ -23,10 +23,10 @@ static void do_chunk(void *context, int64_t chunk, int worker) {
     const int64_t n = X->n, d = X->d, size = j->kernels->size, ld = j->tiling.ld;
     const int64_t begin = (int64_t)((__int128)n * chunk / j->n_chunks);
     const int64_t end = (int64_t)((__int128)n * (chunk + 1) / j->n_chunks);
-    char *G = j->scratch + worker * j->worker_bytes;
-    double *s = (double *)(G + d * d * 8);
+    double *s = (double *)(j->scratch + worker * j->worker_bytes);
     const void **x = (const void **)(s + d);
     char *tile = (char *)(x + j->tiling.rows);
+    char *G = tile + j->tiling.rows * ld * size;
     int d_ = (int)d, ld_ = (int)ld;
     float zero_f = 0, one_f = 1;
     double zero_d = 0, one_d = 1;
@@ -62,7 +62,7 @@ int flr_gram(double *G_out, double *s_out, const flr_pass *pass, const void *sca
 
     int n_threads = pass->n_threads;
     if (n_threads > j.n_chunks) n_threads = (int)(j.n_chunks > 0 ? j.n_chunks : 1);
-    j.worker_bytes = d * d * 8 + d * 8 + j.tiling.rows * ((int64_t)sizeof(void *) + j.tiling.ld * size);
+    j.worker_bytes = d * d * size + d * 8 + j.tiling.rows * ((int64_t)sizeof(void *) + j.tiling.ld * size);
     j.worker_bytes = (j.worker_bytes + 127) / 64 * 64;
     char *memory = malloc((size_t)(j.worker_bytes * n_threads + 64));
     if (memory == NULL) return FLR_NO_MEMORY;
