@@ -17,7 +17,7 @@ from fastlr import _core
 _PILOT_VALUES = 1 << 22  # probabilities computed at most to draw samples from
 _SLOPE_VALUES = 1 << 25  # probabilities computed at most for their mean slopes
 _BLOCK_VALUES = 1 << 18  # values of X whose squares are made at a time
-_LEAST_ERROR = 1e-7  # of a probability in float32
+_LEAST_ERROR = 1e-9  # whose logit is finite
 _PRODUCT_VALUES = 1 << 21  # values of the weighted rows made at a time for the whole Hessian
 
 
@@ -98,7 +98,7 @@ def _slopes_ahead(A, Y, loss, ahead):
     varies = errors > 0.5
     if ahead > 0:
         varies |= (Y == 0) | (Y == 1)
-    r = np.clip(errors[varies], _LEAST_ERROR, 1 - _LEAST_ERROR)
+    r = np.clip(errors[varies].astype(np.float64), _LEAST_ERROR, 1 - _LEAST_ERROR)  # D can be as small as rounding
     x = np.log(r / (1 - r))
     D = np.maximum(2 * x, ahead)
     slopes[varies] = (r - 1 / (1 + np.exp(D - x))) / D

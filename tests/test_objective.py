@@ -112,6 +112,14 @@ def test_slopes_ahead_are_means_over_the_way_to_a_hard_target(x, target):
     assert slope == pytest.approx(np.mean(errors * (1 - errors)), rel=1e-3)
 
 
+def test_slopes_ahead_of_float32_errors_above_a_half_are_precise():
+    A = np.array([[0.5001]], np.float32)
+    error = float(A[0, 0])
+    expected = (error - 0.5) / (np.log(error) - np.log1p(-error))
+    slope = curvature._slopes_ahead(A, np.zeros((1, 1)), "sigmoid", 0.0)[0, 0]
+    assert slope == pytest.approx(expected, rel=1e-6)
+
+
 def test_slopes_ahead_of_soft_targets_are_slopes():
     A = np.array([[0.2, 0.7, 0.1]])
     slopes = curvature._slopes_ahead(A.copy(), np.array([[0.3, 0.6, 0.1]]), "softmax", 8.0)

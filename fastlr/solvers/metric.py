@@ -78,9 +78,9 @@ def gram_metric(objective, n_rows):
 
 
 def block_metric(objective, w, n_rows, factor=1.0, ahead=0.0):
-    """The Hessian's own class blocks at w, or `ahead` units of the logits on, from n_rows rows each.
+    """The Hessian's own class blocks at w, from n_rows rows each; `factor` multiplies their damping.
 
-    `factor` multiplies their damping.
+    With slopes that are means over the next `ahead` units of the rows' logits, if given.
     """
     blocks = class_blocks(objective, w, n_rows, ahead)
     sampling = SAMPLED * min(1.0, (4 * objective.d / n_rows) ** 0.5)

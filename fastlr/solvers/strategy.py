@@ -34,7 +34,7 @@ REFRESH = 50  # passes that class blocks serve
 SHORT = 30  # the same where exact Newton steps can take over
 TRIALS = 1.8  # passes an iteration up to which first lengths mostly serve: the next blocks are damped
 EASIER, HARDER = 0.02, 2.0  # times as much, or else so much
-AHEAD = 12.0  # units that the logits of rows are likely to gain where a problem outlives its first blocks
+AHEAD = 12.0  # units that rows' logits are likely to gain where a problem outlives its first blocks
 MODEL_PASSES = 2  # passes that a class model serves after its own step,
 MODEL_GAIN = 1e-3  # unless that lowered F by more: then the next model's step does
 UNEVEN = 1e8  # ratio of penalty factors from which the Hessian is no longer like blocks of it: scales 10,000 fold apart
@@ -85,11 +85,12 @@ def _run(objective, w, progress, solver):
     if not sampled:
         progress.begin(objective.start() if w is None else w)
 
-    def metric(w, passes=BLOCK_PASSES, factor=1.0, ahead=0.0):
+    def metric(w, factor=1.0, renewed=False):
         if spectrum is not None:
             return ClassModel(spectrum, w)
         if not fits:
             return gram_metric(objective, GRAM_ROWS * objective.d)
+        passes, ahead = (REFRESH, AHEAD) if renewed else (BLOCK_PASSES, 0.0)
         rows = max(BLOCK_ROWS * objective.d, passes * 4 * objective.n // objective.d, ALL_ROWS)
         return block_metric(objective, w, rows, factor, ahead)
 
@@ -130,17 +131,16 @@ def _lbfgs(objective, progress, early, metric, n_metrics, budget=REFRESH):
     pairs, line = Pairs(), LineSearch(objective)
     if early is not None:
         lbfgs(objective, progress, early, pairs, EARLY)
-    passes, factor, ahead = BLOCK_PASSES, 1.0, 0.0
-    stalls = 0
+    factor, renewed, stalls = 1.0, False, 0
     while n_metrics and (not progress.message or stalls == 1):
         progress.message = ""
-        solve = metric(progress.w, passes, factor, ahead).solve
+        solve = metric(progress.w, factor, renewed).solve
         first_iter, first_pass = progress.n_iter, objective.n_passes
         lbfgs(objective, progress, solve, pairs, budget, line)
         stalls = stalls + 1 if progress.message == STALLED else 0  # once, it may be for the metric
         trials = (objective.n_passes - first_pass) / max(progress.n_iter - first_iter, 1)
         factor *= EASIER if trials < TRIALS else HARDER
-        passes, ahead, n_metrics = REFRESH, AHEAD, n_metrics - 1
+        renewed, n_metrics = True, n_metrics - 1
 
 
 def _by_class_models(objective, progress, spectrum):
