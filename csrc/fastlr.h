@@ -71,10 +71,28 @@ typedef struct {
                      int64_t head, const flr_ahead *next);
 } flr_products;
 
+/* The same for many classes and rows of real, with W and sums packed as many_tpl.h says.  Sizes are in values. */
+typedef struct {
+    /* packed (packed_size(k, d),) = W; one call packs one panel of panel_classes, or nothing if there are none */
+    int64_t (*packed_size)(int64_t k, int64_t d);
+    void (*pack)(void *packed, const void *W, int64_t ldw, int64_t k, int64_t d, int64_t panel);
+    void (*forward)(void *Z_out, const void *const *x, const void *packed, const void *W, int64_t ldw, const void *b,
+                    int64_t m, int64_t d, int64_t k, int64_t head, const flr_ahead *next);
+
+    /* sums (sums_size(k, d),) += R (m, k)' X (m, d); scratch (backward_size(m, k),) */
+    int64_t (*sums_size)(int64_t k, int64_t d);
+    int64_t (*backward_size)(int64_t m, int64_t k);
+    void (*backward)(void *sums, const void *R, const void *const *x, void *scratch, int64_t m, int64_t d, int64_t k,
+                     const flr_ahead *next);
+    /* G (k, d) double += sums, which become 0 */
+    void (*flush)(double *G, void *sums, int64_t k, int64_t d);
+} flr_many;
+
 /* The kernels of one instruction set and one real type; void * stands for real *. */
 typedef struct {
     int64_t size;         /* sizeof(real) */
-    int64_t gemm_classes; /* from this many classes on, gemm is faster than forward and backward */
+    int64_t many_classes; /* from this many classes on, forward_many is faster than forward */
+    int64_t panel_classes; /* of a panel of its packed W */
 
     /* out[i] = f(z[i]), n values; stream: write past the caches */
     void (*map[FLR_N_MAPS])(void *out, const void *z, int64_t n, int stream);
@@ -98,6 +116,8 @@ typedef struct {
 
     /* for rows of real and of the types that it can read as they are; else NULL: rows are converted first */
     flr_products products[FLR_N_DTYPES];
+
+    flr_many many;
 
     /* G (n,) double += G_real (n,) real, which becomes 0 */
     void (*flush)(double *G, void *G_real, int64_t n);
@@ -207,15 +227,10 @@ int flr_find_nonfinite(int64_t *row_out, int64_t *col_out, const flr_matrix *X, 
 /* loss sum and the number of rows the model labels correctly (label targets only) */
 int flr_evaluate(double *loss_out, int64_t *correct_out, const flr_pass *pass);
 
-/* From this many classes on, passes may use gemm (docs/performance.md has the crossovers).  BLAS, Fortran's conventions,
- * is given by the binding before it is needed. */
-enum { FLR_GEMM_CLASSES = 56 };
-typedef void flr_gemm(char *ta, char *tb, int *m, int *n, int *k, void *alpha, void *A, int *lda, void *B, int *ldb,
-                      void *beta, void *C, int *ldc);
+/* What Gram matrices need of BLAS, Fortran's conventions: the binding gives it before. */
 typedef void flr_syrk(char *uplo, char *trans, int *n, int *k, void *alpha, void *A, int *lda, void *beta, void *C,
                       int *ldc);
-typedef struct { flr_gemm *gemm; flr_syrk *syrk; } flr_blas;
-extern flr_blas flr_blas_f32, flr_blas_f64;
+extern flr_syrk *flr_syrk_f32, *flr_syrk_f64;
 
 /* tile.c: rows of X as the products read them: in place where they are real, or of a type with products of its own, else
  * converted to real */

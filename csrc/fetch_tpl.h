@@ -23,7 +23,7 @@ INLINE fetch fetch_rows(const flr_ahead *next, int64_t steps, int64_t count) {
     static const char nothing[64];
     const int64_t lines = lines_ahead(next);
     if (lines == 0) return (fetch){.at = nothing, .left = INT64_MAX};
-    const int64_t least = lines * 64 / (steps * count + 1) + 1, stride = least < 64 ? least : 64;
+    const int64_t least = lines * 64 / (steps * count + 1) + 1, stride = least < 16 ? 16 : least < 64 ? least : 64;
     fetch f = {.stride = stride, .steps_a_pair = (lines_of_pair(next) * 64 + stride * count - 1) / (stride * count)};
     if (next->distance) {
         f.at = next->runs[0];

@@ -6,6 +6,8 @@
 
 enum { TILE_BYTES = 1 << 20, CHUNK_ROWS = 4096, LEAST_CHUNK_ROWS = 512, CHUNKS = 8 };
 
+flr_syrk *flr_syrk_f32, *flr_syrk_f64;
+
 typedef struct {
     const flr_pass *p;
     const flr_kernels *kernels;
@@ -37,9 +39,9 @@ static void do_chunk(void *context, int64_t chunk, int worker) {
         flr_load_tile(x, tile, X, &j->tiling, size, first, NULL, m);
         j->kernels->standardise(tile, ld, s, x, j->scale, j->shift, j->p->weight ? j->p->weight + first : NULL, m, d);
         if (size == 4)
-            flr_blas_f32.syrk("L", "N", &d_, &m, &one_f, tile, &ld_, first == begin ? &zero_f : &one_f, G, &d_);
+            flr_syrk_f32("L", "N", &d_, &m, &one_f, tile, &ld_, first == begin ? &zero_f : &one_f, G, &d_);
         else
-            flr_blas_f64.syrk("L", "N", &d_, &m, &one_d, tile, &ld_, first == begin ? &zero_d : &one_d, G, &d_);
+            flr_syrk_f64("L", "N", &d_, &m, &one_d, tile, &ld_, first == begin ? &zero_d : &one_d, G, &d_);
     }
     flr_await_turn(&j->turn, chunk);
     for (int64_t a = 0; a < d; a++) /* row-major: the upper triangle */

@@ -24,6 +24,7 @@
 #include "convert_tpl.h"
 #include "linear_tpl.h"
 #include "tile_tpl.h"
+#include "many_tpl.h"
 #include "step_tpl.h"
 
 #if REAL_BITS == 32
@@ -35,7 +36,8 @@
 extern const flr_kernels TABLE;
 const flr_kernels TABLE = {
     .size = sizeof(REAL),
-    .gemm_classes = VBYTES == 64 ? 160 : FLR_GEMM_CLASSES,
+    .many_classes = VBYTES == 64 ? 32 : 48,
+    .panel_classes = PANEL * VLEN,
     .map = {map_exp, map_log, map_sigmoid, map_sigmoid_derivative, map_log_sigmoid, map_logit},
     .rows = {softmax, log_softmax, logsumexp},
     .residual = {residual_softmax, residual_sigmoid, residual_squared_error},
@@ -55,6 +57,7 @@ const flr_kernels TABLE = {
         [FLR_BF16] = {forward_bf16, backward_bf16},
 #endif
     },
+    .many = {packed_size, pack, forward_many, sums_size, backward_size, backward_many, flush_many},
     .flush = flush_sums,
     .column_sums = column_sums,
     .correct = correct,

@@ -5,8 +5,8 @@
  *     when all earlier chunks have been added:  G += G_part
  * The order of every sum is fixed, so the bits do not depend on the number of threads.
  *
- * Few classes: the kernels of linear_tpl.h, G_part double, tile sums real.  Many: gemm on larger tiles, one BLAS thread
- * under each of ours (the caller sees to that); G_part is then real and a chunk short, so that rounding stays small.
+ * Few classes: G_part is double, the sums of some tiles real.  Many, whose sums lie beyond L1: G_part is real, and a chunk
+ * so short that rounding stays small.
  */
 #include "fastlr.h"
 
@@ -19,12 +19,12 @@ enum {
     FLUSH_ROWS = 256,        /* rows whose gradient is summed in real before it is added up in double */
     CHUNK_BYTES = 4 << 20,
     CHUNKS = 24,             /* aimed at when X is small; divides evenly among 1, 2, 3, 4, 6, 8 threads */
-    GEMM_CHUNKS = 12,        /* adding up (k, d) sums costs as much as some hundred rows */
-    GEMM_TILE_VALUES = 2 << 20,
-    MANY_ROWS = 2048,        /* of a chunk under gemm; for many classes, whose sums lie beyond L1, between flushes */
+    MANY_TILE_BYTES = 256 << 10,
+    LONG_TILE_BYTES = 1 << 20, /* where W and its gradient leave L2 while a tile is multiplied */
+    MANY_CHUNKS = 12,        /* adding up (k, d) sums costs as much as some hundred rows */
+    MANY_ROWS = 2048,        /* of a chunk, for many classes */
+    MANY_LEAST_ROWS = 32,    /* to be worth packing W */
 };
-
-flr_blas flr_blas_f32, flr_blas_f64;
 
 typedef enum { LOSS_AND_GRAD, HESSP, LOGITS, EVALUATE } flr_op;
 
@@ -34,9 +34,9 @@ typedef struct {
     const flr_kernels *kernels;
     const flr_products *products; /* of the tile's rows */
     flr_tiling tiling;
-    int gemm;
+    int many;                    /* classes: forward_many, no sums of a chunk in double */
+    const void *packed_W, *packed_V;
     int64_t ldg;                 /* values from a class to the next in a worker's gradient */
-    int64_t flush_rows;          /* after so many rows sums go from real to double */
     int64_t n_chunks;
     const void *V, *c;           /* direction of hessp */
     void *Z_out;                 /* destination of logits */
@@ -55,8 +55,9 @@ typedef struct {
     const char **ahead; /* (max(m, d),) rows or columns of a later tile, as X has them */
     char *tile;         /* (slab, ld) real, if X must be converted */
     char *Z, *U;        /* (m, k) real; U for hessp */
-    char *G_real;       /* (k, ldg) real: sums over some rows */
-    double *G;          /* (k, ldg): sums over the chunk; NULL under gemm, where G_real is flushed to the total */
+    char *G_real;       /* (k, ldg) real: sums over some rows; as many_tpl.h has them for many classes */
+    char *packed;       /* scratch of many.backward */
+    double *G;          /* (k, ldg): sums over the chunk; NULL for many classes, whose G_real is flushed to the total */
     double *g;          /* (k,) */
     char *rows;         /* scratch of the row kernels */
     int64_t bytes;      /* of all, from the scratch's beginning */
@@ -70,6 +71,12 @@ static char *take(char *base, int64_t *used, int64_t bytes) {
     return p;
 }
 
+/* of a worker's sums in real */
+static int64_t sums_bytes(const job *j) {
+    const int64_t k = j->p->k, d = j->p->X.d;
+    return (j->many ? j->kernels->many.sums_size(k, d) : k * j->ldg) * j->kernels->size;
+}
+
 static scratch lay_out(const job *j, char *base) {
     const int64_t size = j->kernels->size, m = j->tiling.rows, k = j->p->k, d = j->p->X.d;
     scratch s = {0};
@@ -79,49 +86,31 @@ static scratch lay_out(const job *j, char *base) {
     s.Z = take(base, &s.bytes, j->op == LOGITS ? 0 : m * k * size);
     s.U = take(base, &s.bytes, j->op == HESSP ? m * k * size : 0);
     /* its columns lie in lines of the cache as X's do */
-    s.G_real = take(base, &s.bytes, has_gradient(j) ? k * j->ldg * size + 64 : 0) + (64 - j->tiling.head * size) % 64;
-    s.G = (double *)take(base, &s.bytes, has_gradient(j) && !j->gemm ? k * j->ldg * 8 : 0);
+    s.G_real = take(base, &s.bytes, has_gradient(j) ? sums_bytes(j) + 64 : 0) + (j->many ? 0 : (64 - j->tiling.head * size) % 64);
+    s.packed = take(base, &s.bytes, has_gradient(j) && j->many ? j->kernels->many.backward_size(m, k) * size : 0);
+    s.G = (double *)take(base, &s.bytes, has_gradient(j) && !j->many ? k * j->ldg * 8 : 0);
     s.g = (double *)take(base, &s.bytes, k * 8);
     s.rows = take(base, &s.bytes, flr_row_scratch(k, size));
     return s;
 }
 
-static void gemm(const job *j, char ta, char tb, int m, int n, int k, const void *A, int64_t lda, const void *B,
-                 int64_t ldb, void *C, int64_t ldc) {
-    float one_f = 1;
-    double one_d = 1;
-    const int f32 = j->kernels->size == 4;
-    void *one = f32 ? (void *)&one_f : (void *)&one_d;
-    int lda_ = (int)lda, ldb_ = (int)ldb, ldc_ = (int)ldc;
-    (f32 ? flr_blas_f32 : flr_blas_f64)
-        .gemm(&ta, &tb, &m, &n, &k, one, (void *)A, &lda_, (void *)B, &ldb_, one, C, &ldc_);
-}
-
-/* rows of the tile are evenly apart */
-static int64_t row_distance(const job *j) {
-    return j->tiling.in_place ? j->p->X.row_stride / j->kernels->size : j->tiling.ld;
-}
-
 /* Z (m, k) = x W' + b */
-static void forward(const job *j, void *Z, const scratch *s, const void *W, const void *b, int64_t m,
+static void forward(const job *j, void *Z, const scratch *s, const void *W, const void *packed, const void *b, int64_t m,
                     const flr_ahead *next) {
     const flr_pass *p = j->p;
-    const int64_t k = p->k, d = p->X.d, size = j->kernels->size;
-    if (!j->gemm) {
-        j->products->forward(Z, s->x, W, p->ldw, b, m, d, k, j->tiling.head, next);
-        return;
-    }
-    for (int64_t i = 0; i < m; i++) memcpy((char *)Z + i * k * size, b, (size_t)(k * size));
-    gemm(j, 'T', 'N', (int)k, (int)m, (int)d, W, p->ldw, s->x[0], row_distance(j), Z, k);
+    if (j->many)
+        j->kernels->many.forward(Z, s->x, packed, W, p->ldw, b, m, p->X.d, p->k, j->tiling.head, next);
+    else
+        j->products->forward(Z, s->x, W, p->ldw, b, m, p->X.d, p->k, j->tiling.head, next);
 }
 
 /* G (k, d) += R (m, k)' x;  g (k,) += R' 1 */
 static void backward(const job *j, const scratch *s, const void *R, int64_t m, const flr_ahead *next) {
-    const int64_t k = j->p->k, d = j->p->X.d;
-    if (j->gemm)
-        gemm(j, 'N', 'T', (int)d, (int)k, (int)m, s->x[0], row_distance(j), R, k, s->G_real, j->ldg);
+    const int64_t k = j->p->k;
+    if (j->many)
+        j->kernels->many.backward(s->G_real, R, s->x, s->packed, m, j->p->X.d, k, next);
     else
-        j->products->backward(s->G_real, j->ldg, R, s->x, m, d, k, j->tiling.head, next);
+        j->products->backward(s->G_real, j->ldg, R, s->x, m, j->p->X.d, k, j->tiling.head, next);
     j->kernels->column_sums(s->g, R, m, k);
 }
 
@@ -148,11 +137,11 @@ static double tile(const job *j, const scratch *s, int64_t *correct, int64_t fir
     const int64_t half = has_gradient(j) ? (next.n - amid) / 2 : next.n;
     const flr_ahead early = flr_some_of(&next, 0, half), middle = flr_some_of(&next, half, amid),
                     late = flr_some_of(&next, half + amid, next.n - half - amid);
-    forward(j, Z, s, p->W, p->b, m, &early);
+    forward(j, Z, s, p->W, j->packed_W, p->b, m, &early);
     add_offset(j, Z, first, m);
     if (j->op == LOGITS) return 0;
     if (j->op == HESSP) {
-        forward(j, s->U, s, j->V, j->c, m, NULL);
+        forward(j, s->U, s, j->V, j->packed_V, j->c, m, NULL);
         j->kernels->curvature[p->loss](s->U, Z, s->U, weight, s->rows, m, k);
         backward(j, s, s->U, m, &late);
         return 0;
@@ -179,11 +168,9 @@ static void add_in_turn(job *j, const scratch *s, double loss, int64_t correct, 
     flr_await_turn(&j->turn, chunk);
     j->loss += loss;
     j->correct += correct;
+    if (j->many && has_gradient(j)) j->kernels->many.flush(j->G, s->G_real, k, d);
     for (int64_t c = 0; c < k; c++) {
-        if (j->gemm)
-            j->kernels->flush(j->G + c * d, s->G_real + c * j->ldg * j->kernels->size, d);
-        else
-            flr_kernels_of(8)->flush(j->G + c * d, s->G + c * j->ldg, d);
+        if (!j->many) flr_kernels_of(8)->flush(j->G + c * d, s->G + c * j->ldg, d);
         j->g[c] += s->g[c];
     }
     flr_end_turn(&j->turn);
@@ -208,7 +195,7 @@ static void do_chunk(void *context, int64_t chunk, int worker) {
         s.x = x + at;
         loss += tile(j, &s, &correct, first, m);
         unflushed += m;
-        if (has_gradient(j) && !j->gemm && (unflushed >= j->flush_rows || first + m == end)) {
+        if (has_gradient(j) && !j->many && (unflushed >= FLUSH_ROWS || first + m == end)) {
             flush(j, &s);
             unflushed = 0;
         }
@@ -216,42 +203,47 @@ static void do_chunk(void *context, int64_t chunk, int worker) {
     if (j->op != LOGITS) add_in_turn(j, &s, loss, correct, chunk);
 }
 
+static void pack(void *context, int64_t panel, int worker) {
+    const job *j = context;
+    const flr_pass *p = j->p;
+    (void)worker;
+    j->kernels->many.pack((void *)j->packed_W, p->W, p->ldw, p->k, p->X.d, panel);
+    if (j->V) j->kernels->many.pack((void *)j->packed_V, j->V, p->ldw, p->k, p->X.d, panel);
+}
+
 static int run(job *j) {
     const flr_pass *p = j->p;
     const int64_t n = p->X.n, d = p->X.d, k = p->k, size = j->kernels->size;
-    j->gemm = k >= j->kernels->gemm_classes && d >= 16 && d < INT32_MAX;
-    const int64_t tile_bytes = j->gemm  ? GEMM_TILE_VALUES / at_least(d, k) * d * size
-                               : k == 1 ? BINARY_TILE_BYTES
-                                        : TILE_BYTES;
-    j->tiling = flr_tiling_of(&p->X, size, tile_bytes, !j->gemm);
+    j->many = k >= j->kernels->many_classes && n >= MANY_LEAST_ROWS;
+    const int64_t many_bytes = k * d * size > LONG_TILE_BYTES ? LONG_TILE_BYTES : MANY_TILE_BYTES;
+    const int64_t tile_bytes = j->many ? many_bytes : k == 1 ? BINARY_TILE_BYTES : TILE_BYTES;
+    j->tiling = flr_tiling_of(&p->X, size, tile_bytes, !j->many);
     j->products = &j->kernels->products[j->tiling.type];
-    /* gemm wants rows in their order, none over another */
-    if (j->gemm && (p->X.row_stride < d * size || p->X.row_stride / size >= INT32_MAX)) j->tiling.in_place = 0;
+    j->ldg = j->tiling.ld;
 
-    j->ldg = j->gemm ? d : j->tiling.ld;
-    j->flush_rows = k < FLR_GEMM_CLASSES ? FLUSH_ROWS : MANY_ROWS;
-    int64_t chunk_rows = j->gemm ? MANY_ROWS : CHUNK_BYTES / at_least(d * size, 1);
-    const int64_t chunks = j->gemm ? GEMM_CHUNKS : CHUNKS;
+    int64_t chunk_rows = j->many ? MANY_ROWS : CHUNK_BYTES / at_least(d * size, 1);
+    const int64_t chunks = j->many ? MANY_CHUNKS : CHUNKS;
     if (chunk_rows > n / chunks) chunk_rows = n / chunks;
     chunk_rows = at_least(chunk_rows, at_least(j->tiling.rows / 8, 64));
     j->n_chunks = (n + chunk_rows - 1) / chunk_rows;
     if (j->n_chunks > chunks / 2) j->n_chunks = (j->n_chunks + chunks - 1) / chunks * chunks;
-    if (j->gemm && n > 0) { /* tiles of equal size, each long enough for pieces of columns */
-        const int64_t most = (n + j->n_chunks - 1) / j->n_chunks, tiles = (most + j->tiling.rows - 1) / j->tiling.rows;
-        j->tiling.slab = j->tiling.rows = (most + tiles - 1) / tiles;
-    }
 
     int n_threads = p->n_threads;
     if (n_threads > j->n_chunks) n_threads = (int)at_least(j->n_chunks, 1);
     j->worker_bytes = lay_out(j, NULL).bytes;
     j->scratch = NULL;
-    char *memory = malloc((size_t)(j->worker_bytes * n_threads + 64));
+    const int64_t packed_bytes = j->many ? (j->kernels->many.packed_size(k, d) * size + 127) / 64 * 64 : 0;
+    char *memory = malloc((size_t)(j->worker_bytes * n_threads + 2 * packed_bytes + 64));
     if (memory == NULL) return FLR_NO_MEMORY;
     j->scratch = memory + (64 - (uintptr_t)memory % 64);
+    j->packed_W = j->scratch + j->worker_bytes * n_threads;
+    j->packed_V = j->V ? (char *)j->packed_W + packed_bytes : NULL;
+    if (j->many)
+        flr_parallel_for(pack, j, (k + j->kernels->panel_classes - 1) / j->kernels->panel_classes, n_threads);
     for (int worker = 0; has_gradient(j) && worker < n_threads; worker++) { /* flushes leave zeros, too */
         const scratch s = lay_out(j, j->scratch + worker * j->worker_bytes);
-        memset(s.G_real, 0, (size_t)(k * j->ldg * size));
-        if (!j->gemm) memset(s.G, 0, (size_t)(k * j->ldg * 8));
+        memset(s.G_real, 0, (size_t)sums_bytes(j));
+        if (!j->many) memset(s.G, 0, (size_t)(k * j->ldg * 8));
     }
     if (has_gradient(j)) {
         memset(j->G, 0, (size_t)(k * d * 8));

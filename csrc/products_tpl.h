@@ -82,12 +82,9 @@ static void OF(forward_row)(REAL *Z_out, const X_TYPE *const *x, const REAL *W, 
     }
 }
 
-static void OF(forward)(void *Z_out, const void *const *x, const void *W, int64_t ldw, const void *b, int64_t m,
-                        int64_t d, int64_t k, int64_t head, const flr_ahead *next) {
-    if (m == 1) {
-        OF(forward_row)(Z_out, (const X_TYPE *const *)x, W, ldw, b, d, k, head, next);
-        return;
-    }
+/* Z_out (m, ldz)[:, :k] = x W' + b, m > 1 */
+static void OF(forward_classes)(REAL *Z_out, int64_t ldz, const X_TYPE *const *x, const REAL *W, int64_t ldw,
+                                const REAL *b, int64_t m, int64_t d, int64_t k, int64_t head, const flr_ahead *next) {
     const int64_t most = k > FWD_CLASSES ? FWD_OF_MANY : FWD_CLASSES, n_blocks = (k + most - 1) / most;
     const int64_t rows = OF(forward_blocks)[k / n_blocks - 1].rows;
     fetch ahead = fetch_rows(next, m / rows * (d / VLEN) * n_blocks, FETCHES(rows));
@@ -96,11 +93,17 @@ static void OF(forward)(void *Z_out, const void *const *x, const void *W, int64_
         const int64_t j1 = j0 + part < d ? j0 + part : d;
         for (int64_t q = 0; q < n_blocks; q++) {
             const int64_t c0 = q * k / n_blocks, c1 = (q + 1) * k / n_blocks;
-            OF(forward_blocks)[c1 - c0 - 1].run((REAL *)Z_out + c0, k, (const X_TYPE *const *)x,
-                                                (const REAL *)W + c0 * ldw, ldw, (const REAL *)b + c0, j0, j1, head, m,
-                                                &ahead);
+            OF(forward_blocks)[c1 - c0 - 1].run(Z_out + c0, ldz, x, W + c0 * ldw, ldw, b + c0, j0, j1, head, m, &ahead);
         }
     }
+}
+
+static void OF(forward)(void *Z_out, const void *const *x, const void *W, int64_t ldw, const void *b, int64_t m,
+                        int64_t d, int64_t k, int64_t head, const flr_ahead *next) {
+    if (m == 1)
+        OF(forward_row)(Z_out, (const X_TYPE *const *)x, W, ldw, b, d, k, head, next);
+    else
+        OF(forward_classes)(Z_out, k, (const X_TYPE *const *)x, W, ldw, b, m, d, k, head, next);
 }
 
 /* G (classes, panel of vectors) += R (m, classes)' x (m, panel), of the last vector its first width values */

@@ -4,7 +4,7 @@ from libc.stdint cimport int32_t, int64_t
 
 cdef extern from "fastlr.h" nogil:
     enum:
-        FLR_OK, FLR_NO_MEMORY, FLR_INTERRUPTED, FLR_GEMM_CLASSES
+        FLR_OK, FLR_NO_MEMORY, FLR_INTERRUPTED
     ctypedef int flr_loss
     ctypedef int flr_dtype
     ctypedef struct flr_isa:
@@ -26,9 +26,6 @@ cdef extern from "fastlr.h" nogil:
         const double *weight
         void *R_out
         int n_threads
-    ctypedef struct flr_blas:
-        void *gemm
-        void *syrk
     ctypedef int flr_map
     ctypedef int flr_row_map
     ctypedef struct flr_targets:
@@ -49,7 +46,8 @@ cdef extern from "fastlr.h" nogil:
         int sum
         int (*poll)() noexcept nogil
     extern const flr_isa *flr_active
-    extern flr_blas flr_blas_f32, flr_blas_f64
+    extern void *flr_syrk_f32
+    extern void *flr_syrk_f64
     int flr_available(const flr_isa **list_out, int capacity)
     const flr_isa *flr_select(const char *name)
     int flr_pool_init()

@@ -23,10 +23,11 @@ cdef void *_blas(name) except NULL:
 
 
 cdef load_blas():
-    """Give the drivers SciPy's BLAS; before gemm or syrk is first needed."""
-    if flr_blas_f32.gemm == NULL:
-        flr_blas_f64.gemm, flr_blas_f64.syrk = _blas("dgemm"), _blas("dsyrk")
-        flr_blas_f32.syrk, flr_blas_f32.gemm = _blas("ssyrk"), _blas("sgemm")
+    """Give the drivers SciPy's syrk, before it is first needed."""
+    global flr_syrk_f32, flr_syrk_f64
+    if flr_syrk_f32 == NULL:
+        flr_syrk_f64 = _blas("dsyrk")
+        flr_syrk_f32 = _blas("ssyrk")
 
 
 if flr_pool_init() != FLR_OK:
@@ -202,8 +203,6 @@ cdef class Problem:
             self.c.prob = _pointer(y, self.real, (self.n, k), "y")
         self.c.weight = <const double *>_pointer(weight, np.float64, (self.n,), "weight")
         self.c.offset = _pointer(offset, self.real, (self.n, k), "offset")
-        if k >= FLR_GEMM_CLASSES:
-            load_blas()
         _pointer(scale, np.float64, (self.d,), "scale")
         _pointer(shift, np.float64, (self.d,), "shift")
 

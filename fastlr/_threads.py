@@ -8,11 +8,10 @@ import math
 import operator
 import os
 import threading
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-GEMM_CLASSES = 56  # passes over models with this many logits may call BLAS, smaller ones do not: csrc/fastlr.h
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 
 
@@ -139,17 +138,12 @@ _blas_limit = _BlasLimit()
 
 @contextmanager
 def single_threaded_blas():
-    """Keep BLAS to the calling thread, for passes that call it inside fastlr's own threads."""
+    """Keep BLAS to the calling thread, for Gram matrices, which call it inside fastlr's own threads."""
     _blas_limit.enter()
     try:
         yield
     finally:
         _blas_limit.leave()
-
-
-def blas_guard(n_classes):
-    """`single_threaded_blas` for a pass over a model with so many logits a row, nothing where it calls no BLAS."""
-    return single_threaded_blas() if n_classes >= GEMM_CLASSES else nullcontext()
 
 
 if hasattr(os, "register_at_fork"):

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastlr import _core
 from fastlr._layout import as_real
-from fastlr._threads import blas_guard, resolve_n_threads
+from fastlr._threads import resolve_n_threads
 from fastlr._validation import (
     check_feature_vector,
     check_finite,
@@ -83,8 +83,7 @@ def loss_and_grad(
         X, target, k, loss=loss, weight=weight, n_threads=n_threads,
         scale=check_feature_vector(scale, d, "scale"), shift=check_feature_vector(shift, d, "shift"),
     )
-    with blas_guard(k):
-        value, grad_W, grad_b = problem.loss_and_grad(W_rows, b.reshape(k))
+    value, grad_W, grad_b = problem.loss_and_grad(W_rows, b.reshape(k))
     if not (np.isfinite(value) and np.isfinite(grad_W).all() and np.isfinite(grad_b).all()):
         for name, parameter in (("W", W), ("b", b)):
             if not np.isfinite(parameter).all():

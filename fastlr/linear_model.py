@@ -20,7 +20,7 @@ from fastlr import _core, solvers
 from fastlr._estimator import check_input, check_offset, check_parameters, check_penalty_factors, unchanged_on_error
 from fastlr._fit_monitor import CallbackSupportMixin, FitMonitor, with_callbacks
 from fastlr._targets import encode_targets, weigh_classes
-from fastlr._threads import blas_guard, resolve_n_threads
+from fastlr._threads import resolve_n_threads
 from fastlr._validation import check_feature_vector, check_option, check_sample_weight
 from fastlr.objective import Objective
 
@@ -246,8 +246,7 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             X, None, k, loss=self._outputs.loss, offset=check_offset(offset, X, k), scale=self.scale_,
             shift=self.shift_, n_threads=n_threads,
         )
-        with blas_guard(k):
-            return problem.logits(self.coef_, self.intercept_)
+        return problem.logits(self.coef_, self.intercept_)
 
     def _last_fit(self, outputs, d):
         """The coefficients and the intercept to start from, or nothing."""

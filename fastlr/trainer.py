@@ -20,7 +20,7 @@ import numpy as np
 from fastlr import _core
 from fastlr._labels import learn_outputs
 from fastlr._progress import ProgressLine
-from fastlr._threads import resolve_n_threads, single_threaded_blas
+from fastlr._threads import resolve_n_threads
 from fastlr._trainer_options import check_options, generator_of
 from fastlr._validation import check_feature_vector, check_finite, check_option, check_sample_weight, check_X
 
@@ -217,8 +217,7 @@ class Trainer:
             raise AttributeError("this Trainer has no model yet; call fit or partial_fit first")
         X = self._check_rows(X, "X", self.n_features_in_)
         problem = self._problem(X, None, self._outputs, scale=self.scale_, shift=self.shift_)
-        with single_threaded_blas():
-            return self._outputs, problem.logits(self.coef_, self.intercept_)
+        return self._outputs, problem.logits(self.coef_, self.intercept_)
 
     def _check_data(self, X, y, name="", n_features=None):
         X = self._check_rows(X, f"{name}X", n_features)
@@ -303,8 +302,7 @@ class Trainer:
 
     def _evaluate(self, problem):
         """Mean loss and accuracy."""
-        with single_threaded_blas():
-            loss, n_correct = problem.evaluate(self.coef_, self.intercept_)
+        loss, n_correct = problem.evaluate(self.coef_, self.intercept_)
         return loss / _total_weight(problem), n_correct / problem.n
 
 
