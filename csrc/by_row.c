@@ -88,7 +88,7 @@ static void settle(job *j, int64_t m) {
     const flr_step step = {.W = o->W, .W_real = (void *)p->W, .ldw = p->ldw, .G = j->G, .n_parts = 1,
                            .part_stride = k * d, .scale = o->scale, .factor = 1, .learning_rate = o->learning_rate,
                            .k = k, .d = d};
-    j->kernels->step(&step, 0, d, j->b_shift);
+    j->kernels->step(&step, 0, k, 0, d, j->b_shift);
     for (int64_t c = 0; c < k; c++) {
         double g = 0;
         for (int64_t i = 0; i < m; i++) g += get(j->R, i * k + c, size);

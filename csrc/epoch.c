@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { CHUNKS = 4, LEAST_CHUNK = 16, COLUMNS = 256 };
+enum { CHUNKS = 4, LEAST_CHUNK = 16, COLUMNS = 1024 };
 static const double SECONDS_BETWEEN_POLLS = 0.05;
 
 typedef struct {
@@ -163,9 +163,10 @@ static void work(void *context, int worker, int n_workers) {
             step.r = row[0];
             step.x = row[1];
         }
-        for (int64_t block = worker; weight > 0 && block < j->n_blocks; block += n_workers) {
-            const int64_t j0 = block * d / j->n_blocks, j1 = (block + 1) * d / j->n_blocks;
-            j->kernels->step(&step, j0, j1, j->b_shift + block * k);
+        const int64_t tasks = weight > 0 ? k * j->n_blocks : 0;
+        for (int64_t t = worker * tasks / n_workers; t < (worker + 1) * tasks / n_workers; t++) {
+            const int64_t c = t / j->n_blocks, block = t % j->n_blocks;
+            j->kernels->step(&step, c, c + 1, block * d / j->n_blocks, (block + 1) * d / j->n_blocks, j->b_shift + block * k);
         }
         if (worker == 0) {
             for (int64_t q = 0; q < n_parts; q++) {
@@ -232,7 +233,7 @@ int flr_epoch(double *loss_out, int64_t *correct_out, const flr_pass *pass, cons
     memset(j.b_total, 0, (size_t)(k * 8));
     memset(j.b_shift, 0, (size_t)(j.n_blocks * k * 8));
     for (int64_t block = 0; block < j.n_blocks; block++)
-        j.kernels->step(&none, block * d / j.n_blocks, (block + 1) * d / j.n_blocks, j.b_shift + block * k);
+        j.kernels->step(&none, 0, k, block * d / j.n_blocks, (block + 1) * d / j.n_blocks, j.b_shift + block * k);
     refresh_b(&j);
     flr_gang(work, &j, n_threads);
     *loss_out = j.total_loss;

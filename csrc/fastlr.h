@@ -136,7 +136,7 @@ typedef struct {
                         const void *shift, const double *weight, int64_t m, int64_t d);
 
     /* one step of gradient descent on columns [j0, j1): see step_tpl.h */
-    void (*step)(const struct flr_step *step, int64_t j0, int64_t j1, double *b_shift_out);
+    void (*step)(const struct flr_step *step, int64_t c0, int64_t c1, int64_t j0, int64_t j1, double *b_shift_out);
 
     /* z (k,) -= sum over l < m of (inner[l] + 1) rates[l], rates (m, k): see step_tpl.h */
     void (*subtract_steps)(void *z, const void *rates, const void *inner, int64_t m, int64_t k);

@@ -43,8 +43,8 @@ static void step_block(const flr_step *p, int64_t c, int64_t j, int64_t m, doubl
         for (int64_t i = 0; i < m; i++) *b_shift_out += (scale ? W[i] * scale[i] : W[i]) * shift[i];
 }
 
-static void step(const flr_step *p, int64_t j0, int64_t j1, double *b_shift_out) {
-    for (int64_t c = 0; c < p->k; c++) {
+static void step(const flr_step *p, int64_t c0, int64_t c1, int64_t j0, int64_t j1, double *b_shift_out) {
+    for (int64_t c = c0; c < c1; c++) {
         b_shift_out[c] = 0;
         for (int64_t j = j0; j < j1; j += STEP_BLOCK)
             step_block(p, c, j, j1 - j < STEP_BLOCK ? j1 - j : STEP_BLOCK, b_shift_out + c);
