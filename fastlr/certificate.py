@@ -62,13 +62,24 @@ def _pseudo_solve(J, g):
 def _bound(objective, v, value, lost, G, g):
     """The dual value of residuals with gradients G, g of the mean loss, less what their conjugates lost."""
     V, c = objective.split(v)
-    strength = objective.alpha * objective.factors
-    S = value - 0.5 * float(np.vdot(V, strength * V))
+    S = value - 0.5 * float(np.vdot(V, objective.alpha * objective.factors * V))
     terms = [S, -lost, -float(np.vdot(V, G))]
-    dual = sum(terms)
     if objective.fit_intercept and g is not None:
         terms.append(-float(c @ g))
-        dual, G = _balanced(objective, *_without_absent(objective, sum(terms), G, g))
+    return _dual_value(objective, terms, G, g)
+
+
+def probability_bound(objective, S, G, g):
+    """A bound of the optimal value from any probabilities: their S*, and the gradients of their residuals."""
+    return _dual_value(objective, [S], G, g)
+
+
+def _dual_value(objective, terms, G, g):
+    """S* = sum of the terms, less what G costs, for residuals moved so that g, if given, becomes 0."""
+    strength = objective.alpha * objective.factors
+    dual = sum(terms)
+    if objective.fit_intercept and g is not None:
+        dual, G = _balanced(objective, *_without_absent(objective, dual, G, g))
     squares = np.einsum("cj,cj->j", G, G)
     free = strength == 0
     if np.any(squares[free] > 0):

@@ -131,42 +131,48 @@ def _sample(q, m, rng):
 
 
 def hessian(objective, v):
-    """The whole Hessian of F at v (size, size), float64, in v's order."""
-    k, d = objective.k, objective.d
-    D = d + objective.fit_intercept
+    """The whole Hessian of F at v (size, size), float64, class by class as `Objective.by_class` has them."""
+    k, D = objective.k, objective.d + objective.fit_intercept
     H = np.zeros((k, D, k, D))
     if objective.loss == "softmax":
-        _add_softmax(H, objective, v)
+        block = max(1, _PRODUCT_VALUES // (k * D))
+        for start in range(0, objective.n, block):
+            rows = slice(start, start + block)
+            A = activations(objective, v, rows).astype(np.float64)
+            weight = None if objective.weight is None else objective.weight[rows]
+            add_hessian(H, objective, objective.standardised(rows), A, weight)
+        H /= objective.total_weight
     else:
         slopes = _slopes(activations(objective, v).astype(np.float64), objective.loss)
         if objective.weight is not None:
             slopes *= objective.weight[:, None]
         for c in range(k):
             H[c, :, c] = objective.gram(weight=slopes[:, c].copy())
-    j = np.arange(d)
-    H[:, j, :, j] += np.multiply.outer(objective.alpha * objective.factors, np.eye(k))
-    order = np.arange(k * D).reshape(k, D)
-    order = np.concatenate([order[:, :d].ravel(), order[:, d:].ravel()])
-    return H.reshape(k * D, k * D)[np.ix_(order, order)]
+    return add_penalty(H, objective)
 
 
-def _add_softmax(H, objective, v):
-    """H (k, D, k, D) += sum_i w_i (diag(a_i) - a_i a_i') (x) u_i u_i' / s.
+def add_hessian(H, objective, U, A, weight):
+    """H (k, D, k, D) += sum_i w_i J(a_i) (x) u_i u_i' for some rows U (m, D), their activations A (m, k) and weights.
 
-    The second part is the Gram matrix of the rows a_i (x) u_i, made for a block of rows at a time.
+    For softmax the Gram matrix of the rows a_i (x) u_i is subtracted.
     """
     k, D = H.shape[:2]
-    flat = H.reshape(k * D, k * D)
-    block = max(1, _PRODUCT_VALUES // (k * D))
-    for start in range(0, objective.n, block):
-        rows = slice(start, start + block)
-        U, A = objective.standardised(rows), activations(objective, v, rows).astype(np.float64)
+    weight = np.ones(len(U)) if weight is None else weight
+    if objective.loss == "softmax":
         AU = (A[:, :, None] * U[:, None, :]).reshape(len(U), k * D)
-        weight = np.ones(len(U)) if objective.weight is None else objective.weight[rows]
+        flat = H.reshape(k * D, k * D)
         flat -= _gram(AU, weight, objective.n_threads)
-        for c in range(k):
-            H[c, :, c] += _gram(U, weight * A[:, c], objective.n_threads)
-    H /= objective.total_weight
+    slopes = A if objective.loss == "softmax" else _slopes(A, objective.loss)
+    for c in range(k):
+        H[c, :, c] += _gram(U, weight * slopes[:, c], objective.n_threads)
+
+
+def add_penalty(H, objective):
+    """The Hessian of F (size, size) from that of the mean loss (k, D, k, D), which is used up."""
+    k, D = H.shape[:2]
+    H = H.reshape(k * D, k * D)
+    np.einsum("jj->j", H).reshape(k, D)[:, : objective.d] += objective.alpha * objective.factors
+    return H
 
 
 def _gram(U, weight, n_threads):

@@ -126,6 +126,15 @@ class Objective:
         V = v[: self.k * self.d].reshape(self.k, self.d)
         return V, v[self.k * self.d :] if self.fit_intercept else np.zeros(self.k)
 
+    def by_class(self, v):
+        """v as one row (D,) a class, D = d + 1 with an intercept, which comes last: a copy (k, D)."""
+        V, c = self.split(v)
+        return np.column_stack([V, c]) if self.fit_intercept else V.copy()
+
+    def flat(self, M):
+        """v (size,) of one row a class."""
+        return np.concatenate([M[:, : self.d].ravel(), M[:, self.d :].ravel()])
+
     # ---- value, gradient, Hessian -----------------------------------------------------------------------------------
     def loss_and_grad(self, v):
         """F(v) and its gradient (size,)."""
@@ -134,10 +143,14 @@ class Objective:
         total, G, g = self.problem.loss_and_grad(V, c, self._residuals)
         self._residuals_at = v
         penalised = self.alpha * self.factors * V
-        if self._base_gradient is None and self.offset is None and not V.any():
-            self._base_gradient = G / self.total_weight
+        self.note_gradient(V, G / self.total_weight)
         value = total / self.total_weight + 0.5 * float(np.vdot(V, penalised))
         return value, self._join(G, g, penalised)
+
+    def note_gradient(self, V, G):
+        """Keep the gradient G (k, d) of the mean loss at V for `gradient_at_base_rate`, if it is that of a constant."""
+        if self._base_gradient is None and self.offset is None and not V.any():
+            self._base_gradient = G
 
     def keep_residuals(self):
         """Have `loss_and_grad` leave its residuals for `take_activations`; rows must have no weights."""

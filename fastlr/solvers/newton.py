@@ -31,21 +31,23 @@ def newton_cholesky(objective, progress):
 
 def hessian_solver(objective, w):
     """A function that multiplies (size,) with the inverse of the Hessian at w."""
-    k, d = objective.k, objective.d
-    H = hessian(objective, w)
     objective.n_passes += 1
+    solve = factorised(objective, hessian(objective, w))
+    return lambda x: objective.flat(solve(objective.by_class(x)))
+
+
+def factorised(objective, H):
+    """A function that multiplies (k, D) with the inverse of a Hessian (k D, k D), which is used up."""
+    k = objective.k
     diagonal = np.einsum("jj->j", H)
     if objective.loss == "softmax":  # adding one row to all classes changes no probability: fix that freedom
-        for start, width in ((0, d), (k * d, len(H) // k - d)):
-            part = slice(start, start + k * width)
-            freedom = np.diag(diagonal[part].reshape(k, width).mean(axis=0))
-            H[part, part] += np.tile(freedom, (k, k))
+        H += np.tile(np.diag(diagonal.reshape(k, -1).mean(axis=0)), (k, k))
     relative = np.finfo(float).eps
     while True:
         diagonal *= 1 + relative
         L, failed = lapack.dpotrf(H, lower=1)
         if not failed:
-            return lambda x: lapack.dpotrs(L, x, lower=1)[0]
+            return lambda x: lapack.dpotrs(L, x.ravel(), lower=1)[0].reshape(k, -1)
         relative *= 10  # rounding made it indefinite, or a feature has no curvature
         diagonal[diagonal <= 0] = 1.0
 

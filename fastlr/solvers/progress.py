@@ -43,12 +43,18 @@ class Progress:
         """Evaluate the first point."""
         self.see(w, *self.objective.loss_and_grad(w))
 
+    def keep(self, w, value, bound):
+        """Take note of F at w without its gradient, and of a bound."""
+        self.see_bound(bound)
+        if value < self.value:
+            self.w, self.value, self.grad = w, value, None
+
     def see(self, w, value, grad):
         """Take note of F and its gradient at w: the best point and the best bound need not be of the same w."""
         if not np.isfinite(value):
             return
         self.see_bound(self.objective.lower_bound(w, value, grad))
-        if value < self.value:
+        if value < self.value or self.grad is None:
             self.w, self.value, self.grad = w, value, grad
         if self.suboptimality > self.tol:
             self._prove(w, value, grad)

@@ -13,6 +13,8 @@ from fastlr.solvers.lbfgs import Pairs, lbfgs
 from fastlr.solvers.line_search import LineSearch
 from fastlr.solvers.metric import block_metric, gram_metric
 from fastlr.solvers.newton import hessian_solver, newton_cg, newton_cholesky
+from fastlr.solvers.primal_dual import primal_dual
+from fastlr.solvers.primal_dual import serves as keeps_probabilities
 from fastlr.solvers.progress import EXHAUSTED, STALLED, Progress
 
 SOLVERS = ("auto", "lbfgs", "newton-cholesky", "newton-cg")
@@ -82,8 +84,12 @@ def _run(objective, w, progress, solver):
     if cold and not sampled and spectrum is not None:
         constant, w = spectrum.first_point()
         progress.see(*constant)
+    plan = _plan(objective, solver)
+    by_probabilities = "newton-cholesky" in plan and keeps_probabilities(objective)
     if not sampled:
-        progress.begin(objective.start() if w is None else w)
+        w = objective.start() if w is None else w
+        if not (by_probabilities and plan[0] == "newton-cholesky"):
+            progress.begin(w)
 
     def metric(w, factor=1.0, renewed=False):
         if spectrum is not None:
@@ -94,9 +100,11 @@ def _run(objective, w, progress, solver):
         rows = max(BLOCK_ROWS * objective.d, passes * 4 * objective.n // objective.d, ALL_ROWS)
         return block_metric(objective, w, rows, factor, ahead)
 
-    for name in _plan(objective, solver):
+    for name in plan:
         progress.solver, progress.message = name, ""
         if name == "newton-cholesky":
+            if by_probabilities:
+                primal_dual(objective, progress, w if progress.w is None else progress.w)
             newton_cholesky(objective, progress)
         elif name == "newton-cg":
             newton_cg(objective, progress, metric)
