@@ -69,6 +69,8 @@ class Objective:
         (self.n, self.d), self.k = X.shape, n_logits
         if X.size <= SMALL:
             X, y, offset = (_precise(array) for array in (X, y, offset))
+            if loss == "softmax" and y.ndim == 2:  # probabilities were rounded when they had another type
+                y = y / y.sum(axis=1, keepdims=True)
         self.X, self.y, self.loss, self.alpha, self.fit_intercept = X, y, loss, float(alpha), fit_intercept
         self.weight, self.offset, self.n_threads = weight, offset, n_threads
         self.size = self.k * self.d + (self.k if fit_intercept else 0)
