@@ -12,9 +12,9 @@ first one a system for W':
     (mean w J(p) u u' + alpha P) (W' - W) = mean w (y - p - J(p) (z - L(p))) u' - alpha P W.
 
 W' is taken whole; p' where it is a probability, else p times LEAST, so that a row's error may fall 300 fold in a
-step, however small its slope.  Once no row is cut short, p' satisfies the first condition exactly and is a dual point: its
-bound on the optimal value (certificate.py) does not suffer from features that are hardly penalised.  Compare Chan, Golub
-and Mulet (1999), A nonlinear primal-dual method for total variation-based image restoration, which linearises the same
+step, however small its slope.  Once no row is cut short, p' satisfies the first condition and is a dual point: its
+bound on the optimal value (certificate.py) does not suffer from features that are hardly penalised.  Compare Chan
+and others (1999), A nonlinear primal-dual method for total variation-based image restoration, which linearises the same
 way, and primal-dual interior point methods (Boyd and Vandenberghe, Convex Optimization, section 11.7).
 
 All that a step needs of a row depends on that row alone, so that each step is one pass over X.
