@@ -1,7 +1,7 @@
 /* epoch.c -- gradient descent over batches: the lecture's learning rule, one epoch a call.
  *
  * for each batch of rows:   each chunk of the batch:    Z = x W' + b;  loss, R;  G_part = R' x      (any worker)
- *                           each block of columns:      G = sum of the parts, in order;  W -= ...   (any worker)
+ *                           each block of a class:      G = sum of the parts, in order;  W -= ...   (any worker)
  * with a barrier after each line.  Chunks and blocks depend on the batch and on d alone, so the bits do not depend on
  * the number of threads.  Parameters and sums are double; a tile computes in real.
  */
@@ -166,7 +166,8 @@ static void work(void *context, int worker, int n_workers) {
         const int64_t tasks = weight > 0 ? k * j->n_blocks : 0;
         for (int64_t t = worker * tasks / n_workers; t < (worker + 1) * tasks / n_workers; t++) {
             const int64_t c = t / j->n_blocks, block = t % j->n_blocks;
-            j->kernels->step(&step, c, c + 1, block * d / j->n_blocks, (block + 1) * d / j->n_blocks, j->b_shift + block * k);
+            const int64_t j0 = block * d / j->n_blocks, j1 = (block + 1) * d / j->n_blocks;
+            j->kernels->step(&step, c, c + 1, j0, j1, j->b_shift + block * k);
         }
         if (worker == 0) {
             for (int64_t q = 0; q < n_parts; q++) {

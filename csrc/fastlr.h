@@ -91,8 +91,8 @@ typedef struct {
 /* The kernels of one instruction set and one real type; void * stands for real *. */
 typedef struct {
     int64_t size;         /* sizeof(real) */
-    int64_t many_classes; /* from this many classes on, forward_many is faster than forward */
-    int64_t panel_classes; /* of a panel of its packed W */
+    int64_t many_classes; /* from this many classes on, many.forward and many.backward are faster */
+    int64_t panel_classes; /* of a panel of their packed W */
 
     /* out[i] = f(z[i]), n values; stream: write past the caches */
     void (*map[FLR_N_MAPS])(void *out, const void *z, int64_t n, int stream);
@@ -135,8 +135,9 @@ typedef struct {
     void (*standardise)(void *out, int64_t ld_out, double *s, const void *const *x, const void *scale,
                         const void *shift, const double *weight, int64_t m, int64_t d);
 
-    /* one step of gradient descent on columns [j0, j1): see step_tpl.h */
-    void (*step)(const struct flr_step *step, int64_t c0, int64_t c1, int64_t j0, int64_t j1, double *b_shift_out);
+    /* one step of gradient descent on columns [j0, j1) of classes [c0, c1), into b_shift_out (k,): see step_tpl.h */
+    void (*step)(const struct flr_step *step, int64_t c0, int64_t c1, int64_t j0, int64_t j1,
+                 double *b_shift_out);
 
     /* z (k,) -= sum over l < m of (inner[l] + 1) rates[l], rates (m, k): see step_tpl.h */
     void (*subtract_steps)(void *z, const void *rates, const void *inner, int64_t m, int64_t k);

@@ -113,7 +113,8 @@ static void forward_many(void *Z_out, const void *const *x_, const void *packed,
             logits[width / VLEN - 1](Z + c, k, x, (const REAL *)packed + c * d + j0 * width, b + c, j0,
                                      j0 + part < d ? j0 + part : d, classes, m, &ahead);
         }
-    if (many < k) forward_classes_real(Z + many, k, x, (const REAL *)W + many * ldw, ldw, b + many, m, d, k - many, head, NULL);
+    if (many < k)
+        forward_classes_real(Z + many, k, x, (const REAL *)W + many * ldw, ldw, b + many, m, d, k - many, head, NULL);
 }
 
 /* ---- gradient ------------------------------------------------------------------------------------------------------- */

@@ -21,6 +21,7 @@ enum {
     CHUNKS = 24,             /* aimed at when X is small; divides evenly among 1, 2, 3, 4, 6, 8 threads */
     MANY_TILE_BYTES = 256 << 10,
     LONG_TILE_BYTES = 1 << 20, /* where W and its gradient leave L2 while a tile is multiplied */
+    MANY_VALUES = 2 << 20,   /* of a tile's logits */
     MANY_CHUNKS = 12,        /* adding up (k, d) sums costs as much as some hundred rows */
     MANY_ROWS = 2048,        /* of a chunk, for many classes */
     MANY_LEAST_ROWS = 32,    /* to be worth packing W */
@@ -34,7 +35,7 @@ typedef struct {
     const flr_kernels *kernels;
     const flr_products *products; /* of the tile's rows */
     flr_tiling tiling;
-    int many;                    /* classes: forward_many, no sums of a chunk in double */
+    int many;                    /* classes: products packed, no sums of a chunk in double */
     const void *packed_W, *packed_V;
     int64_t ldg;                 /* values from a class to the next in a worker's gradient */
     int64_t n_chunks;
@@ -86,7 +87,8 @@ static scratch lay_out(const job *j, char *base) {
     s.Z = take(base, &s.bytes, j->op == LOGITS ? 0 : m * k * size);
     s.U = take(base, &s.bytes, j->op == HESSP ? m * k * size : 0);
     /* its columns lie in lines of the cache as X's do */
-    s.G_real = take(base, &s.bytes, has_gradient(j) ? sums_bytes(j) + 64 : 0) + (j->many ? 0 : (64 - j->tiling.head * size) % 64);
+    s.G_real = take(base, &s.bytes, has_gradient(j) ? sums_bytes(j) + 64 : 0);
+    if (!j->many) s.G_real += (64 - j->tiling.head * size) % 64;
     s.packed = take(base, &s.bytes, has_gradient(j) && j->many ? j->kernels->many.backward_size(m, k) * size : 0);
     s.G = (double *)take(base, &s.bytes, has_gradient(j) && !j->many ? k * j->ldg * 8 : 0);
     s.g = (double *)take(base, &s.bytes, k * 8);
@@ -215,7 +217,9 @@ static int run(job *j) {
     const flr_pass *p = j->p;
     const int64_t n = p->X.n, d = p->X.d, k = p->k, size = j->kernels->size;
     j->many = k >= j->kernels->many_classes && n >= MANY_LEAST_ROWS;
-    const int64_t many_bytes = k * d * size > LONG_TILE_BYTES ? LONG_TILE_BYTES : MANY_TILE_BYTES;
+    const int64_t most_bytes = MANY_VALUES / at_least(k, 1) * ((d + 15) / 16 * 16) * size;
+    int64_t many_bytes = k * d * size > LONG_TILE_BYTES ? LONG_TILE_BYTES : MANY_TILE_BYTES;
+    if (many_bytes > most_bytes) many_bytes = most_bytes;
     const int64_t tile_bytes = j->many ? many_bytes : k == 1 ? BINARY_TILE_BYTES : TILE_BYTES;
     j->tiling = flr_tiling_of(&p->X, size, tile_bytes, !j->many);
     j->products = &j->kernels->products[j->tiling.type];
@@ -233,7 +237,7 @@ static int run(job *j) {
     j->worker_bytes = lay_out(j, NULL).bytes;
     j->scratch = NULL;
     const int64_t packed_bytes = j->many ? (j->kernels->many.packed_size(k, d) * size + 127) / 64 * 64 : 0;
-    char *memory = malloc((size_t)(j->worker_bytes * n_threads + 2 * packed_bytes + 64));
+    char *memory = malloc((size_t)(j->worker_bytes * n_threads + (j->V ? 2 : 1) * packed_bytes + 64));
     if (memory == NULL) return FLR_NO_MEMORY;
     j->scratch = memory + (64 - (uintptr_t)memory % 64);
     j->packed_W = j->scratch + j->worker_bytes * n_threads;

@@ -82,7 +82,7 @@ static void OF(forward_row)(REAL *Z_out, const X_TYPE *const *x, const REAL *W, 
     }
 }
 
-/* Z_out (m, ldz)[:, :k] = x W' + b, m > 1 */
+/* Z_out (m, ldz)[:, :k] = x W' + b; a single row has a function of its own */
 static void OF(forward_classes)(REAL *Z_out, int64_t ldz, const X_TYPE *const *x, const REAL *W, int64_t ldw,
                                 const REAL *b, int64_t m, int64_t d, int64_t k, int64_t head, const flr_ahead *next) {
     const int64_t most = k > FWD_CLASSES ? FWD_OF_MANY : FWD_CLASSES, n_blocks = (k + most - 1) / most;

@@ -28,6 +28,8 @@ from fastlr.curvature import add_hessian, add_penalty
 from fastlr.solvers.newton import factorised
 
 LEAST = 3e-3
+LOWEST = 1e-300  # probability: its logarithm is finite
+FIRST = 1e-8  # probability at least, of a start: far from an optimum all slopes may vanish
 MOST_STEPS = 100
 MOST_VALUES = 1 << 21  # probabilities (n, k) that are kept
 _ROW_VALUES = 1 << 20  # values of the rows that are standardised at a time
@@ -126,10 +128,10 @@ class _SoftmaxDual:
         return -np.einsum("ij,ij->i", Y, log)
 
     def start(self, rows, Z):
-        """p = softmax(Z)."""
+        """p = softmax(Z), or nearly."""
         _core.rows("log_softmax", Z, Z, self.n_threads)
-        np.maximum(Z, -700, out=Z)
-        self.log[rows], self.p[rows] = Z, np.exp(Z)
+        self.log[rows] = np.maximum(Z, np.log(FIRST))
+        self.p[rows] = np.exp(self.log[rows])
         return self.p[rows]
 
     def _lag(self, rows, Z):
@@ -146,6 +148,7 @@ class _SoftmaxDual:
         p, x = self._lag(rows, Z)
         p = p * np.maximum(1 + x, LEAST)
         p /= p.sum(axis=1, keepdims=True)
+        np.maximum(p, LOWEST, out=p)
         self.p[rows], self.log[rows] = p, np.log(p)
         return p
 
@@ -173,10 +176,9 @@ class _SigmoidDual:
         return -(Y * log_p + (1 - Y) * log_q).sum(axis=1)
 
     def start(self, rows, Z):
-        """p = sigmoid(Z)."""
-        for own, other, log in zip((self.p, self.q), (self.log_p, self.log_q), self._logs(Z), strict=True):
-            other[rows] = np.maximum(log, -700)
-            own[rows] = np.exp(other[rows])
+        """p = sigmoid(Z), or nearly."""
+        self.log_p[rows], self.log_q[rows] = np.maximum(self._logs(Z), np.log(FIRST))
+        self.p[rows], self.q[rows] = np.exp(self.log_p[rows]), np.exp(self.log_q[rows])
         return self.p[rows]
 
     def lag(self, rows, Z):
@@ -189,8 +191,7 @@ class _SigmoidDual:
         x = Z - (self.log_p[rows] - self.log_q[rows])
         p, q = p * np.maximum(1 + q * x, LEAST), q * np.maximum(1 - p * x, LEAST)
         total = p + q
-        p /= total
-        q /= total
+        p, q = np.maximum(p / total, LOWEST), np.maximum(q / total, LOWEST)
         self.p[rows], self.q[rows], self.log_p[rows], self.log_q[rows] = p, q, np.log(p), np.log(q)
         return p
 

@@ -85,10 +85,10 @@ def _run(objective, w, progress, solver):
         constant, w = spectrum.first_point()
         progress.see(*constant)
     plan = _plan(objective, solver)
-    by_probabilities = "newton-cholesky" in plan and keeps_probabilities(objective)
+    by_probabilities = plan[0] == "newton-cholesky" and _has_cheap_hessian(objective) and keeps_probabilities(objective)
     if not sampled:
         w = objective.start() if w is None else w
-        if not (by_probabilities and plan[0] == "newton-cholesky"):
+        if not by_probabilities:
             progress.begin(w)
 
     def metric(w, factor=1.0, renewed=False):
@@ -128,10 +128,13 @@ def _plan(objective, solver):
     if solver != "auto":
         return [solver]
     if objective.size <= NEWTON_SIZE:
-        cheap = objective.n * objective.size**2 <= NEWTON_WORK
         uneven = objective.factors.max() > UNEVEN * objective.factors.min()
-        return ["newton-cholesky"] if cheap or uneven else ["lbfgs", "newton-cholesky"]
+        return ["newton-cholesky"] if _has_cheap_hessian(objective) or uneven else ["lbfgs", "newton-cholesky"]
     return ["lbfgs"]
+
+
+def _has_cheap_hessian(objective):
+    return objective.n * objective.size**2 <= NEWTON_WORK
 
 
 def _lbfgs(objective, progress, early, metric, n_metrics, budget=REFRESH):
@@ -185,7 +188,7 @@ def _start_on_sample(objective, whole, solver):
     if value > OVERFITTED * progress.value:
         return False, None
     whole.see(progress.w, value, grad)
-    if objective.size > NEWTON_SIZE or part.n * part.size**2 > NEWTON_WORK or whole.suboptimality <= whole.tol:
+    if objective.size > NEWTON_SIZE or not _has_cheap_hessian(part) or whole.suboptimality <= whole.tol:
         return True, None
     part.alpha = objective.alpha
     return True, hessian_solver(part, progress.w)

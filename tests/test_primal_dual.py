@@ -1,0 +1,76 @@
+"""Newton's method with probabilities as variables: its optimum, its bound, and starts that are hard on it."""
+
+import numpy as np
+import pytest
+
+from fastlr import solvers
+from fastlr.objective import Objective
+from fastlr.solvers import primal_dual, strategy
+from fastlr.solvers.progress import Progress
+
+
+def problem(loss, k, *, soft=False, extras=False, fit_intercept=True, spread=0.0, seed=0):
+    """A problem of 120 x 5; extras: weights (some 0), offsets and penalty factors; spread: decades of the columns."""
+    rng = np.random.default_rng(seed)
+    n, d = 120, 5
+    X = rng.normal(size=(n, d)) * 10 ** rng.uniform(-spread, spread, d)
+    if loss == "softmax":
+        y = rng.dirichlet(np.ones(k), n) if soft else np.r_[np.arange(k), rng.integers(0, k, n - k)].astype(np.int32)
+    else:
+        y = rng.random((n, k)) if soft else rng.integers(0, 2, (n, k)).astype(float)
+    options = {}
+    if extras:
+        weight = rng.random(n)
+        weight[::7] = 0
+        options = {"weight": weight, "offset": rng.normal(size=(n, k)), "penalty": rng.random(d) + 0.1}
+    return Objective(X, y, k, loss=loss, alpha=1 / n, fit_intercept=fit_intercept, **options)
+
+
+@pytest.mark.parametrize("loss, k", [("softmax", 2), ("softmax", 4), ("sigmoid", 1), ("sigmoid", 3)])
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("extras", [False, True])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_finds_the_optimum_and_proves_it(monkeypatch, loss, k, soft, extras, fit_intercept):
+    F = problem(loss, k, soft=soft, extras=extras, fit_intercept=fit_intercept)
+    assert primal_dual.serves(F)
+    progress = Progress(F, 1e-9, 100, None)
+    primal_dual.primal_dual(F, progress, F.start())
+    assert progress.message == "converged"
+    value, grad = F.loss_and_grad(progress.w)
+    assert progress.value == pytest.approx(value, rel=1e-12)
+    monkeypatch.setattr(strategy, "keeps_probabilities", lambda objective: False)
+    best = solvers.minimise(F, tol=1e-9, solver="newton-cholesky")
+    assert best.converged
+    assert progress.value == pytest.approx(best.value, rel=2e-9)
+    assert progress.lower_bound <= best.value * (1 + 1e-12)
+
+
+def test_scaled_columns_cost_few_passes():
+    F = problem("softmax", 3, spread=4.0)
+    result = solvers.minimise(F)
+    assert result.converged
+    assert result.n_passes <= 20
+
+
+@pytest.mark.parametrize("loss, k", [("softmax", 3), ("sigmoid", 1)])
+@pytest.mark.parametrize("size", [10.0, 1e3])
+def test_starts_whose_probabilities_vanish(loss, k, size):
+    F = problem(loss, k)
+    w0 = size * np.random.default_rng(1).normal(size=F.size)
+    result = solvers.minimise(F, w0, tol=1e-6)
+    assert result.converged
+    assert result.value == pytest.approx(solvers.minimise(F, tol=1e-8).value, rel=2e-6)
+
+
+def test_goes_on_by_newton_cholesky_where_its_steps_are_not_enough(monkeypatch):
+    monkeypatch.setattr(primal_dual, "MOST_STEPS", 2)
+    assert solvers.minimise(problem("softmax", 3), tol=1e-6).converged
+
+
+def test_does_not_serve_what_it_has_no_bound_for():
+    F = problem("softmax", 3)
+    F.factors[0] = 0
+    assert not primal_dual.serves(F)
+    absent = Objective(np.random.default_rng(0).normal(size=(9, 2)), np.zeros(9, np.int32), 2, alpha=0.1)
+    assert not primal_dual.serves(absent)
+    assert not primal_dual.serves(Objective(np.ones((9, 2)), np.ones((9, 1)), 1, loss="squared_error", alpha=0.1))
