@@ -26,7 +26,7 @@ def problem(loss, k, *, soft=False, extras=False, fit_intercept=True, spread=0.0
     return Objective(X, y, k, loss=loss, alpha=1 / n, fit_intercept=fit_intercept, **options)
 
 
-@pytest.mark.parametrize("loss, k", [("softmax", 2), ("softmax", 4), ("sigmoid", 1), ("sigmoid", 3)])
+@pytest.mark.parametrize(("loss", "k"), [("softmax", 2), ("softmax", 4), ("sigmoid", 1), ("sigmoid", 3)])
 @pytest.mark.parametrize("soft", [False, True])
 @pytest.mark.parametrize("extras", [False, True])
 @pytest.mark.parametrize("fit_intercept", [False, True])
@@ -36,7 +36,7 @@ def test_finds_the_optimum_and_proves_it(monkeypatch, loss, k, soft, extras, fit
     progress = Progress(F, 1e-9, 100, None)
     primal_dual.primal_dual(F, progress, F.start())
     assert progress.message == "converged"
-    value, grad = F.loss_and_grad(progress.w)
+    value, _ = F.loss_and_grad(progress.w)
     assert progress.value == pytest.approx(value, rel=1e-12)
     monkeypatch.setattr(strategy, "keeps_probabilities", lambda objective: False)
     best = solvers.minimise(F, tol=1e-9, solver="newton-cholesky")
@@ -52,7 +52,7 @@ def test_scaled_columns_cost_few_passes():
     assert result.n_passes <= 20
 
 
-@pytest.mark.parametrize("loss, k", [("softmax", 3), ("sigmoid", 1)])
+@pytest.mark.parametrize(("loss", "k"), [("softmax", 3), ("sigmoid", 1)])
 @pytest.mark.parametrize("size", [10.0, 1e3])
 def test_starts_whose_probabilities_vanish(loss, k, size):
     F = problem(loss, k)

@@ -30,6 +30,7 @@ BLOCK_PASSES = 2  # or as many rows as cost the operations of so many passes, wh
 ALL_ROWS = 2048  # so few rows are never sampled for a metric
 NEWTON_SIZE = 1000  # parameters whose Hessian is worth factorising
 NEWTON_WORK = 2e8  # operations of one whole Hessian that are still cheaper than the other solvers' fixed costs
+TINY_WORK = 1e6  # the same where a Hessian a pass costs no more than what surrounds it
 GRAM_ROWS = 8  # rows a feature of a Gram metric
 EARLY = 10  # passes that the Gram metric serves where there is no sample to start from
 REFRESH = 50  # passes that class blocks serve
@@ -85,7 +86,7 @@ def _run(objective, w, progress, solver):
         constant, w = spectrum.first_point()
         progress.see(*constant)
     plan = _plan(objective, solver)
-    by_probabilities = plan[0] == "newton-cholesky" and _has_cheap_hessian(objective) and keeps_probabilities(objective)
+    by_probabilities = plan[0] == "newton-cholesky" and _pays_for_probabilities(objective)
     if not sampled:
         w = objective.start() if w is None else w
         if not by_probabilities:
@@ -128,13 +129,23 @@ def _plan(objective, solver):
     if solver != "auto":
         return [solver]
     if objective.size <= NEWTON_SIZE:
-        uneven = objective.factors.max() > UNEVEN * objective.factors.min()
-        return ["newton-cholesky"] if _has_cheap_hessian(objective) or uneven else ["lbfgs", "newton-cholesky"]
+        exact_at_once = _has_cheap_hessian(objective) or _is_uneven(objective)
+        return ["newton-cholesky"] if exact_at_once else ["lbfgs", "newton-cholesky"]
     return ["lbfgs"]
 
 
-def _has_cheap_hessian(objective):
-    return objective.n * objective.size**2 <= NEWTON_WORK
+def _has_cheap_hessian(objective, work=NEWTON_WORK):
+    return objective.n * objective.size**2 <= work
+
+
+def _is_uneven(objective):
+    return objective.factors.max() > UNEVEN * objective.factors.min()
+
+
+def _pays_for_probabilities(objective):
+    """Whether a Hessian a pass costs little, or fewer passes are worth it."""
+    pays = _has_cheap_hessian(objective, TINY_WORK) or (_has_cheap_hessian(objective) and _is_uneven(objective))
+    return pays and keeps_probabilities(objective)
 
 
 def _lbfgs(objective, progress, early, metric, n_metrics, budget=REFRESH):
