@@ -62,6 +62,23 @@ def test_starts_whose_probabilities_vanish(loss, k, size):
     assert result.value == pytest.approx(solvers.minimise(F, tol=1e-8).value, rel=2e-6)
 
 
+@pytest.mark.parametrize(("loss", "k"), [("softmax", 3), ("sigmoid", 1), ("sigmoid", 3)])
+@pytest.mark.parametrize("gauge", [0.0, 100.0])
+def test_bound_holds_from_the_first_probabilities_on(loss, k, gauge):
+    """Where offsets all but decide the rows, what vanishing probabilities are raised by must not count as entropy."""
+    rng = np.random.default_rng(0)
+    labels = np.r_[np.arange(k), np.zeros(57, np.int32)].astype(np.int32)
+    y = labels if loss == "softmax" else np.ones((len(labels), k))
+    if loss == "sigmoid":
+        y[0] = 0
+    offset = 30.0 * np.eye(k)[labels] + gauge if loss == "softmax" else 60.0 * y - 30
+    F = Objective(rng.normal(size=(len(labels), 2)), y, k, loss=loss, alpha=1.0, offset=offset, fit_intercept=False)
+    progress = Progress(F, 1e-12, 1, None)
+    w = np.zeros(F.size)
+    primal_dual.primal_dual(F, progress, w)
+    assert progress.lower_bound <= F.loss_and_grad(w)[0]
+
+
 def test_goes_on_by_newton_cholesky_where_its_steps_are_not_enough(monkeypatch):
     monkeypatch.setattr(primal_dual, "MOST_STEPS", 2)
     assert solvers.minimise(problem("softmax", 3), tol=1e-6).converged

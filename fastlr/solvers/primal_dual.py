@@ -130,9 +130,14 @@ class _SoftmaxDual:
     def start(self, rows, Z):
         """p = softmax(Z), or nearly."""
         _core.rows("log_softmax", Z, Z, self.n_threads)
-        self.log[rows] = np.maximum(Z, np.log(FIRST))
-        self.p[rows] = np.exp(self.log[rows])
-        return self.p[rows]
+        return self._keep(rows, np.maximum(np.exp(Z), FIRST))
+
+    def _keep(self, rows, p):
+        """p as probabilities, whose sum is 1: the bound counts on it."""
+        p /= p.sum(axis=1, keepdims=True)
+        np.maximum(p, LOWEST, out=p)
+        self.p[rows], self.log[rows] = p, np.log(p)
+        return p
 
     def _lag(self, rows, Z):
         p, x = self.p[rows], Z - self.log[rows]
@@ -146,11 +151,7 @@ class _SoftmaxDual:
     def follow(self, rows, Z):
         """p' = p + J(p) (Z - L(p)), or LEAST p."""
         p, x = self._lag(rows, Z)
-        p = p * np.maximum(1 + x, LEAST)
-        p /= p.sum(axis=1, keepdims=True)
-        np.maximum(p, LOWEST, out=p)
-        self.p[rows], self.log[rows] = p, np.log(p)
-        return p
+        return self._keep(rows, p * np.maximum(1 + x, LEAST))
 
     def entropies(self, rows):
         """-sum p log p of each row."""
@@ -177,9 +178,14 @@ class _SigmoidDual:
 
     def start(self, rows, Z):
         """p = sigmoid(Z), or nearly."""
-        self.log_p[rows], self.log_q[rows] = np.maximum(self._logs(Z), np.log(FIRST))
-        self.p[rows], self.q[rows] = np.exp(self.log_p[rows]), np.exp(self.log_q[rows])
-        return self.p[rows]
+        return self._keep(rows, *np.maximum(np.exp(self._logs(Z)), FIRST))
+
+    def _keep(self, rows, p, q):
+        """p and q as probabilities, whose sum is 1: the bound counts on it."""
+        total = p + q
+        p, q = np.maximum(p / total, LOWEST), np.maximum(q / total, LOWEST)
+        self.p[rows], self.q[rows], self.log_p[rows], self.log_q[rows] = p, q, np.log(p), np.log(q)
+        return p
 
     def lag(self, rows, Z):
         """J(p) (Z - L(p))."""
@@ -189,11 +195,7 @@ class _SigmoidDual:
         """p' = p + J(p) (Z - L(p)), or LEAST p; likewise 1 - p'."""
         p, q = self.p[rows], self.q[rows]
         x = Z - (self.log_p[rows] - self.log_q[rows])
-        p, q = p * np.maximum(1 + q * x, LEAST), q * np.maximum(1 - p * x, LEAST)
-        total = p + q
-        p, q = np.maximum(p / total, LOWEST), np.maximum(q / total, LOWEST)
-        self.p[rows], self.q[rows], self.log_p[rows], self.log_q[rows] = p, q, np.log(p), np.log(q)
-        return p
+        return self._keep(rows, p * np.maximum(1 + q * x, LEAST), q * np.maximum(1 - p * x, LEAST))
 
     def entropies(self, rows):
         """-p log p - (1 - p) log(1 - p), summed over each row."""
