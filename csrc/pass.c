@@ -139,12 +139,15 @@ static double tile(const job *j, const scratch *s, int64_t *correct, int64_t fir
     const int64_t half = has_gradient(j) ? (next.n - amid) / 2 : next.n;
     const flr_ahead early = flr_some_of(&next, 0, half), middle = flr_some_of(&next, half, amid),
                     late = flr_some_of(&next, half + amid, next.n - half - amid);
-    forward(j, Z, s, p->W, j->packed_W, p->b, m, &early);
-    add_offset(j, Z, first, m);
+    if (p->logits == NULL) {
+        forward(j, Z, s, p->W, j->packed_W, p->b, m, &early);
+        add_offset(j, Z, first, m);
+    }
     if (j->op == LOGITS) return 0;
     if (j->op == HESSP) {
-        forward(j, s->U, s, j->V, j->packed_V, j->c, m, NULL);
-        j->kernels->curvature[p->loss](s->U, Z, s->U, weight, s->rows, m, k);
+        const void *at = p->logits ? (const char *)p->logits + first * k * size : Z;
+        forward(j, s->U, s, j->V, j->packed_V, j->c, m, p->logits ? &early : NULL);
+        j->kernels->curvature[p->loss](s->U, at, s->U, weight, s->rows, m, k);
         backward(j, s, s->U, m, &late);
         return 0;
     }
@@ -209,7 +212,7 @@ static void pack(void *context, int64_t panel, int worker) {
     const job *j = context;
     const flr_pass *p = j->p;
     (void)worker;
-    j->kernels->many.pack((void *)j->packed_W, p->W, p->ldw, p->k, p->X.d, panel);
+    if (p->W) j->kernels->many.pack((void *)j->packed_W, p->W, p->ldw, p->k, p->X.d, panel);
     if (j->V) j->kernels->many.pack((void *)j->packed_V, j->V, p->ldw, p->k, p->X.d, panel);
 }
 

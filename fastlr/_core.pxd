@@ -25,6 +25,7 @@ cdef extern from "fastlr.h" nogil:
         const void *prob
         const double *weight
         void *R_out
+        const void *logits
         int n_threads
     ctypedef int flr_map
     ctypedef int flr_row_map

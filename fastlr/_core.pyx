@@ -261,11 +261,24 @@ cdef class Problem:
 
     def hessp(self, W, b, V, c):
         """The Hessian of the loss sum at (W, b) times (V, c): (k, d) and (k,)."""
+        W_real, b_real = self.fold(W, b)
+        self.set_parameters(W_real, b_real)
+        return self.hessian_product(V, c)
+
+    def hessp_at(self, logits, V, c):
+        """The same where the rows' logits (n, k), real, offset and all, are these."""
+        self.c.logits = _pointer(logits, self.real, (self.n, self.k), "logits")
+        self.c.W = self.c.b = NULL
+        try:
+            return self.hessian_product(V, c)
+        finally:
+            self.c.logits = NULL
+
+    cdef tuple hessian_product(self, V, c):
         cdef np.ndarray G, g, V_real, c_real
         cdef int status
-        W_real, b_real = self.fold(W, b)
         V_real, c_real = self.fold(V, c)
-        self.set_parameters(W_real, b_real)
+        self.c.ldw = V_real.shape[1]
         G, g = self.gradient()
         cdef double *G_out = <double *>np.PyArray_DATA(G)
         cdef double *g_out = <double *>np.PyArray_DATA(g)

@@ -69,6 +69,41 @@ def class_blocks(objective, v, n_rows, ahead=0.0):
         yield H
 
 
+def leverage_blocks(objective, Q, n_rows):
+    """Yield the class blocks of slopes Q (n, k), weights in them, from rows drawn by q sum_j u_j^2 / M_jj.
+
+    M_jj is the feature's own curvature in the class and its penalty: the sum is what the row adds, at most, to a
+    diagonal metric.
+    """
+    own = _own_curvature(objective, Q, 1) if n_rows < objective.n else np.zeros((objective.k, 1))
+    leverage = _leverage(objective, own) if n_rows < objective.n else 1.0
+    leverage = leverage * Q
+    for c in range(objective.k):
+        q = Q[:, c].astype(np.float64)
+        pull = q if n_rows >= objective.n else leverage[:, c].astype(np.float64)
+        taken, probability = _sample(pull, n_rows, objective.rng)
+        H = objective.gram(taken, q[taken] / probability)
+        diagonal = np.einsum("jj->j", H)
+        np.maximum(diagonal, own[c], out=diagonal)
+        yield H
+
+
+def _leverage(objective, own):
+    """sum_j u_j^2 / (own_cj + penalty_j) (n, k)."""
+    block = max(1, _BLOCK_VALUES // objective.d)
+    inverse = own.copy()
+    inverse[:, : objective.d] += objective.alpha * objective.factors
+    real = objective.problem.real
+    inverse = np.ascontiguousarray((1 / inverse).T, real)
+
+    def part(start):
+        U = objective.standardised(slice(start, start + block), real)
+        return np.square(U, out=U) @ inverse
+
+    with ThreadPoolExecutor(objective.n_threads) as pool:
+        return np.vstack(list(pool.map(part, range(0, objective.n, block))))
+
+
 def _own_curvature(objective, Q, step):
     """The diagonals (k, D) of H_c, from every step-th row: Q (m, k) is for them."""
     block = max(1, _BLOCK_VALUES // objective.d)

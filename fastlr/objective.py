@@ -178,6 +178,29 @@ class Objective:
         G, g = self.problem.hessp(V, c, U, e)
         return self._join(G, g, self.alpha * self.factors * U)
 
+    def hessp_at(self, logits, u):
+        """The Hessian times u (size,) where the rows' logits (n, k), in the real type, are these."""
+        U, e = self.split(u)
+        self.n_passes += 1
+        G, g = self.problem.hessp_at(logits, U, e)
+        return self._join(G, g, self.alpha * self.factors * U)
+
+    def logits(self, v):
+        """Z (n, k) in the real type, offset and all."""
+        self.n_passes += 0.5
+        return self.problem.logits(*self.split(v))
+
+    def mean_outer(self, R):
+        """sum_i r_i u_i' / s (m, d) and sum_i r_i / s (m,) of R (n, m) in the real type: the gradient of residuals R."""
+        self.n_passes += 0.5 * R.shape[1] / self.k
+        m = R.shape[1]
+        problem = _core.Problem(
+            self.X, R, m, loss="squared_error", scale=self.problem_scale, shift=self.problem_shift,
+            n_threads=self.n_threads,
+        )
+        _, G, g = problem.loss_and_grad(np.zeros((m, self.d)), np.zeros(m))  # residuals of 0: -R
+        return G / -self.total_weight, g / -self.total_weight
+
     def _join(self, G, g, penalised):
         G /= self.total_weight
         G += penalised

@@ -59,25 +59,13 @@ def newton_cg(objective, progress, metric):
     def step(w, grad):
         nonlocal first
         solve = metric(w).solve
-        z = solve(grad)
-        size = float(grad @ z)
-        first = size if first is None else first
-        enough = min(0.25, (size / first) ** 0.5) * size  # of squared norms: eta^2
-        s, r, p = np.zeros_like(grad), -grad, -z
-        z, rz = p.copy(), size
-        for _ in range(MAX_CG):
-            Hp = objective.hessp(w, p)
-            curvature = float(p @ Hp)
-            if not curvature > 0:
-                break
-            t = rz / curvature
-            s += t * p
-            r = r - t * Hp
-            z = solve(r)
-            rz, last = float(r @ z), rz
-            if rz <= enough:
-                break
-            p = z + (rz / last) * p
+
+        def share(size):
+            nonlocal first
+            first = size if first is None else first
+            return min(0.25, (size / first) ** 0.5)
+
+        s = conjugate_gradients(lambda p: objective.hessp(w, p), solve, -grad, share, MAX_CG)
         return s if s.any() else -solve(grad)
 
     w, value, grad = progress.w, progress.value, progress.grad
@@ -88,3 +76,27 @@ def newton_cg(objective, progress, metric):
             return
         w, value, grad = found
         progress.see(w, value, grad)
+
+
+def conjugate_gradients(product, solve, b, share, most):
+    """s of H s = b, until the residual's squared norm, in the metric's, is share(that of b) of b's.
+
+    product(p) is H p, solve(r) the metric's M^-1 r; after `most` products, or where H has no curvature, s as it is.
+    """
+    s, r, z = np.zeros_like(b), b, solve(b)
+    p, rz = z, float(b @ z)
+    enough = share(rz) * rz
+    for _ in range(most):
+        Hp = product(p)
+        curvature = float(p @ Hp)
+        if not curvature > 0:
+            break
+        t = rz / curvature
+        s += t * p
+        r = r - t * Hp
+        z = solve(r)
+        rz, last = float(r @ z), rz
+        if rz <= enough:
+            break
+        p = z + (rz / last) * p
+    return s
