@@ -9,6 +9,7 @@ weighted by q_i / p_i, give an unbiased H_c of small variance.
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 
@@ -47,7 +48,9 @@ def mean_slopes(objective, v):
 
 
 def class_blocks(objective, v, n_rows, ahead=0.0):
-    """Yield H_c (d + 1, d + 1), or (d, d) without an intercept, for each class, from about n_rows rows each.
+    """Functions of a number of threads that make H_c (d + 1, d + 1), or (d, d) without an intercept, for each class.
+
+    From about n_rows rows each.
 
     Slopes are means over the next `ahead` units of a row's logits.
 
@@ -60,48 +63,65 @@ def class_blocks(objective, v, n_rows, ahead=0.0):
     weight = np.ones(len(Q)) if objective.weight is None else objective.weight[rows]
     Q *= (weight * (objective.total_weight / weight.sum())).astype(Q.dtype)[:, None]
     own = _own_curvature(objective, Q, step) if n_rows < len(Q) else np.zeros((objective.k, 1))
+    return _blocks(objective, Q, Q, n_rows, own, step)
+
+
+def _blocks(objective, Q, pull, n_rows, own, step):
+    """Functions that make H_c of each class, from rows drawn in proportion to pull (m, k), q of Q (m, k)."""
+    makers = []
     for c in range(objective.k):
         q = Q[:, c].astype(np.float64)
-        taken, probability = _sample(q, n_rows, objective.rng)
-        H = objective.gram(step * taken, q[taken] / probability)
-        diagonal = np.einsum("jj->j", H)
-        np.maximum(diagonal, own[c], out=diagonal)
-        yield H
+        taken, probability = _sample(pull[:, c].astype(np.float64), n_rows, objective.rng)
+        makers.append(partial(_block, objective, step * taken, q[taken] / probability, own[c]))
+        objective.n_passes += len(taken) / objective.n
+    return makers
 
 
-def leverage_blocks(objective, Q, n_rows):
-    """Yield the class blocks of slopes Q (n, k), weights in them, from rows drawn by q sum_j u_j^2 / M_jj.
+def _block(objective, rows, weight, own, n_threads):
+    H = objective.gram(rows, weight, n_threads)
+    diagonal = np.einsum("jj->j", H)
+    np.maximum(diagonal, own, out=diagonal)
+    return H
 
-    M_jj is the feature's own curvature in the class and its penalty: the sum is what the row adds, at most, to a
-    diagonal metric.
+
+class Leverage:
+    """Class blocks at given slopes, from rows drawn by q sum_j u_j^2 / M_jj.
+
+    M_jj is a feature's own curvature in the class, where blocks were made last, and its penalty: the sum is what the
+    row adds at most, relative to the diagonal.
     """
-    own = _own_curvature(objective, Q, 1) if n_rows < objective.n else np.zeros((objective.k, 1))
-    leverage = _leverage(objective, own) if n_rows < objective.n else 1.0
-    leverage = leverage * Q
-    for c in range(objective.k):
-        q = Q[:, c].astype(np.float64)
-        pull = q if n_rows >= objective.n else leverage[:, c].astype(np.float64)
-        taken, probability = _sample(pull, n_rows, objective.rng)
-        H = objective.gram(taken, q[taken] / probability)
-        diagonal = np.einsum("jj->j", H)
-        np.maximum(diagonal, own[c], out=diagonal)
-        yield H
 
+    def __init__(self, objective, Q, n_rows):
+        self.objective, self.n_rows = objective, min(n_rows, objective.n)
+        self.sampled = n_rows < objective.n
+        self.own = _own_curvature(objective, Q, 1) if self.sampled else np.zeros((objective.k, 1))
+        objective.n_passes += 0.5 * self.sampled
 
-def _leverage(objective, own):
-    """sum_j u_j^2 / (own_cj + penalty_j) (n, k)."""
-    block = max(1, _BLOCK_VALUES // objective.d)
-    inverse = own.copy()
-    inverse[:, : objective.d] += objective.alpha * objective.factors
-    real = objective.problem.real
-    inverse = np.ascontiguousarray((1 / inverse).T, real)
+    def blocks(self, Q):
+        """Functions that make H_c of each class at slopes Q (n, k), weights in them, in the real type."""
+        pull = self._sweep(Q) if self.sampled else Q
+        return _blocks(self.objective, Q, pull, self.n_rows, self.own, 1)
 
-    def part(start):
-        U = objective.standardised(slice(start, start + block), real)
-        return np.square(U, out=U) @ inverse
+    def _sweep(self, Q):
+        """q sum_j u_j^2 / M_jj (n, k); makes own (k, D) anew."""
+        o = self.objective
+        size = max(1, _BLOCK_VALUES // o.d)
+        M = self.own.copy()
+        M[:, : o.d] += o.alpha * o.factors
+        inverse = np.ascontiguousarray((1 / M).T, Q.dtype)
+        pull = np.empty_like(Q)
 
-    with ThreadPoolExecutor(objective.n_threads) as pool:
-        return np.vstack(list(pool.map(part, range(0, objective.n, block))))
+        def part(start):
+            rows = slice(start, start + size)
+            U = o.standardised(rows, Q.dtype)
+            np.square(U, out=U)
+            np.multiply(U @ inverse, Q[rows], out=pull[rows])
+            return (Q[rows].T @ U).astype(np.float64)
+
+        with ThreadPoolExecutor(o.n_threads) as pool:
+            self.own = sum(pool.map(part, range(0, o.n, size))) / o.total_weight
+        o.n_passes += 1
+        return pull
 
 
 def _own_curvature(objective, Q, step):

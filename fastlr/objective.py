@@ -259,15 +259,16 @@ class Objective:
         centred = (sums / self.total_weight - np.outer(rate, self.problem_shift)) * self.problem_scale
         return (np.outer(rate, centred.sum(axis=0)) - centred)[-self.k :]
 
-    def gram(self, rows=slice(None), weight=None):
+    def gram(self, rows=slice(None), weight=None, n_threads=None):
         """sum_i weight_i u_i u_i' / s (D, D) over some rows, D = d + 1 with an intercept: the last u is its 1.
 
         Without weights they are the objective's, made to sum to s.
         """
         if weight is None and self.weight is not None:
             weight = self.weight[rows] * (self.total_weight / self.weight[rows].sum())
-        problem = self.rows_problem(rows, weight)
-        self.n_passes += problem.n / max(self.n, 1)
+        problem = self.rows_problem(rows, weight, n_threads=n_threads)
+        if n_threads is None:
+            self.n_passes += problem.n / max(self.n, 1)
         G, s = problem.gram()
         total = float(problem.n if weight is None else weight.sum())
         D = self.d + self.fit_intercept
@@ -280,12 +281,12 @@ class Objective:
         return result
 
     # ---- what the data are like -------------------------------------------------------------------------------------
-    def rows_problem(self, rows, weight=None, *, with_offset=True):
+    def rows_problem(self, rows, weight=None, *, with_offset=True, n_threads=None):
         """The passes over some rows (a slice or indices), with weights (m,) of their own."""
         offset = None if self.offset is None or not with_offset else np.ascontiguousarray(self.offset[rows])
         return _core.Problem(
             self.X[rows], np.ascontiguousarray(self.y[rows]), self.k, loss=self.loss, weight=weight, offset=offset,
-            scale=self.problem_scale, shift=self.problem_shift, n_threads=self.n_threads,
+            scale=self.problem_scale, shift=self.problem_shift, n_threads=n_threads or self.n_threads,
         )
 
     def standardised(self, rows, dtype=np.float64):

@@ -4,7 +4,7 @@ Both are block diagonal, one block M_c (D, D) a class, D = d + 1 with an interce
 factors in float32: a metric need not be exact, and applying it reads half the memory.
 """
 
-from functools import partial
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from scipy.linalg import blas, lapack
@@ -37,8 +37,14 @@ class Metric:
         self.centred = objective.loss == "softmax"  # a row added to all classes changes no probability
         self.factors = np.asarray(factors)[:, None]
         penalty = objective.alpha * objective.factors / np.mean(factors)
-        # by map, which lets go of a block before the next is made
-        self.inverse_factors = list(map(partial(_inverse_factor, penalty=penalty, damping=damping), blocks))
+        workers = min(objective.n_threads, len(blocks))
+        n_threads = max(1, objective.n_threads // workers)
+
+        def factor(make):
+            return _inverse_factor(make(n_threads), penalty, damping)
+
+        with ThreadPoolExecutor(workers) as pool:
+            self.inverse_factors = list(pool.map(factor, blocks))
 
     def solve(self, grad):
         """The step M^-1 grad (size,)."""
@@ -74,7 +80,7 @@ def gram_metric(objective, n_rows):
     factors = np.ones(objective.k) if objective.loss == "squared_error" else rate * (1 - rate)
     step = max(1, objective.n // n_rows)
     gram = objective.gram(slice(None, None, step))
-    return Metric(objective, [gram], WHOLE if step == 1 else SAMPLED, factors)
+    return Metric(objective, [lambda n_threads: gram], WHOLE if step == 1 else SAMPLED, factors)
 
 
 def block_metric(objective, w, n_rows, factor=1.0, ahead=0.0):

@@ -59,13 +59,10 @@ def newton_cg(objective, progress, metric):
     def step(w, grad):
         nonlocal first
         solve = metric(w).solve
-
-        def share(size):
-            nonlocal first
-            first = size if first is None else first
-            return min(0.25, (size / first) ** 0.5)
-
-        s = conjugate_gradients(lambda p: objective.hessp(w, p), solve, -grad, share, MAX_CG)
+        size = float(grad @ solve(grad))
+        first = size if first is None else first
+        enough = min(0.25, (size / first) ** 0.5) * size
+        s = conjugate_gradients(lambda p: objective.hessp(w, p), solve, -grad, lambda r, rz: rz <= enough, MAX_CG)
         return s if s.any() else -solve(grad)
 
     w, value, grad = progress.w, progress.value, progress.grad
@@ -78,14 +75,13 @@ def newton_cg(objective, progress, metric):
         progress.see(w, value, grad)
 
 
-def conjugate_gradients(product, solve, b, share, most):
-    """s of H s = b, until the residual's squared norm, in the metric's, is share(that of b) of b's.
+def conjugate_gradients(product, solve, b, is_done, most):
+    """s of H s = b by conjugate gradients: product(p) is H p, solve(r) M^-1 r of a metric.
 
-    product(p) is H p, solve(r) the metric's M^-1 r; after `most` products, or where H has no curvature, s as it is.
+    Until is_done(r, <r, M^-1 r>) of the residual r; after `most` products, or where H has no curvature, s as it is.
     """
     s, r, z = np.zeros_like(b), b, solve(b)
     p, rz = z, float(b @ z)
-    enough = share(rz) * rz
     for _ in range(most):
         Hp = product(p)
         curvature = float(p @ Hp)
@@ -96,7 +92,7 @@ def conjugate_gradients(product, solve, b, share, most):
         r = r - t * Hp
         z = solve(r)
         rz, last = float(r @ z), rz
-        if rz <= enough:
+        if is_done(r, rz):
             break
         p = z + (rz / last) * p
     return s

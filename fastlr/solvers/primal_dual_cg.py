@@ -10,25 +10,26 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from fastlr.certificate import probability_bound
-from fastlr.curvature import leverage_blocks
+from fastlr.curvature import Leverage
 from fastlr.solvers import dual
 from fastlr.solvers.metric import Metric
 from fastlr.solvers.newton import conjugate_gradients
 
 LEAST = 1e-2
+CAP = 10.0
 FIRST = np.log(1e-12)
 MOST_STEPS = 40
 MOST_VALUES = 1 << 25  # logits (n, k) that are kept
 ROWS = 10  # rows a feature of each class block
 DAMPING = 1e-5
-ETA, LEAST_ETA, ETA_GAP = 0.1, 1e-3, 0.3
+ETA, ENOUGH, SHARE, CLOSE = 0.1, 0.3, 0.1, 0.1
 _BLOCK = 1 << 16  # values of the probabilities that are worked on at a time
 MOST_CG = 60
 
 
 def growth(x):
     """1 + x, but at least LEAST, and 1 + x + x^2 / 2 where probabilities grow."""
-    positive = np.maximum(x, 0)
+    positive = np.clip(x, 0, CAP)
     return np.maximum(1 + x, LEAST) + 0.5 * positive * positive
 
 
@@ -52,7 +53,8 @@ def primal_dual_cg(objective, progress):
     penalty = objective.by_class(np.zeros(objective.size))
     penalty[:, : objective.d] = objective.alpha * objective.factors
     penalty = objective.flat(penalty)
-    own = None
+    held = penalty > 0
+    leverage = None
     for step in range(MOST_STEPS):
         if step:
             Z = objective.logits(w)
@@ -64,11 +66,18 @@ def primal_dual_cg(objective, progress):
             if progress.stop():
                 return
         rhs = p.force(Z) - penalty * w
-        gap = max(progress.value - progress.lower_bound, 0) / progress.value
-        eta = min(ETA, max(LEAST_ETA, ETA_GAP * gap**0.5))
-        blocks = leverage_blocks(objective, p.slopes(), ROWS * objective.d)
-        metric = Metric(objective, blocks, DAMPING, np.ones(objective.k))
-        w = w + conjugate_gradients(lambda v: objective.hessp_at(p.L, v), metric.solve, rhs, lambda _: eta**2, MOST_CG)
+        Q = p.slopes()
+        leverage = leverage or Leverage(objective, Q, ROWS * objective.d)
+        blocks = leverage.blocks(Q)
+        solve = Metric(objective, blocks, DAMPING, np.ones(objective.k)).solve
+        small = ETA**2 * float(rhs @ solve(rhs))
+        gap = progress.value - progress.lower_bound
+        cheap = max(ENOUGH * progress.tol * progress.value, SHARE * gap) if gap < CLOSE * progress.value else np.inf
+
+        def is_done(r, rz, small=small, cheap=cheap):
+            return rz <= small and 0.5 * float(np.sum(r[held] ** 2 / penalty[held])) <= cheap
+
+        w = w + conjugate_gradients(lambda v: objective.hessp_at(p.L, v), solve, rhs, is_done, MOST_CG)
 
 
 class _Probabilities:
