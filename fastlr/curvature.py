@@ -66,7 +66,7 @@ def class_blocks(objective, v, n_rows, ahead=0.0):
     return _blocks(objective, Q, Q, n_rows, own, step)
 
 
-def _blocks(objective, Q, pull, n_rows, own, step):
+def _blocks(objective, Q, pull, n_rows, own, step=1):
     """Functions that make H_c of each class, from rows drawn in proportion to pull (m, k), q of Q (m, k)."""
     makers = []
     for c in range(objective.k):
@@ -85,56 +85,60 @@ def _block(objective, rows, weight, own, n_threads):
 
 
 class Leverage:
-    """Class blocks at given slopes, from rows drawn by q sum_j u_j^2 / M_jj.
+    """Class blocks at given slopes, from about n_rows rows drawn in proportion to q sum_j u_j^2 / M_jj.
 
-    M_jj is a feature's own curvature in the class, where blocks were made last, and its penalty: the sum is what the
-    row adds at most, relative to the diagonal.
+    M_jj is a feature's curvature in the class and its penalty: the sum is what a row adds to a block, relative to the
+    block's diagonal.  It is taken where blocks were made before, which saves a pass.
     """
 
-    def __init__(self, objective, Q, n_rows):
-        self.objective, self.n_rows = objective, min(n_rows, objective.n)
-        self.sampled = n_rows < objective.n
-        self.own = _own_curvature(objective, Q, 1) if self.sampled else np.zeros((objective.k, 1))
-        objective.n_passes += 0.5 * self.sampled
+    def __init__(self, objective, n_rows):
+        self.objective, self.n_rows = objective, n_rows
+        self.own = None
 
     def blocks(self, Q):
         """Functions that make H_c of each class at slopes Q (n, k), weights in them, in the real type."""
-        pull = self._sweep(Q) if self.sampled else Q
-        return _blocks(self.objective, Q, pull, self.n_rows, self.own, 1)
-
-    def _sweep(self, Q):
-        """q sum_j u_j^2 / M_jj (n, k); makes own (k, D) anew."""
         o = self.objective
-        size = max(1, _BLOCK_VALUES // o.d)
+        if self.n_rows >= o.n:
+            return _blocks(o, Q, Q, o.n, np.zeros((o.k, 1)))
+        if self.own is None:
+            self.own = _own_curvature(o, Q, 1)
+            o.n_passes += 0.5
+        pull, self.own = self._pull(Q)
+        return _blocks(o, Q, pull, self.n_rows, self.own)
+
+    def _pull(self, Q):
+        """q sum_j u_j^2 / M_jj (n, k), and the diagonals (k, D) of H_c."""
+        o = self.objective
         M = self.own.copy()
         M[:, : o.d] += o.alpha * o.factors
-        inverse = np.ascontiguousarray((1 / M).T, Q.dtype)
+        inverse = np.ascontiguousarray((1 / np.maximum(M, np.finfo(np.float32).tiny)).T, Q.dtype)
         pull = np.empty_like(Q)
 
-        def part(start):
-            rows = slice(start, start + size)
-            U = o.standardised(rows, Q.dtype)
-            np.square(U, out=U)
-            np.multiply(U @ inverse, Q[rows], out=pull[rows])
-            return (Q[rows].T @ U).astype(np.float64)
+        def part(rows, squares):
+            np.multiply(squares @ inverse, Q[rows], out=pull[rows])
+            return Q[rows].T @ squares
 
-        with ThreadPoolExecutor(o.n_threads) as pool:
-            self.own = sum(pool.map(part, range(0, o.n, size))) / o.total_weight
         o.n_passes += 1
-        return pull
+        return pull, _over_squares(o, 1, Q.dtype, part)
 
 
 def _own_curvature(objective, Q, step):
     """The diagonals (k, D) of H_c, from every step-th row: Q (m, k) is for them."""
-    block = max(1, _BLOCK_VALUES // objective.d)
+    return _over_squares(objective, step, Q.dtype, lambda rows, squares: Q[rows].T @ squares)
 
-    def part(start):
-        rows = slice(start * step, (start + block) * step, step)
-        U = objective.standardised(rows, Q.dtype)
-        return (Q[start : start + block].T @ np.square(U, out=U)).astype(np.float64)
+
+def _over_squares(objective, step, dtype, part):
+    """Sum, over s, of part(slice, u_j^2 of these rows) over blocks of every step-th row, on all threads."""
+    size = max(1, _BLOCK_VALUES // objective.d)
+    n = -(-objective.n // step)
+
+    def block(start):
+        stop = min(start + size, n)
+        U = objective.standardised(slice(start * step, stop * step, step), dtype)
+        return part(slice(start, stop), np.square(U, out=U)).astype(np.float64)
 
     with ThreadPoolExecutor(objective.n_threads) as pool:
-        return sum(pool.map(part, range(0, len(Q), block))) / objective.total_weight
+        return sum(pool.map(block, range(0, n, size))) / objective.total_weight
 
 
 def _slopes_ahead(A, Y, loss, ahead):

@@ -131,7 +131,7 @@ class Objective:
     def by_class(self, v):
         """v as one row (D,) a class, D = d + 1 with an intercept, which comes last: a copy (k, D)."""
         V, c = self.split(v)
-        return np.column_stack([V, c]) if self.fit_intercept else V.copy()
+        return self._as_rows(V, c).copy()
 
     def flat(self, M):
         """v (size,) of one row a class."""
@@ -191,15 +191,21 @@ class Objective:
         return self.problem.logits(*self.split(v))
 
     def mean_outer(self, R):
-        """sum_i r_i u_i' / s (m, d) and sum_i r_i / s (m,) of R (n, m) in the real type: the gradient of residuals R."""
-        self.n_passes += 0.5 * R.shape[1] / self.k
-        m = R.shape[1]
+        """sum_i r_i u_i' / s (k, D) of R (n, k) in the real type: a gradient by class, from residuals."""
+        self.n_passes += 0.5
         problem = _core.Problem(
-            self.X, R, m, loss="squared_error", scale=self.problem_scale, shift=self.problem_shift,
+            self.X, R, self.k, loss="squared_error", scale=self.problem_scale, shift=self.problem_shift,
             n_threads=self.n_threads,
         )
-        _, G, g = problem.loss_and_grad(np.zeros((m, self.d)), np.zeros(m))  # residuals of 0: -R
-        return G / -self.total_weight, g / -self.total_weight
+        _, G, g = problem.loss_and_grad(np.zeros((self.k, self.d)), np.zeros(self.k))  # of residuals 0 - R
+        return self._as_rows(G, g) / -self.total_weight
+
+    def penalised(self, W):
+        """The penalty's gradient (k, D) at W, by class."""
+        return self._as_rows(self.alpha * self.factors * W[:, : self.d], np.zeros(self.k))
+
+    def _as_rows(self, V, c):
+        return np.column_stack([V, c]) if self.fit_intercept else V
 
     def _join(self, G, g, penalised):
         G /= self.total_weight

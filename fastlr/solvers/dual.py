@@ -1,25 +1,26 @@
-"""Rows of probabilities as variables of their own, known by their logits L: p = softmax(L), or sigmoid(L) of each label.
+"""Rows of probabilities as variables of their own, known by logits L: p = softmax(L), or sigmoid(L) for each label.
 
-Linearised, the condition L(p) = Z of an optimum makes p' = p + J(p) (Z - L) of p, J(p) = diag(p) - p p', or p (1 - p).
-That is p (1 + x) for softmax, x = Z - L less its mean under p, and p (1 + (1 - p) x), (1 - p) (1 - p x) for a label.
+L(p) = Z is a condition of the optimum.  Linearised, it makes p' = p + J(p) (Z - L) of p, J(p) = diag(p) - p p', or
+p (1 - p): the factors of p are 1 + x for softmax, x = Z - L less its mean under p, and 1 + (1 - p) x for a label, whose
+1 - p takes 1 - p x.
 """
 
 import numpy as np
 
 from fastlr import _core
 
-LOWEST = -690.0  # logarithm of a probability: its exponential is a float64
+LOWEST = -60.0  # logarithm of a probability: products with subnormal numbers would take ten times as long
 
 
 def rows(loss, L):
     """The probabilities of logits L (m, k)."""
-    return _Softmax(L) if loss == "softmax" else _Sigmoid(L)
+    return (_Softmax if loss == "softmax" else _Sigmoid)(np.asarray(L, np.float64, order="C"))
 
 
 class _Softmax:
     def __init__(self, L):
-        self.log = np.empty(L.shape)
-        _core.rows("log_softmax", np.asarray(L, np.float64, order="C"), self.log, 1)
+        self.log = np.empty_like(L)
+        _core.rows("log_softmax", L, self.log, 1)
         np.maximum(self.log, LOWEST, out=self.log)
         self.p = np.exp(self.log)
 
@@ -29,10 +30,10 @@ class _Softmax:
 
     def entropies(self):
         """-sum p log p of each row (m,)."""
-        return -np.einsum("ij,ij->i", self.p, self.log)
+        return self.losses(self.p)
 
     def slopes(self):
-        """p (1 - p)."""
+        """d p / d z of each logit (m, k)."""
         return self.p * (1 - self.p)
 
     def mean_slope(self, weight):
@@ -40,32 +41,32 @@ class _Softmax:
         weighted = self.p if weight is None else self.p * weight[:, None]
         return np.diag(weighted.sum(axis=0)) - self.p.T @ weighted
 
-    def lag(self, Z):
-        """Z - L, less its mean under p."""
-        x = Z - self.log
+    def _centred(self, x):
         return x - np.einsum("ij,ij->i", self.p, x)[:, None]
 
-    def times_slope(self, x):
-        """J(p) x, of an x whose mean under p is 0."""
-        return self.p * x
+    def lag(self, Z):
+        """J(p) (Z - L) (m, k)."""
+        return self.p * self._centred(Z - self.log)
 
     def moved(self, x, factor):
-        """Logits of p factor(x), x as from lag, normalised."""
-        L = self.log + np.log(factor(x))
-        _core.rows("log_softmax", L, L, 1)
-        return np.maximum(L, LOWEST, out=L)
+        """Logits of p times factor(x) once x is centred, Z - L or the same shift (k,) for all rows."""
+        return self.log + np.log(factor(self._centred(np.broadcast_to(x, self.p.shape))))
 
-    def shift(self, e):
-        """The x of J(p) e for the same e (k,) in all rows."""
-        return e - (self.p @ e)[:, None]
+    def following(self, Z, factor):
+        """Logits of p', with factor(x) in place of 1 + x."""
+        return self.moved(Z - self.log, factor)
+
+    def raised(self, least):
+        """Logits of p, but at least `least`."""
+        return np.maximum(self.log, np.log(least))
 
 
 class _Sigmoid:
     def __init__(self, L):
-        self.L = np.asarray(L, np.float64, order="C")
+        self.L = L
         self.log_p, self.log_q = np.empty((2, *L.shape))
-        _core.map("log_sigmoid", self.L, self.log_p, 1)
-        _core.map("log_sigmoid", -self.L, self.log_q, 1)
+        _core.map("log_sigmoid", L, self.log_p, 1)
+        _core.map("log_sigmoid", -L, self.log_q, 1)
         self.p, self.q = np.exp(self.log_p), np.exp(self.log_q)
 
     def losses(self, Y):
@@ -82,14 +83,14 @@ class _Sigmoid:
         return np.diag(slopes.sum(axis=0) if weight is None else weight @ slopes)
 
     def lag(self, Z):
-        return Z - self.L
-
-    def times_slope(self, x):
-        return self.p * self.q * x
+        return self.slopes() * (Z - self.L)
 
     def moved(self, x, factor):
         L = self.L + np.log(factor(self.q * x)) - np.log(factor(-self.p * x))
         return np.clip(L, LOWEST, -LOWEST, out=L)
 
-    def shift(self, e):
-        return np.broadcast_to(e, self.L.shape)
+    def following(self, Z, factor):
+        return self.moved(Z - self.L, factor)
+
+    def raised(self, least):
+        return np.clip(self.L, np.log(least), -np.log(least))

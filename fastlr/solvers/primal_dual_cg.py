@@ -1,8 +1,11 @@
-"""Primal-dual Newton steps (primal_dual.py) of large problems: their systems are solved by conjugate gradients.
+"""Primal-dual Newton steps (primal_dual.py) of large problems: conjugate gradients solve their systems.
 
-The probabilities' logits (n, k) are kept, and products with the Hessian start from them.  The preconditioner is the
-class blocks at the same probabilities, from rows drawn in proportion to what they add to the most telling direction, q
-sum_j u_j^2 / M_jj: rows that light rare features have to be among them.
+The logits L of the probabilities p (n, k) are kept, and products with the Hessian start from them.  The preconditioner is
+the class blocks at p, from rows drawn in proportion to what they can add to it (`Leverage`): a residual in features that
+few rows light costs the bound most, and those rows have to be among them.
+
+A bound also wants the mean of p - y to be 0, and pays for what the system's residual leaves of it in first order: before
+each, p goes the way J(p) e of the same shift e of all rows' logits that makes it so.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -15,169 +18,139 @@ from fastlr.solvers import dual
 from fastlr.solvers.metric import Metric
 from fastlr.solvers.newton import conjugate_gradients
 
-LEAST = 1e-2
-CAP = 10.0
-FIRST = np.log(1e-12)
-MOST_STEPS = 40
-MOST_VALUES = 1 << 25  # logits (n, k) that are kept
+FIRST = 1e-12  # probability at least, of the start
+LEAST = 1e-2  # factor of a probability at least,
+CAP = 10.0  # and x up to which probabilities that grow do so by 1 + x + x^2 / 2: one that was far too small catches up
 ROWS = 10  # rows a feature of each class block
 DAMPING = 1e-5
-ETA, ENOUGH, SHARE, CLOSE = 0.1, 0.3, 0.1, 0.1
-_BLOCK = 1 << 16  # values of the probabilities that are worked on at a time
-MOST_CG = 60
-
-
-def growth(x):
-    """1 + x, but at least LEAST, and 1 + x + x^2 / 2 where probabilities grow."""
-    positive = np.clip(x, 0, CAP)
-    return np.maximum(1 + x, LEAST) + 0.5 * positive * positive
-
-
-def serves(objective):
-    """Whether the method applies: all features penalised, all classes present, probabilities that can be kept."""
-    rate = objective.base_rate
-    return (
-        objective.loss != "squared_error"
-        and objective.alpha * objective.factors.min(initial=1.0) > 0
-        and objective.n * objective.k <= MOST_VALUES
-        and rate.min() > 0
-        and (objective.loss == "softmax" or rate.max() < 1)
-    )
+ETA = 0.1  # residual's norm, of the right side's in the metric
+ENOUGH, SHARE, CLOSE = 0.3, 0.1, 0.1  # what it may cost the bound: so much of tol or of the gap, once F is so close
+MOST_PRODUCTS = 60
+MOST_STEPS = 100
+MOST_VALUES = 1 << 25  # logits (n, k) that are kept
+_BLOCK_VALUES = 1 << 16  # logits that are worked on at a time
 
 
 def primal_dual_cg(objective, progress):
-    """Minimise from the best point of `progress` until it is done, or for MOST_STEPS."""
-    w = progress.w
-    Z = objective.logits(w)
-    p = _Probabilities(objective, Z)
-    penalty = objective.by_class(np.zeros(objective.size))
-    penalty[:, : objective.d] = objective.alpha * objective.factors
-    penalty = objective.flat(penalty)
-    held = penalty > 0
-    leverage = None
+    """Minimise from the best point of `progress` until it is done; if MOST_STEPS are not enough, it has the gradient."""
+    W = objective.by_class(progress.w)
+    p = _Probabilities(objective, objective.logits(progress.w))
+    leverage = Leverage(objective, ROWS * objective.d)
+    penalty = objective.alpha * objective.factors
+
+    def product(v):
+        return objective.hessp_at(p.L, v)
+
     for step in range(MOST_STEPS):
+        Z = objective.logits(objective.flat(W))
         if step:
-            Z = objective.logits(w)
-            loss = p.follow(Z)
-            if not np.isfinite(loss):
-                break
-            bound = p.bound()
-            progress.keep(w, loss + 0.5 * float(np.sum(penalty * w * w)), bound)
-            if progress.stop():
-                return
-        rhs = p.force(Z) - penalty * w
-        Q = p.slopes()
-        leverage = leverage or Leverage(objective, Q, ROWS * objective.d)
-        blocks = leverage.blocks(Q)
-        solve = Metric(objective, blocks, DAMPING, np.ones(objective.k)).solve
-        small = ETA**2 * float(rhs @ solve(rhs))
+            p.follow(Z)
+        value, bound, Q, rhs = _system(objective, W, Z, p)
+        if not np.isfinite(value):
+            break
+        progress.keep(objective.flat(W), value, bound)
+        if progress.stop():
+            return
+        solve = Metric(objective, leverage.blocks(Q), DAMPING, np.ones(objective.k)).solve
         gap = progress.value - progress.lower_bound
         cheap = max(ENOUGH * progress.tol * progress.value, SHARE * gap) if gap < CLOSE * progress.value else np.inf
+        small = ETA**2 * float(rhs @ solve(rhs))
 
-        def is_done(r, rz, small=small, cheap=cheap):
-            return rz <= small and 0.5 * float(np.sum(r[held] ** 2 / penalty[held])) <= cheap
+        def is_done(r, size, cheap=cheap, small=small):
+            cost = 0.5 * float(np.sum(objective.split(r)[0] ** 2 / penalty))
+            return size <= small and cost <= cheap
 
-        w = w + conjugate_gradients(lambda v: objective.hessp_at(p.L, v), solve, rhs, is_done, MOST_CG)
+        W = W + objective.by_class(conjugate_gradients(product, solve, rhs, is_done, MOST_PRODUCTS))
+    progress.begin(progress.w)
+
+
+def _system(objective, W, Z, p):
+    """F at W, whose logits are Z, the bound of p, the weighted slopes of p and the next right side."""
+    loss, entropy, R, lag, Q = p.sums(Z)
+    G = objective.mean_outer(R)
+    g = G[:, objective.d] if objective.fit_intercept else None
+    bound = probability_bound(objective, entropy / objective.total_weight, G[:, : objective.d], g)
+    penalised = objective.penalised(W)
+    value = loss / objective.total_weight + 0.5 * float(np.vdot(W, penalised))
+    return value, bound, Q, objective.flat(-G - objective.mean_outer(lag) - penalised)
 
 
 class _Probabilities:
+    """p of all rows by their logits L (n, k) in the real type, worked on block by block on all threads."""
+
     def __init__(self, objective, Z):
         self.objective = objective
-        m = max(1, _BLOCK // objective.k)
-        self.parts = [slice(i, min(i + m, objective.n)) for i in range(0, objective.n, m)]
+        m = max(1, _BLOCK_VALUES // objective.k)
+        self.parts = [slice(i, i + m) for i in range(0, objective.n, m)]
         self.L = np.empty_like(Z)
 
         def start(part):
-            p = dual.rows(objective.loss, Z[part])
-            if objective.loss == "softmax":
-                self.L[part] = np.maximum(p.log, FIRST)
-            else:
-                self.L[part] = np.clip(Z[part], FIRST, -FIRST)
+            self.L[part] = dual.rows(objective.loss, Z[part]).raised(FIRST)
 
-        self._map(start)
-        self._G = None
+        self._by_part(start)
 
-    def _map(self, work):
+    def _by_part(self, work):
         with ThreadPoolExecutor(self.objective.n_threads) as pool:
             return list(pool.map(work, self.parts))
 
-    def _weight(self, part):
-        return None if self.objective.weight is None else self.objective.weight[part]
-
-    def _sums(self, part, p, Y):
-        """g and J of a part."""
-        weight = self._weight(part)
-        R = p.p - Y
-        return (R if weight is None else R * weight[:, None]).sum(axis=0), p.mean_slope(weight)
+    def _rows(self, part):
+        """p, targets and weights of some rows."""
+        o = self.objective
+        weight = None if o.weight is None else o.weight[part]
+        return dual.rows(o.loss, self.L[part]), o.dense_targets(part), weight
 
     def follow(self, Z):
-        """p' from p; the mean loss at Z."""
-        o = self.objective
+        """p' from p, the mean of p' - y made 0 but for terms of second order."""
 
         def work(part):
-            Y, weight = o.dense_targets(part), self._weight(part)
+            self.L[part] = dual.rows(self.objective.loss, self.L[part]).following(Z[part], growth)
+            return self._imbalance(part)
+
+        found = self._by_part(work)
+        if self.objective.fit_intercept:
+            for _ in range(2):
+                found = self._balance(*(sum(parts) for parts in zip(*found, strict=True)))
+
+    def _imbalance(self, part):
+        """Sums of p - y (k,) and of J(p) (k, k)."""
+        p, Y, weight = self._rows(part)
+        return _weighted(p.p - Y, weight).sum(axis=0), p.mean_slope(weight)
+
+    def _balance(self, g, J):
+        e = -np.linalg.pinv(J, rcond=1e-7, hermitian=True) @ g
+        e /= max(1.0, 2.2 * np.abs(e).max())
+
+        def work(part):
+            self.L[part] = dual.rows(self.objective.loss, self.L[part]).moved(e, growth)
+            return self._imbalance(part)
+
+        return self._by_part(work)
+
+    def sums(self, Z):
+        """Sums of the losses at Z and of S*; weighted p - y, J(p) (Z - L) and p (1 - p) (n, k) in the real type."""
+        offset = self.objective.offset
+        results = np.empty((3, *self.L.shape), self.L.dtype)
+
+        def work(part):
+            p, Y, weight = self._rows(part)
             z = Z[part].astype(np.float64)
-            losses = dual.rows(o.loss, z).losses(Y)
-            p = dual.rows(o.loss, self.L[part])
-            self.L[part] = p.moved(p.lag(z), growth)
-            sums = self._sums(part, dual.rows(o.loss, self.L[part]), Y)
-            return float((losses if weight is None else losses * weight).sum()), *sums
+            residual = p.p - Y
+            losses, entropies = dual.rows(self.objective.loss, z).losses(Y), p.entropies()
+            if offset is not None:
+                entropies += np.einsum("ij,ij->i", residual, offset[part])
+            for result, values in zip(results, (residual, p.lag(z), p.slopes()), strict=True):
+                result[part] = _weighted(values, weight)
+            return float(_weighted(losses, weight).sum()), float(_weighted(entropies, weight).sum())
 
-        found = self._map(work)
-        loss, g, J = (sum(parts) for parts in zip(*found))
-        for _ in range(2 if o.fit_intercept else 0):
-            e = -np.linalg.pinv(J, rcond=1e-7, hermitian=True) @ g
-            e /= max(1.0, 1.1 * np.ptp(e) if o.loss == "softmax" else 1.1 * np.abs(e).max())
+        loss, entropy = (sum(parts) for parts in zip(*self._by_part(work), strict=True))
+        return loss, entropy, *results
 
-            def shift(part):
-                p = dual.rows(o.loss, self.L[part])
-                self.L[part] = p.moved(p.shift(e), growth)
-                return self._sums(part, dual.rows(o.loss, self.L[part]), o.dense_targets(part))
 
-            g, J = (sum(parts) for parts in zip(*self._map(shift)))
-        return loss / o.total_weight
+def growth(x):
+    """1 + x and x^2 / 2 where that is more, at least LEAST."""
+    return np.maximum(1 + x, LEAST) + 0.5 * np.clip(x, 0, CAP) ** 2
 
-    def bound(self):
-        o = self.objective
-        R = np.empty_like(self.L)
 
-        def work(part):
-            p, weight = dual.rows(o.loss, self.L[part]), self._weight(part)
-            entropies, r = p.entropies(), p.p - o.dense_targets(part)
-            if o.offset is not None:
-                entropies += np.einsum("ij,ij->i", r, o.offset[part])
-            R[part] = r if weight is None else r * weight[:, None]
-            return float((entropies if weight is None else entropies * weight).sum())
-
-        entropy = sum(self._map(work))
-        self._G = G, g = o.mean_outer(R)
-        return probability_bound(o, entropy / o.total_weight, G.copy(), g.copy() if o.fit_intercept else None)
-
-    def force(self, Z):
-        """-G - rest, flat."""
-        o = self.objective
-        R = np.empty_like(self.L)
-
-        def work(part):
-            p, weight = dual.rows(o.loss, self.L[part]), self._weight(part)
-            r = p.times_slope(p.lag(Z[part].astype(np.float64)))
-            if self._G is None:
-                r += p.p - o.dense_targets(part)
-            R[part] = r if weight is None else r * weight[:, None]
-
-        self._map(work)
-        G, g = o.mean_outer(R)
-        if self._G is not None:
-            G, g = G + self._G[0], g + self._G[1]
-        return -o._join(G * o.total_weight, g * o.total_weight, 0.0)
-
-    def slopes(self):
-        """Weighted p (1 - p) (n, k) in the real type."""
-        Q = np.empty_like(self.L)
-
-        def work(part):
-            weight, q = self._weight(part), dual.rows(self.objective.loss, self.L[part]).slopes()
-            Q[part] = q if weight is None else q * weight[:, None]
-
-        self._map(work)
-        return Q
+def _weighted(values, weight):
+    """Rows, or one value of each, times their weights."""
+    return values if weight is None else (values.T * weight).T

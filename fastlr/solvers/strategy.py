@@ -15,8 +15,7 @@ from fastlr.solvers.metric import block_metric, gram_metric
 from fastlr.solvers.newton import hessian_solver, newton_cg, newton_cholesky
 from fastlr.solvers.primal_dual import primal_dual
 from fastlr.solvers.primal_dual import serves as keeps_probabilities
-from fastlr.solvers.primal_dual_cg import primal_dual_cg
-from fastlr.solvers.primal_dual_cg import serves as keeps_many
+from fastlr.solvers.primal_dual_cg import MOST_VALUES, primal_dual_cg
 from fastlr.solvers.progress import EXHAUSTED, STALLED, Progress
 
 SOLVERS = ("auto", "lbfgs", "newton-cholesky", "newton-cg")
@@ -36,7 +35,7 @@ TINY_WORK = 1e6  # the same where a Hessian a pass costs no more than what surro
 GRAM_ROWS = 8  # rows a feature of a Gram metric
 EARLY = 10  # passes that the Gram metric serves where there is no sample to start from
 REFRESH = 50  # passes that class blocks serve
-N_METRICS = 1
+N_METRICS = 2  # class blocks of L-BFGS, before primal-dual steps where nothing is proved yet
 SHORT = 30  # the same where exact Newton steps can take over
 TRIALS = 1.8  # passes an iteration up to which first lengths mostly serve: the next blocks are damped
 EASIER, HARDER = 0.02, 2.0  # times as much, or else so much
@@ -119,11 +118,12 @@ def _run(objective, w, progress, solver):
                 early = gram_metric(objective, GRAM_ROWS * objective.d).solve
             if solver == "auto" and objective.size <= NEWTON_SIZE:
                 _lbfgs(objective, progress, early, metric, 1, SHORT)
-            elif solver == "auto" and fits and keeps_many(objective):
+            elif solver == "auto" and fits and keeps_probabilities(objective, MOST_VALUES):
                 _lbfgs(objective, progress, early, metric, N_METRICS)
-                if progress.message in ("", STALLED):
-                    progress.message = ""
+                if not progress.message and progress.lower_bound == 0:
                     primal_dual_cg(objective, progress)
+                if not progress.message:
+                    _lbfgs(objective, progress, None, metric, progress.max_iter)
             else:
                 _lbfgs(objective, progress, early, metric, progress.max_iter)
         if progress.message not in ("", STALLED):
