@@ -4,8 +4,8 @@ The logits L of the probabilities p (n, k) are kept, and products with the Hessi
 the class blocks at p, from rows drawn in proportion to what they can add to it (`Leverage`): a residual in features that
 few rows light costs the bound most, and those rows have to be among them.
 
-A bound also wants the mean of p - y to be 0, and pays for what the system's residual leaves of it in first order: before
-each, p goes the way J(p) e of the same shift e of all rows' logits that makes it so.
+A bound also wants the mean of p - y to be 0, and pays in first order for what the system's residual leaves of it: before
+each, p goes the way J(p) e of the shift e of all rows' logits that makes it so.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +24,7 @@ CAP = 10.0  # and x up to which probabilities that grow do so by 1 + x + x^2 / 2
 ROWS = 10  # rows a feature of each class block
 DAMPING = 1e-5
 ETA = 0.1  # residual's norm, of the right side's in the metric
-ENOUGH, SHARE, CLOSE = 0.3, 0.1, 0.1  # what it may cost the bound: so much of tol or of the gap, once F is so close
+ENOUGH, SHARE, CLOSE, REACH = 0.5, 0.1, 0.1, 5.0  # what it may cost the bound: so much of tol or of the gap, once F is so close
 MOST_PRODUCTS = 60
 MOST_STEPS = 100
 MOST_VALUES = 1 << 25  # logits (n, k) that are kept
@@ -32,9 +32,9 @@ _BLOCK_VALUES = 1 << 16  # logits that are worked on at a time
 
 
 def primal_dual_cg(objective, progress):
-    """Minimise from the best point of `progress` until it is done; if MOST_STEPS are not enough, it has the gradient."""
+    """Minimise from the best point of `progress` until it is done; after MOST_STEPS, `progress` has the gradient."""
     W = objective.by_class(progress.w)
-    p = _Probabilities(objective, objective.logits(progress.w))
+    p = _Probabilities(objective)
     leverage = Leverage(objective, ROWS * objective.d)
     penalty = objective.alpha * objective.factors
 
@@ -45,6 +45,8 @@ def primal_dual_cg(objective, progress):
         Z = objective.logits(objective.flat(W))
         if step:
             p.follow(Z)
+        else:
+            p.start(Z)
         value, bound, Q, rhs = _system(objective, W, Z, p)
         if not np.isfinite(value):
             break
@@ -52,8 +54,7 @@ def primal_dual_cg(objective, progress):
         if progress.stop():
             return
         solve = Metric(objective, leverage.blocks(Q), DAMPING, np.ones(objective.k)).solve
-        gap = progress.value - progress.lower_bound
-        cheap = max(ENOUGH * progress.tol * progress.value, SHARE * gap) if gap < CLOSE * progress.value else np.inf
+        cheap = _allowance(progress)
         small = ETA**2 * float(rhs @ solve(rhs))
 
         def is_done(r, size, cheap=cheap, small=small):
@@ -62,6 +63,15 @@ def primal_dual_cg(objective, progress):
 
         W = W + objective.by_class(conjugate_gradients(product, solve, rhs, is_done, MOST_PRODUCTS))
     progress.begin(progress.w)
+
+
+def _allowance(progress):
+    """What the residual of the next system may cost the bound: a share of the gap, or of tol where that is in reach."""
+    gap = progress.value - progress.lower_bound
+    if gap > CLOSE * progress.value:
+        return np.inf
+    enough = ENOUGH * progress.tol * progress.value
+    return enough if SHARE * gap < REACH * enough else SHARE * gap
 
 
 def _system(objective, W, Z, p):
@@ -78,16 +88,11 @@ def _system(objective, W, Z, p):
 class _Probabilities:
     """p of all rows by their logits L (n, k) in the real type, worked on block by block on all threads."""
 
-    def __init__(self, objective, Z):
+    def __init__(self, objective):
         self.objective = objective
         m = max(1, _BLOCK_VALUES // objective.k)
         self.parts = [slice(i, i + m) for i in range(0, objective.n, m)]
-        self.L = np.empty_like(Z)
-
-        def start(part):
-            self.L[part] = dual.rows(objective.loss, Z[part]).raised(FIRST)
-
-        self._by_part(start)
+        self.L = np.empty((objective.n, objective.k), objective.problem.real)
 
     def _by_part(self, work):
         with ThreadPoolExecutor(self.objective.n_threads) as pool:
@@ -98,6 +103,14 @@ class _Probabilities:
         o = self.objective
         weight = None if o.weight is None else o.weight[part]
         return dual.rows(o.loss, self.L[part]), o.dense_targets(part), weight
+
+    def start(self, Z):
+        """The model's probabilities at logits Z, but at least FIRST."""
+
+        def work(part):
+            self.L[part] = dual.rows(self.objective.loss, Z[part]).raised(FIRST)
+
+        self._by_part(work)
 
     def follow(self, Z):
         """p' from p, the mean of p' - y made 0 but for terms of second order."""

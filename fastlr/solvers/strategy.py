@@ -35,7 +35,7 @@ TINY_WORK = 1e6  # the same where a Hessian a pass costs no more than what surro
 GRAM_ROWS = 8  # rows a feature of a Gram metric
 EARLY = 10  # passes that the Gram metric serves where there is no sample to start from
 REFRESH = 50  # passes that class blocks serve
-N_METRICS = 2  # class blocks of L-BFGS, before primal-dual steps where nothing is proved yet
+UNPROVED = 2  # class blocks after which a bound of 0 calls for primal-dual steps, whose bounds are their own
 SHORT = 30  # the same where exact Newton steps can take over
 TRIALS = 1.8  # passes an iteration up to which first lengths mostly serve: the next blocks are damped
 EASIER, HARDER = 0.02, 2.0  # times as much, or else so much
@@ -118,14 +118,9 @@ def _run(objective, w, progress, solver):
                 early = gram_metric(objective, GRAM_ROWS * objective.d).solve
             if solver == "auto" and objective.size <= NEWTON_SIZE:
                 _lbfgs(objective, progress, early, metric, 1, SHORT)
-            elif solver == "auto" and fits and keeps_probabilities(objective, MOST_VALUES):
-                _lbfgs(objective, progress, early, metric, N_METRICS)
-                if not progress.message and progress.lower_bound == 0:
-                    primal_dual_cg(objective, progress)
-                if not progress.message:
-                    _lbfgs(objective, progress, None, metric, progress.max_iter)
             else:
-                _lbfgs(objective, progress, early, metric, progress.max_iter)
+                proves = fits and solver == "auto" and keeps_probabilities(objective, MOST_VALUES)
+                _lbfgs(objective, progress, early, metric, progress.max_iter, proves=proves)
         if progress.message not in ("", STALLED):
             break
     if not objective.is_penalised and objective.size <= NEWTON_SIZE and progress.message in (STALLED, EXHAUSTED):
@@ -156,21 +151,29 @@ def _pays_for_probabilities(objective):
     return pays and keeps_probabilities(objective)
 
 
-def _lbfgs(objective, progress, early, metric, n_metrics, budget=REFRESH):
-    """L-BFGS in the metric that `early` inverts, if given, then in class blocks renewed n_metrics - 1 times."""
+def _lbfgs(objective, progress, early, metric, n_metrics, budget=REFRESH, *, proves=False):
+    """L-BFGS in the metric that `early` inverts, if given, then in up to n_metrics class blocks.
+
+    If it `proves`, primal-dual steps follow on the first UNPROVED of them where no bound is above 0 yet.
+    """
     pairs, line = Pairs(), LineSearch(objective)
     if early is not None:
         lbfgs(objective, progress, early, pairs, EARLY)
-    factor, renewed, stalls = 1.0, False, 0
-    while n_metrics and (not progress.message or stalls == 1):
+    factor, stalls, made = 1.0, 0, 0
+    while made < n_metrics and (not progress.message or stalls == 1):
         progress.message = ""
-        solve = metric(progress.w, factor, renewed).solve
+        if proves and made == UNPROVED and progress.lower_bound == 0:
+            primal_dual_cg(objective, progress)
+            pairs.clear()
+            if progress.message:
+                break
+        solve = metric(progress.w, factor, renewed=made > 0).solve
         first_iter, first_pass = progress.n_iter, objective.n_passes
         lbfgs(objective, progress, solve, pairs, budget, line)
         stalls = stalls + 1 if progress.message == STALLED else 0  # once, it may be for the metric
         trials = (objective.n_passes - first_pass) / max(progress.n_iter - first_iter, 1)
         factor *= EASIER if trials < TRIALS else HARDER
-        renewed, n_metrics = True, n_metrics - 1
+        made += 1
 
 
 def _by_class_models(objective, progress, spectrum):
