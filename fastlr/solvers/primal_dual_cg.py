@@ -1,11 +1,11 @@
 """Primal-dual Newton steps (primal_dual.py) of large problems: conjugate gradients solve their systems.
 
-The logits L of the probabilities p (n, k) are kept, and products with the Hessian start from them.  The preconditioner is
-the class blocks at p, from rows drawn in proportion to what they can add to it (`Leverage`): a residual in features that
-few rows light costs the bound most, and those rows have to be among them.
+The logits L of the probabilities p (n, k) are kept, and products with the Hessian start from them.  The preconditioner
+is the class blocks at p, from rows drawn in proportion to what they can add to it (`Leverage`): a residual in features
+that few rows light costs the bound most, and those rows have to be among them.
 
-A bound also wants the mean of p - y to be 0, and pays in first order for what the system's residual leaves of it: before
-each, p goes the way J(p) e of the shift e of all rows' logits that makes it so.
+A bound also wants the mean of p - y to be 0, and pays in first order for what the system's residual leaves of it:
+before each, p goes the way J(p) e of the shift e of all rows' logits that makes it so.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +24,9 @@ CAP = 10.0  # and x up to which probabilities that grow do so by 1 + x + x^2 / 2
 ROWS = 10  # rows a feature of each class block
 DAMPING = 1e-5
 ETA = 0.1  # residual's norm, of the right side's in the metric
-ENOUGH, SHARE, CLOSE, REACH = 0.5, 0.1, 0.1, 5.0  # what it may cost the bound: so much of tol or of the gap, once F is so close
+# What the residual may cost the bound, once F is within CLOSE of it: SHARE of the gap, or ENOUGH of tol where that is no
+# more than REACH times as little
+ENOUGH, SHARE, CLOSE, REACH = 0.8, 0.1, 0.1, 20.0
 MOST_PRODUCTS = 60
 MOST_STEPS = 100
 MOST_VALUES = 1 << 25  # logits (n, k) that are kept
