@@ -24,8 +24,8 @@ CAP = 10.0  # and x up to which probabilities that grow do so by 1 + x + x^2 / 2
 ROWS = 10  # rows a feature of each class block
 DAMPING = 1e-5
 ETA = 0.1  # residual's norm, of the right side's in the metric
-# What the residual may cost the bound, once F is within CLOSE of it: SHARE of the gap, or ENOUGH of tol where that is no
-# more than REACH times as little
+# What the residual may cost the bound, once F is within CLOSE of it: SHARE of the gap, or ENOUGH of tol where that is
+# no more than REACH times as little
 ENOUGH, SHARE, CLOSE, REACH = 0.8, 0.1, 0.1, 20.0
 MOST_PRODUCTS = 60
 MOST_STEPS = 100
