@@ -28,7 +28,7 @@ ETA = 0.1  # residual's norm, of the right side's in the metric
 # no more than REACH times as little
 ENOUGH, SHARE, CLOSE, REACH = 0.8, 0.1, 0.1, 20.0
 MOST_PRODUCTS = 60
-MOST_STEPS = 100
+MOST_STEPS = 40  # fewer than `progress` takes for a standstill: L-BFGS goes on
 MOST_VALUES = 1 << 25  # logits (n, k) that are kept
 _BLOCK_VALUES = 1 << 16  # logits that are worked on at a time
 
