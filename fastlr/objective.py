@@ -268,7 +268,8 @@ class Objective:
     def gram(self, rows=slice(None), weight=None, n_threads=None):
         """sum_i weight_i u_i u_i' / s (D, D) over some rows, D = d + 1 with an intercept: the last u is its 1.
 
-        Without weights they are the objective's, made to sum to s.
+        Without weights they are the objective's, made to sum to s.  Callers on threads of their own say n_threads and
+        count the pass themselves.
         """
         if weight is None and self.weight is not None:
             weight = self.weight[rows] * (self.total_weight / self.weight[rows].sum())
