@@ -131,7 +131,7 @@ class Objective:
     def by_class(self, v):
         """v as one row (D,) a class, D = d + 1 with an intercept, which comes last: a copy (k, D)."""
         V, c = self.split(v)
-        return self._as_rows(V, c).copy()
+        return np.column_stack([V, c]) if self.fit_intercept else V.copy()
 
     def flat(self, M):
         """v (size,) of one row a class."""

@@ -64,7 +64,8 @@ def test_starts_whose_probabilities_vanish(loss, k, size):
 
 @pytest.mark.parametrize(("loss", "k"), [("softmax", 3), ("sigmoid", 1), ("sigmoid", 3)])
 @pytest.mark.parametrize("gauge", [0.0, 100.0])
-def test_bound_holds_from_the_first_probabilities_on(loss, k, gauge):
+@pytest.mark.parametrize("steps", ["exact", "cg"])
+def test_bound_holds_from_the_first_probabilities_on(loss, k, gauge, steps):
     """Where offsets all but decide the rows, what vanishing probabilities are raised by must not count as entropy."""
     rng = np.random.default_rng(0)
     labels = np.r_[np.arange(k), np.zeros(57, np.int32)].astype(np.int32)
@@ -75,7 +76,11 @@ def test_bound_holds_from_the_first_probabilities_on(loss, k, gauge):
     F = Objective(rng.normal(size=(len(labels), 2)), y, k, loss=loss, alpha=1.0, offset=offset, fit_intercept=False)
     progress = Progress(F, 1e-12, 1, None)
     w = np.zeros(F.size)
-    primal_dual.primal_dual(F, progress, w)
+    progress.begin(w)
+    if steps == "exact":
+        primal_dual.primal_dual(F, progress, w)
+    else:
+        primal_dual_cg.primal_dual_cg(F, progress)
     assert progress.lower_bound <= F.loss_and_grad(w)[0]
 
 

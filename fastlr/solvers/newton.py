@@ -57,12 +57,14 @@ def newton_cg(objective, progress, metric):
     first = None
 
     def step(w, grad):
-        nonlocal first
         solve = metric(w).solve
-        size = float(grad @ solve(grad))
-        first = size if first is None else first
-        enough = min(0.25, (size / first) ** 0.5) * size
-        s = conjugate_gradients(lambda p: objective.hessp(w, p), solve, -grad, lambda r, rz: rz <= enough, MAX_CG)
+
+        def is_done(_, size, start):
+            nonlocal first
+            first = start if first is None else first
+            return size <= min(0.25, (start / first) ** 0.5) * start
+
+        s = conjugate_gradients(lambda p: objective.hessp(w, p), solve, -grad, is_done, MAX_CG)
         return s if s.any() else -solve(grad)
 
     w, value, grad = progress.w, progress.value, progress.grad
@@ -78,10 +80,12 @@ def newton_cg(objective, progress, metric):
 def conjugate_gradients(product, solve, b, is_done, most):
     """s of H s = b by conjugate gradients: product(p) is H p, solve(r) M^-1 r of a metric.
 
-    Until is_done(r, <r, M^-1 r>) of the residual r; after `most` products, or where H has no curvature, s as it is.
+    Until is_done(r, <r, M^-1 r>, <b, M^-1 b>) of the residual r; after `most` products, or where H has no curvature, s
+    as it is.
     """
     s, r, z = np.zeros_like(b), b, solve(b)
-    p, rz = z, float(b @ z)
+    p, start = z, float(b @ z)
+    rz = start
     for _ in range(most):
         Hp = product(p)
         curvature = float(p @ Hp)
@@ -92,7 +96,7 @@ def conjugate_gradients(product, solve, b, is_done, most):
         r = r - t * Hp
         z = solve(r)
         rz, last = float(r @ z), rz
-        if is_done(r, rz):
+        if is_done(r, rz, start):
             break
         p = z + (rz / last) * p
     return s

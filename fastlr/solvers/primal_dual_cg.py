@@ -57,11 +57,10 @@ def primal_dual_cg(objective, progress):
             return
         solve = Metric(objective, leverage.blocks(Q), DAMPING, np.ones(objective.k)).solve
         cheap = _allowance(progress)
-        small = ETA**2 * float(rhs @ solve(rhs))
 
-        def is_done(r, size, cheap=cheap, small=small):
+        def is_done(r, size, start, cheap=cheap):
             cost = 0.5 * float(np.sum(objective.split(r)[0] ** 2 / penalty))
-            return size <= small and cost <= cheap
+            return size <= ETA**2 * start and cost <= cheap
 
         W = W + objective.by_class(conjugate_gradients(product, solve, rhs, is_done, MOST_PRODUCTS))
     progress.begin(progress.w)
@@ -162,7 +161,7 @@ class _Probabilities:
 
 
 def growth(x):
-    """1 + x and x^2 / 2 where that is more, at least LEAST."""
+    """1 + x, but at least LEAST, and x^2 / 2 more where x is positive, up to CAP."""
     return np.maximum(1 + x, LEAST) + 0.5 * np.clip(x, 0, CAP) ** 2
 
 
