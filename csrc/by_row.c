@@ -53,10 +53,11 @@ static void multiply(job *j, int64_t first, int64_t m) {
     for (int64_t i = 0; j->o->scale && i < m; i++)
         for (int64_t c = 0; c < d; c++)
             put(j->partner, i * ld + c, size, get(j->tile, i * ld + c, size) * j->o->scale[c] * j->o->scale[c]);
-    j->products->forward(j->R, j->x, p->W, p->ldw, p->b, m, d, p->k, 0, &next);
+    j->products->forward(j->R, p->k, j->x, p->W, p->ldw, p->b, m, d, p->k, 0, &next);
     for (int64_t i = 0; i < m; i += GROUP) {
         const int64_t rows = m - i < GROUP ? m - i : GROUP;
-        j->products->forward(j->K + i * BLOCK * size, j->x + i, j->partner, ld, j->zeros, rows, d, i + rows, 0, NULL);
+        j->products->forward(j->K + i * BLOCK * size, i + rows, j->x + i, j->partner, ld, j->zeros, rows, d, i + rows, 0,
+                             NULL);
     }
 }
 
@@ -84,7 +85,7 @@ static void settle(job *j, int64_t m) {
     const flr_epoch_options *o = j->o;
     const int64_t k = p->k, d = p->X.d, size = j->kernels->size;
     memset(j->G, 0, (size_t)(k * d * size));
-    j->products->backward(j->G, d, j->R, j->x, m, d, k, 0, NULL);
+    j->products->backward(j->G, d, j->R, k, j->x, m, d, k, 0, NULL);
     const flr_step step = {.W = o->W, .W_real = (void *)p->W, .ldw = p->ldw, .G = j->G, .n_parts = 1,
                            .part_stride = k * d, .scale = o->scale, .factor = 1, .learning_rate = o->learning_rate,
                            .k = k, .d = d};

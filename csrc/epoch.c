@@ -89,12 +89,12 @@ static void chunk(job *j, int64_t q, int worker, int64_t first, int64_t m, int64
             rest = flr_rows_ahead(ahead, &p->X, later, j->o->order ? j->o->order + later : NULL, fetched);
         const int64_t half = rank_one ? rest.n : rest.n / 2;
         const flr_ahead early = flr_some_of(&rest, 0, half), late = flr_some_of(&rest, half, rest.n - half);
-        j->products->forward(Z, x, p->W, p->ldw, p->b, t, d, k, j->tiling.head, &early);
+        j->products->forward(Z, k, x, p->W, p->ldw, p->b, t, d, k, j->tiling.head, &early);
         if (p->label)
             j->correct[q] += j->kernels->correct(Z, label, p->loss == FLR_SQUARED_ERROR ? 0.5 : 0, t, k);
         j->loss[q] += j->kernels->residual[p->loss](Z, NULL, Z, &y, row_scratch, t, k, 0);
         j->kernels->column_sums(g, Z, t, k);
-        if (!rank_one) j->products->backward(G, d, Z, x, t, d, k, j->tiling.head, &late);
+        if (!rank_one) j->products->backward(G, d, Z, k, x, t, d, k, j->tiling.head, &late);
     }
     last_x[0] = Z;
     last_x[1] = x[0];

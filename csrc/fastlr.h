@@ -36,11 +36,14 @@ typedef enum {
 
 typedef enum { FLR_ROWS_SOFTMAX, FLR_ROWS_LOG_SOFTMAX, FLR_ROWS_LOGSUMEXP, FLR_N_ROW_MAPS } flr_row_map;
 
-/* n runs of bytes that will be read next; kernels fetch them into the cache while they compute.  distance: from one to
- * the next where they lie one behind another, else 0. */
-typedef struct { const char *const *runs; int64_t n, bytes, distance; } flr_ahead;
+/* Runs of bytes that will be read next; kernels fetch n of them, from first on, into the cache while they compute.
+ * distance: from one of all `of` runs to the next where they lie one behind another, else 0. */
+typedef struct { const char *const *runs; int64_t of, bytes, distance, first, n; } flr_ahead;
 static inline flr_ahead flr_some_of(const flr_ahead *ahead, int64_t first, int64_t n) {
-    return (flr_ahead){ahead->runs + first, n, ahead->bytes, ahead->distance};
+    flr_ahead some = *ahead;
+    some.first += first;
+    some.n = n;
+    return some;
 }
 
 /* Y and the weights of the m rows of one call.  Exactly one of label and prob is set. */
@@ -62,13 +65,14 @@ static inline int64_t flr_row_scratch(int64_t k, int64_t size) { return (k + FLR
 /* The two products of a tile whose rows have one type; all else is real.  x[i] is row i, best aligned from column head
  * on.  next may be NULL. */
 typedef struct {
-    /* Z_out (m, k) = X (m, d) W (k, d)' + b (k,).  W rows are ldw apart, zero from d to the next multiple of 16. */
-    void (*forward)(void *Z_out, const void *const *x, const void *W, int64_t ldw, const void *b, int64_t m,
+    /* Z_out (m, ldz)[:, :k] = X (m, d) W (k, d)' + b (k,).  W rows are ldw apart, zero from d to the next multiple of
+     * 16. */
+    void (*forward)(void *Z_out, int64_t ldz, const void *const *x, const void *W, int64_t ldw, const void *b, int64_t m,
                     int64_t d, int64_t k, int64_t head, const flr_ahead *next);
 
-    /* G (k, ldg) += R (m, k)' X (m, d) */
-    void (*backward)(void *G, int64_t ldg, const void *R, const void *const *x, int64_t m, int64_t d, int64_t k,
-                     int64_t head, const flr_ahead *next);
+    /* G (k, ldg) += R (m, ldr)[:, :k]' X (m, d) */
+    void (*backward)(void *G, int64_t ldg, const void *R, int64_t ldr, const void *const *x, int64_t m, int64_t d,
+                     int64_t k, int64_t head, const flr_ahead *next);
 } flr_products;
 
 /* The same for many classes and rows of real, with W and sums packed as many_tpl.h says.  Sizes are in values. */
@@ -205,6 +209,8 @@ typedef struct {
                              aligned as X is */
     int64_t ldw;
     const void *b;        /* (k,) real */
+    int has_reference;    /* softmax: W and b, and the direction of hessp, are those of all classes but the last, less
+                             those of the last, whose logit is 0: (k - 1, ldw) and (k - 1,) */
     const void *offset;   /* (n, k) real, added to the logits, or NULL */
     const int32_t *label; /* (n,), or NULL */
     const void *prob;     /* (n, k) real, or NULL */
@@ -215,6 +221,8 @@ typedef struct {
 } flr_pass;
 
 /* pass.c: one trip of X through the memory bus each.  All return FLR_OK or FLR_NO_MEMORY. */
+/* would loss_and_grad and hessp gain by a reference class? */
+int flr_wants_reference(const flr_pass *pass);
 int flr_loss_and_grad(double *loss_out, double *G_out, double *g_out, const flr_pass *pass);
 /* H_out (k, d), h_out (k,): the Hessian of the loss sum in the direction V (k, ldw), c (k,), both real */
 int flr_hessp(double *H_out, double *h_out, const flr_pass *pass, const void *V, const void *c);

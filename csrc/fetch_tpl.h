@@ -1,47 +1,61 @@
 /* fetch_tpl.h -- memory that is read next, fetched into L2 while a kernel computes: a fixed number of prefetches in each
- * of its steps, without a branch, so that the core asks for lines all the time.  Two places are fetched side by side,
- * the halves of what lies in one piece or two of the runs: two streams set the hardware's own prefetcher to work on
- * both, one keeps memory half as busy.  Prefetches lie stride bytes apart, a line or less, so that they last for all
- * steps.  Steps are counted only where one pair of places ends and the next begins.
+ * of its steps, without a branch, so that the core asks for lines all the time.  Some places are fetched side by side, the
+ * parts of what lies in one piece or some of the runs: the hardware's own prefetcher follows each, and one keeps memory
+ * half as busy.  Prefetches lie stride bytes apart, a line or less, so that they last for all steps.  Steps are counted
+ * only where one group of places ends and the next begins.
  */
+enum { PLACES = 4 };
 typedef struct {
-    const char *at;
-    int64_t other, stride, left, steps_a_pair; /* other: bytes from at; left: steps until the pair ends */
+    const char *at[PLACES]; /* the places, whose turn is next first */
+    int64_t stride, left, steps_a_group; /* left: steps until the group ends */
     const char *const *run, *const *last;
 } fetch;
 
-/* pairs of lines of one pair of places, and of all */
-INLINE int64_t lines_of_pair(const flr_ahead *next) {
-    return next->distance ? next->n * next->distance / 128 + 1 : next->bytes / 64 + 1;
-}
-INLINE int64_t lines_ahead(const flr_ahead *next) {
-    return next == NULL || next->n == 0 ? 0 : lines_of_pair(next) * (next->distance ? 1 : (next->n + 1) / 2);
+/* lines of each place of a group, for all that lies in one piece or for one group of runs */
+INLINE int64_t lines_of_place(const flr_ahead *next) {
+    return next->distance ? next->of * next->distance / (64 * PLACES) + 1 : next->bytes / 64 + 1;
 }
 
-/* steps: about how many there will be, with count prefetches each of either place */
+/* lines of a group that are fetched */
+INLINE int64_t lines_of_group(const flr_ahead *next) {
+    const int64_t lines = lines_of_place(next);
+    return PLACES * (next->distance ? lines * next->n / next->of + 1 : lines);
+}
+
+INLINE int64_t lines_ahead(const flr_ahead *next) {
+    if (next == NULL || next->n == 0) return 0;
+    return lines_of_group(next) * (next->distance ? 1 : (next->n + PLACES - 1) / PLACES);
+}
+
+/* steps: about how many there will be, with count prefetches each */
 INLINE fetch fetch_rows(const flr_ahead *next, int64_t steps, int64_t count) {
     static const char nothing[64];
     const int64_t lines = lines_ahead(next);
-    if (lines == 0) return (fetch){.at = nothing, .left = INT64_MAX};
-    const int64_t least = lines * 64 / (steps * count + 1) + 1, stride = least < 16 ? 16 : least < 64 ? least : 64;
-    fetch f = {.stride = stride, .steps_a_pair = (lines_of_pair(next) * 64 + stride * count - 1) / (stride * count)};
+    fetch f = {.left = INT64_MAX};
+    for (int q = 0; q < PLACES; q++) f.at[q] = nothing;
+    if (lines == 0) return f;
+    const int64_t least = lines * 64 / (steps * count + 1) + 1;
+    f.stride = least < 16 ? 16 : least < 64 ? least : 64;
+    f.steps_a_group = (lines_of_group(next) * 64 + f.stride * count - 1) / (f.stride * count);
     if (next->distance) {
-        f.at = next->runs[0];
-        f.other = lines_of_pair(next) * 64;
-        f.left = f.steps_a_pair;
+        const int64_t apart = lines_of_place(next);
+        for (int q = 0; q < PLACES; q++)
+            f.at[q] = next->runs[0] + (q * apart + apart * next->first / next->of) * 64;
+        f.left = f.steps_a_group;
     } else {
-        f.run = next->runs;
-        f.last = next->runs + next->n;
+        f.left = 0;
+        f.run = next->runs + next->first;
+        f.last = f.run + next->n;
     }
     return f;
 }
 
-/* how many of the next steps there are until the pair ends */
+/* how many of the next steps there are until the group ends */
 INLINE int64_t fetch_stretch(fetch *f, int64_t steps) {
     if (f->left == 0 && f->run < f->last) {
-        f->at = *f->run++;
-        f->other = f->run < f->last ? *f->run++ - f->at : 0;
-        f->left = f->steps_a_pair;
+        for (int q = 0; q < PLACES; q++) f->at[q] = f->run[f->run + q < f->last ? q : 0];
+        f->run += PLACES;
+        f->left = f->steps_a_group;
     } else if (f->left == 0) {
         f->stride = 0;
         f->left = INT64_MAX;
@@ -52,9 +66,11 @@ INLINE int64_t fetch_stretch(fetch *f, int64_t steps) {
 }
 
 INLINE void fetch_step(fetch *f, const int64_t count) {
-    for (int64_t i = 0; i < count; i++, f->at += f->stride) {
-        __builtin_prefetch(f->at, 0, 2);
-        __builtin_prefetch(f->at + f->other, 0, 2);
+    UNROLL for (int64_t i = 0; i < count; i++) {
+        const char *at = f->at[0];
+        __builtin_prefetch(at, 0, 2);
+        UNROLL for (int q = 1; q < PLACES; q++) f->at[q - 1] = f->at[q];
+        f->at[PLACES - 1] = at + f->stride;
     }
 }
 

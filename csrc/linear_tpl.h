@@ -13,8 +13,8 @@
  * ten classes by two rows read x once, and leave memory to itself; of more classes five by four multiply faster. */
 #if VBYTES == 64
 enum { FWD_CLASSES = 10, FWD_OF_MANY = 5, BWD_CLASSES = 10 };
-#define FORWARD_BLOCKS(f) f(1, 8) f(2, 8) f(3, 6) f(4, 4) f(5, 4) f(6, 4) f(7, 3) f(8, 3) f(9, 2) f(10, 2)
-#define BACKWARD_BLOCKS(f) f(1, 8) f(2, 8) f(3, 4) f(4, 4) f(5, 4) f(6, 2) f(7, 2) f(8, 2) f(9, 2) f(10, 2)
+#define FORWARD_BLOCKS(f) f(1, 8) f(2, 8) f(3, 6) f(4, 4) f(5, 4) f(6, 4) f(7, 3) f(8, 3) f(9, 3) f(10, 2)
+#define BACKWARD_BLOCKS(f) f(1, 8) f(2, 8) f(3, 4) f(4, 4) f(5, 4) f(6, 2) f(7, 3) f(8, 3) f(9, 3) f(10, 2)
 #else
 enum { FWD_CLASSES = 4, FWD_OF_MANY = 4, BWD_CLASSES = 5 };
 #define FORWARD_BLOCKS(f) f(1, 8) f(2, 6) f(3, 4) f(4, 3)
@@ -25,8 +25,8 @@ enum { ROW_CLASSES = 10 };
 #define ROW_BLOCKS(f) f(1) f(2) f(3) f(4) f(5) f(6) f(7) f(8) f(9) f(10)
 enum { D_BLOCK = 3200 / sizeof(REAL), ACCUMULATORS = 32 };
 
-/* Pairs of lines fetched in a step that reads this many vectors of x: each product fetches half of a tile. */
-#define FETCHES(vectors) ((vectors) * VBYTES / 256 > 0 ? (vectors) * VBYTES / 256 : 1)
+/* Lines fetched in a step that reads this many vectors of x: each product fetches half of a tile. */
+#define FETCHES(vectors) (((vectors) * VBYTES + 127) / 128)
 
 /* The sums of the lanes of a[0] .. a[count - 1], count <= VLEN; a is overwritten.  Pairs of vectors are folded: blocks
  * of h lanes of both, in turn, are added to those next to them.  First within groups of 16 bytes, which takes one

@@ -14,10 +14,10 @@
 #include <string.h>
 
 enum {
-    TILE_BYTES = 128 << 10,  /* a quarter of the smallest L2 in use today: this tile and the next, which is fetched */
+    TILE_BYTES = 160 << 10,  /* a third of the smallest L2 in use today: this tile and the next, which is fetched */
     BINARY_TILE_BYTES = 48 << 10, /* where little is computed, phases that fetch more or less must be short */
     FLUSH_ROWS = 256,        /* rows whose gradient is summed in real before it is added up in double */
-    CHUNK_BYTES = 4 << 20,
+    CHUNK_BYTES = 8 << 20,
     CHUNKS = 24,             /* aimed at when X is small; divides evenly among 1, 2, 3, 4, 6, 8 threads */
     MANY_TILE_BYTES = 256 << 10,
     LONG_TILE_BYTES = 1 << 20, /* where W and its gradient leave L2 while a tile is multiplied */
@@ -35,6 +35,7 @@ typedef struct {
     const flr_kernels *kernels;
     const flr_products *products; /* of the tile's rows */
     flr_tiling tiling;
+    int64_t k;                   /* classes whose logits are multiplied: all, or all but the reference */
     int many;                    /* classes: products packed, no sums of a chunk in double */
     const void *packed_W, *packed_V;
     int64_t ldg;                 /* values from a class to the next in a worker's gradient */
@@ -74,8 +75,7 @@ static char *take(char *base, int64_t *used, int64_t bytes) {
 
 /* of a worker's sums in real */
 static int64_t sums_bytes(const job *j) {
-    const int64_t k = j->p->k, d = j->p->X.d;
-    return (j->many ? j->kernels->many.sums_size(k, d) : k * j->ldg) * j->kernels->size;
+    return (j->many ? j->kernels->many.sums_size(j->k, j->p->X.d) : j->k * j->ldg) * j->kernels->size;
 }
 
 static scratch lay_out(const job *j, char *base) {
@@ -90,20 +90,22 @@ static scratch lay_out(const job *j, char *base) {
     s.G_real = take(base, &s.bytes, has_gradient(j) ? sums_bytes(j) + 64 : 0);
     if (!j->many) s.G_real += (64 - j->tiling.head * size) % 64;
     s.packed = take(base, &s.bytes, has_gradient(j) && j->many ? j->kernels->many.backward_size(m, k) * size : 0);
-    s.G = (double *)take(base, &s.bytes, has_gradient(j) && !j->many ? k * j->ldg * 8 : 0);
+    s.G = (double *)take(base, &s.bytes, has_gradient(j) && !j->many ? j->k * j->ldg * 8 : 0);
     s.g = (double *)take(base, &s.bytes, k * 8);
     s.rows = take(base, &s.bytes, flr_row_scratch(k, size));
     return s;
 }
 
-/* Z (m, k) = x W' + b */
+/* Z (m, k) = x W' + b, 0 for the reference */
 static void forward(const job *j, void *Z, const scratch *s, const void *W, const void *packed, const void *b, int64_t m,
                     const flr_ahead *next) {
     const flr_pass *p = j->p;
     if (j->many)
         j->kernels->many.forward(Z, s->x, packed, W, p->ldw, b, m, p->X.d, p->k, j->tiling.head, next);
     else
-        j->products->forward(Z, s->x, W, p->ldw, b, m, p->X.d, p->k, j->tiling.head, next);
+        j->products->forward(Z, p->k, s->x, W, p->ldw, b, m, p->X.d, j->k, j->tiling.head, next);
+    const int64_t k = p->k, size = j->kernels->size;
+    for (int64_t i = 0; j->k < k && i < m; i++) memset((char *)Z + (i * k + k - 1) * size, 0, (size_t)size);
 }
 
 /* G (k, d) += R (m, k)' x;  g (k,) += R' 1 */
@@ -112,7 +114,7 @@ static void backward(const job *j, const scratch *s, const void *R, int64_t m, c
     if (j->many)
         j->kernels->many.backward(s->G_real, R, s->x, s->packed, m, j->p->X.d, k, next);
     else
-        j->products->backward(s->G_real, j->ldg, R, s->x, m, j->p->X.d, k, j->tiling.head, next);
+        j->products->backward(s->G_real, j->ldg, R, k, s->x, m, j->p->X.d, j->k, j->tiling.head, next);
     j->kernels->column_sums(s->g, R, m, k);
 }
 
@@ -166,7 +168,7 @@ static double tile(const job *j, const scratch *s, int64_t *correct, int64_t fir
     return loss;
 }
 
-static void flush(const job *j, const scratch *s) { j->kernels->flush(s->G, s->G_real, j->p->k * j->ldg); }
+static void flush(const job *j, const scratch *s) { j->kernels->flush(s->G, s->G_real, j->k * j->ldg); }
 
 static void add_in_turn(job *j, const scratch *s, double loss, int64_t correct, int64_t chunk) {
     const int64_t k = has_gradient(j) ? j->p->k : 0, d = j->p->X.d;
@@ -175,7 +177,7 @@ static void add_in_turn(job *j, const scratch *s, double loss, int64_t correct, 
     j->correct += correct;
     if (j->many && has_gradient(j)) j->kernels->many.flush(j->G, s->G_real, k, d);
     for (int64_t c = 0; c < k; c++) {
-        if (!j->many) flr_kernels_of(8)->flush(j->G + c * d, s->G + c * j->ldg, d);
+        if (!j->many && c < j->k) flr_kernels_of(8)->flush(j->G + c * d, s->G + c * j->ldg, d);
         j->g[c] += s->g[c];
     }
     flr_end_turn(&j->turn);
@@ -216,10 +218,17 @@ static void pack(void *context, int64_t panel, int worker) {
     if (j->V) j->kernels->many.pack((void *)j->packed_V, j->V, p->ldw, p->k, p->X.d, panel);
 }
 
+static int many(const flr_pass *p) {
+    return p->k >= flr_kernels_of(flr_real_size(p->X.dtype))->many_classes && p->X.n >= MANY_LEAST_ROWS;
+}
+
+int flr_wants_reference(const flr_pass *p) { return p->loss == FLR_SOFTMAX && p->k > 1 && !many(p); }
+
 static int run(job *j) {
     const flr_pass *p = j->p;
     const int64_t n = p->X.n, d = p->X.d, k = p->k, size = j->kernels->size;
-    j->many = k >= j->kernels->many_classes && n >= MANY_LEAST_ROWS;
+    j->many = many(p);
+    j->k = k - p->has_reference;
     const int64_t most_bytes = MANY_VALUES / at_least(k, 1) * ((d + 15) / 16 * 16) * size;
     int64_t many_bytes = k * d * size > LONG_TILE_BYTES ? LONG_TILE_BYTES : MANY_TILE_BYTES;
     if (many_bytes > most_bytes) many_bytes = most_bytes;
@@ -250,13 +259,15 @@ static int run(job *j) {
     for (int worker = 0; has_gradient(j) && worker < n_threads; worker++) { /* flushes leave zeros, too */
         const scratch s = lay_out(j, j->scratch + worker * j->worker_bytes);
         memset(s.G_real, 0, (size_t)sums_bytes(j));
-        if (!j->many) memset(s.G, 0, (size_t)(k * j->ldg * 8));
+        if (!j->many) memset(s.G, 0, (size_t)(j->k * j->ldg * 8));
     }
     if (has_gradient(j)) {
         memset(j->G, 0, (size_t)(k * d * 8));
         memset(j->g, 0, (size_t)(k * 8));
     }
     flr_parallel_for(do_chunk, j, j->n_chunks, n_threads);
+    for (int64_t c = 0; has_gradient(j) && j->k < k && c < j->k; c++) /* rows of residuals sum to 0 */
+        for (int64_t i = 0; i < d; i++) j->G[j->k * d + i] -= j->G[c * d + i];
     free(memory);
     return FLR_OK;
 }

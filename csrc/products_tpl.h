@@ -15,7 +15,6 @@ INLINE void OF(forward_step)(V *acc, const X_TYPE *const *x, const REAL *W, int6
 INLINE void OF(forward_block)(REAL *Z_out, int64_t ldz, const X_TYPE *const *x, const REAL *W, int64_t ldw,
                               const REAL *b, int64_t j0, int64_t j1, int64_t head, fetch *ahead, const int rows,
                               const int classes) {
-    fetch f = *ahead;
     V acc[ACCUMULATORS];
     UNROLL for (int i = 0; i < rows * classes; i++) acc[i] = (V){0};
     int64_t j = j0;
@@ -25,33 +24,33 @@ INLINE void OF(forward_block)(REAL *Z_out, int64_t ldz, const X_TYPE *const *x, 
         j += width;
     }
     while (j + VLEN <= j1)
-        for (int64_t steps = fetch_stretch(&f, (j1 - j) / VLEN); steps > 0; steps--, j += VLEN) {
+        for (int64_t steps = fetch_stretch(ahead, (j1 - j) / VLEN); steps > 0; steps--, j += VLEN) {
             OF(forward_step)(acc, x, W, ldw, j, VLEN, rows, classes);
-            fetch_step(&f, FETCHES(rows));
+            fetch_step(ahead, FETCHES(rows));
         }
-    *ahead = f;
     if (j < j1) OF(forward_step)(acc, x, W, ldw, j, (int)(j1 - j), rows, classes);
 
-    REAL sums[ACCUMULATORS + VLEN];
-    UNROLL for (int i = 0; i < rows * classes; i += VLEN)
-        store(sums + i, lane_sums(acc + i, rows * classes - i < VLEN ? rows * classes - i : VLEN));
     UNROLL for (int r = 0; r < rows; r++)
-        UNROLL for (int c = 0; c < classes; c++) {
+        UNROLL for (int c = 0; c < classes; c += VLEN) {
+            const int count = classes - c < VLEN ? classes - c : VLEN;
             REAL *z = Z_out + r * ldz + c;
-            *z = (j0 == 0 ? b[c] : *z) + sums[r * classes + c];
+            const V before = load_part(j0 == 0 ? b + c : z, count);
+            store_part(z, before + lane_sums(acc + r * classes + c, count), count);
         }
 }
 
 /* all m rows for a block of classes; compiled once for each number of classes, with as many rows as registers allow */
 #define DEFINE_FORWARD(classes, many)                                                                                 \
     static void OF(forward_##classes)(REAL *Z_out, int64_t ldz, const X_TYPE *const *x, const REAL *W, int64_t ldw,   \
-                                  const REAL *b, int64_t j0, int64_t j1, int64_t head, int64_t m, fetch *ahead) {     \
+                                      const REAL *b, int64_t j0, int64_t j1, int64_t head, int64_t m, fetch *ahead) { \
+        fetch f = *ahead;                                                                                             \
         int64_t i = 0;                                                                                                \
         for (; i + (many) <= m; i += (many))                                                                          \
-            OF(forward_block)(Z_out + i * ldz, ldz, x + i, W, ldw, b, j0, j1, head, ahead, many, classes);            \
+            OF(forward_block)(Z_out + i * ldz, ldz, x + i, W, ldw, b, j0, j1, head, &f, many, classes);               \
         for (; (many) > 2 && i + 2 <= m; i += 2)                                                                      \
-            OF(forward_block)(Z_out + i * ldz, ldz, x + i, W, ldw, b, j0, j1, head, ahead, 2, classes);               \
-        for (; i < m; i++) OF(forward_block)(Z_out + i * ldz, ldz, x + i, W, ldw, b, j0, j1, head, ahead, 1, classes); \
+            OF(forward_block)(Z_out + i * ldz, ldz, x + i, W, ldw, b, j0, j1, head, &f, 2, classes);                  \
+        for (; i < m; i++) OF(forward_block)(Z_out + i * ldz, ldz, x + i, W, ldw, b, j0, j1, head, &f, 1, classes);   \
+        *ahead = f;                                                                                                   \
     }
 FORWARD_BLOCKS(DEFINE_FORWARD)
 #define FORWARD_ENTRY(classes, many) {OF(forward_##classes), many},
@@ -98,12 +97,12 @@ static void OF(forward_classes)(REAL *Z_out, int64_t ldz, const X_TYPE *const *x
     }
 }
 
-static void OF(forward)(void *Z_out, const void *const *x, const void *W, int64_t ldw, const void *b, int64_t m,
-                        int64_t d, int64_t k, int64_t head, const flr_ahead *next) {
+static void OF(forward)(void *Z_out, int64_t ldz, const void *const *x, const void *W, int64_t ldw, const void *b,
+                        int64_t m, int64_t d, int64_t k, int64_t head, const flr_ahead *next) {
     if (m == 1)
         OF(forward_row)(Z_out, (const X_TYPE *const *)x, W, ldw, b, d, k, head, next);
     else
-        OF(forward_classes)(Z_out, k, (const X_TYPE *const *)x, W, ldw, b, m, d, k, head, next);
+        OF(forward_classes)(Z_out, ldz, (const X_TYPE *const *)x, W, ldw, b, m, d, k, head, next);
 }
 
 /* G (classes, panel of vectors) += R (m, classes)' x (m, panel), of the last vector its first width values */
@@ -174,13 +173,13 @@ static const struct {
     int64_t panel;
 } OF(backward_blocks)[] = {BACKWARD_BLOCKS(BACKWARD_ENTRY)};
 
-static void OF(backward)(void *G, int64_t ldg, const void *R, const void *const *x, int64_t m, int64_t d, int64_t k,
-                         int64_t head, const flr_ahead *next) {
+static void OF(backward)(void *G, int64_t ldg, const void *R, int64_t ldr, const void *const *x, int64_t m, int64_t d,
+                         int64_t k, int64_t head, const flr_ahead *next) {
     const int64_t n_blocks = (k + BWD_CLASSES - 1) / BWD_CLASSES, panel = OF(backward_blocks)[k / n_blocks - 1].panel;
     fetch ahead = fetch_rows(next, m * n_blocks * (d / (VLEN * panel) + 1), FETCHES(panel));
     for (int64_t q = 0; q < n_blocks; q++) {
         const int64_t c0 = q * k / n_blocks, c1 = (q + 1) * k / n_blocks;
-        OF(backward_blocks)[c1 - c0 - 1].run((REAL *)G + c0 * ldg, ldg, (const REAL *)R + c0, k,
+        OF(backward_blocks)[c1 - c0 - 1].run((REAL *)G + c0 * ldg, ldg, (const REAL *)R + c0, ldr,
                                              (const X_TYPE *const *)x, m, d, head, &ahead);
     }
 }

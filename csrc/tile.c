@@ -4,7 +4,11 @@
 #include <stddef.h>
 
 static const int64_t sizes[FLR_N_DTYPES] = {8, 4, 2, 2, 1, 1, 2, 2, 4, 4, 8, 8};
-enum { LINE = 64 /* bytes of a cache line */, TILES_OF_COLUMNS = 4 };
+enum {
+    LINE = 64, /* bytes of a cache line */
+    TILES_OF_COLUMNS = 3,
+    ROWS_STEP = 24, /* whole blocks of rows for each kernel */
+};
 
 static int is_real(const flr_matrix *X, int64_t size) {
     return X->dtype == (size == 4 ? FLR_F32 : FLR_F64) && X->col_stride == size && X->row_stride % size == 0 &&
@@ -16,8 +20,8 @@ flr_tiling flr_tiling_of(const flr_matrix *X, int64_t size, int64_t bytes, int n
                     flr_kernels_of(size)->products[X->dtype].forward != NULL;
     flr_tiling tiling = {.in_place = own || is_real(X, size), .ld = (X->d + 15) / 16 * 16};
     tiling.type = tiling.in_place ? X->dtype : flr_real_of(size);
-    int64_t rows = bytes / (tiling.ld * size > 0 ? tiling.ld * size : 1) / 16 * 16;
-    if (rows < 16) rows = 16;
+    int64_t rows = bytes / (tiling.ld * size > 0 ? tiling.ld * size : 1) / ROWS_STEP * ROWS_STEP;
+    if (rows < ROWS_STEP) rows = ROWS_STEP;
     if (rows > FLR_MAX_TILE) rows = FLR_MAX_TILE;
     tiling.rows = rows;
     /* columns are read in pieces as long as the rows loaded at once */
@@ -43,9 +47,9 @@ flr_ahead flr_rows_ahead(const char **runs_out, const flr_matrix *X, int64_t fir
     if (X->col_stride == size) {
         for (int64_t i = 0; i < m; i++) runs_out[i] = X->data + (rows ? rows[i] : first + i) * X->row_stride;
         const int64_t gap = X->row_stride - X->d * size;
-        return (flr_ahead){runs_out, m, X->d * size, !rows && gap >= 0 && gap < LINE ? X->row_stride : 0};
+        return (flr_ahead){runs_out, m, X->d * size, !rows && gap >= 0 && gap < LINE ? X->row_stride : 0, 0, m};
     }
     if (X->row_stride != size || rows) return (flr_ahead){0};
     for (int64_t j = 0; j < X->d; j++) runs_out[j] = X->data + first * size + j * X->col_stride;
-    return (flr_ahead){runs_out, X->d, m * size, 0};
+    return (flr_ahead){runs_out, X->d, m * size, 0, 0, X->d};
 }

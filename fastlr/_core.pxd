@@ -20,6 +20,7 @@ cdef extern from "fastlr.h" nogil:
         const void *W
         int64_t ldw
         const void *b
+        bint has_reference
         const void *offset
         const int32_t *label
         const void *prob
@@ -53,6 +54,7 @@ cdef extern from "fastlr.h" nogil:
     const flr_isa *flr_select(const char *name)
     int flr_pool_init()
     int64_t flr_real_size(flr_dtype dtype)
+    bint flr_wants_reference(const flr_pass *p)
     int flr_loss_and_grad(double *loss_out, double *G_out, double *g_out, const flr_pass *p)
     int flr_hessp(double *H_out, double *h_out, const flr_pass *p, const void *V, const void *c)
     int flr_logits(void *Z_out, const flr_pass *p)

@@ -186,6 +186,7 @@ cdef class Problem:
     cdef flr_pass c
     cdef readonly object X, y, weight, offset, scale, shift, real, loss
     cdef readonly int64_t n, d, k
+    cdef object parameters  # what c.W and c.b point to
 
     def __init__(self, np.ndarray X, y, int64_t k, *, loss="softmax", weight=None, offset=None, scale=None, shift=None,
                  int n_threads=1):
@@ -206,20 +207,27 @@ cdef class Problem:
         _pointer(scale, np.float64, (self.d,), "scale")
         _pointer(shift, np.float64, (self.d,), "shift")
 
-    cdef np.ndarray padded(self):
+    cdef np.ndarray padded(self, int64_t k):
         """Zeros (k, ldw), aligned to cache lines as the rows of a tile are."""
         cdef int64_t ldw = (self.d + 15) // 16 * 16, size = self.real.itemsize, offset = 0
         if self.X.dtype == self.real and self.c.X.col_stride == size:
             offset = <int64_t>(<size_t>self.c.X.data % 64) // size * size
-        memory = np.zeros(self.k * ldw * size + 128, np.uint8)
+        memory = np.zeros(k * ldw * size + 128, np.uint8)
         offset += 64 - <int64_t>(<size_t>np.PyArray_DATA(memory) % 64)
-        return memory[offset:offset + self.k * ldw * size].view(self.real).reshape(self.k, ldw)
+        return memory[offset:offset + k * ldw * size].view(self.real).reshape(k, ldw)
 
     cdef tuple fold(self, W, b):
-        """W (k, d), b (k,) for (X - shift) * scale as padded real parameters for X itself."""
+        """W (k, d), b (k,) for (X - shift) * scale as padded real parameters for X itself.
+
+        With a reference, those of all classes but the last, less those of the last: softmax sees no more.
+        """
+        cdef int64_t last = self.k - 1
         if W.shape != (self.k, self.d) or b.shape != (self.k,):
             raise ValueError(f"W has shape {W.shape} and b {b.shape}; expected {(self.k, self.d)} and {(self.k,)}")
-        W_real = self.padded()
+        if self.c.has_reference:
+            with np.errstate(invalid="ignore"):  # infinities, which callers report
+                W, b = W[:last] - W[last], b[:last] - b[last]
+        W_real = self.padded(W.shape[0])
         if self.scale is not None:
             W = W * self.scale
         if self.shift is not None:
@@ -228,9 +236,16 @@ cdef class Problem:
         return W_real, np.ascontiguousarray(b, self.real)
 
     cdef set_parameters(self, np.ndarray W_real, np.ndarray b_real):
+        self.parameters = W_real, b_real
         self.c.W = np.PyArray_DATA(W_real)
         self.c.ldw = W_real.shape[1]
         self.c.b = np.PyArray_DATA(b_real)
+
+    cdef multiply_with(self, W, b, bint reference):
+        """Take W, b, folded; with a reference class, if the pass may have one and gains by it."""
+        self.c.has_reference = reference and flr_wants_reference(&self.c)
+        W_real, b_real = self.fold(W, b)
+        self.set_parameters(W_real, b_real)
 
     cdef unfold(self, G, g):
         """The gradient of the folded parameters, in place."""
@@ -247,8 +262,7 @@ cdef class Problem:
         cdef np.ndarray G, g
         cdef double loss = 0
         cdef int status
-        W_real, b_real = self.fold(W, b)
-        self.set_parameters(W_real, b_real)
+        self.multiply_with(W, b, True)
         G, g = self.gradient()
         cdef double *G_out = <double *>np.PyArray_DATA(G)
         cdef double *g_out = <double *>np.PyArray_DATA(g)
@@ -261,14 +275,14 @@ cdef class Problem:
 
     def hessp(self, W, b, V, c):
         """The Hessian of the loss sum at (W, b) times (V, c): (k, d) and (k,)."""
-        W_real, b_real = self.fold(W, b)
-        self.set_parameters(W_real, b_real)
+        self.multiply_with(W, b, True)
         return self.hessian_product(V, c)
 
     def hessp_at(self, logits, V, c):
         """The same where the rows' logits (n, k), real, offset and all, are these."""
         self.c.logits = _pointer(logits, self.real, (self.n, self.k), "logits")
         self.c.W = self.c.b = NULL
+        self.c.has_reference = flr_wants_reference(&self.c)
         try:
             return self.hessian_product(V, c)
         finally:
@@ -295,8 +309,7 @@ cdef class Problem:
         cdef np.ndarray Z = np.empty((self.n, self.k), self.real)
         cdef void *Z_out = np.PyArray_DATA(Z)
         cdef int status
-        W_real, b_real = self.fold(W, b)
-        self.set_parameters(W_real, b_real)
+        self.multiply_with(W, b, False)
         with nogil:
             status = flr_logits(Z_out, &self.c)
         _check(status)
@@ -307,8 +320,7 @@ cdef class Problem:
         cdef double loss = 0
         cdef int64_t correct = 0
         cdef int status
-        W_real, b_real = self.fold(W, b)
-        self.set_parameters(W_real, b_real)
+        self.multiply_with(W, b, False)
         with nogil:
             status = flr_evaluate(&loss, &correct, &self.c)
         _check(status)
@@ -359,7 +371,8 @@ cdef class Problem:
         options.learning_rate, options.momentum, options.alpha = learning_rate, momentum, alpha
         options.sum = reduction == "sum"
         options.poll = _poll
-        cdef np.ndarray W_real = self.padded()
+        self.c.has_reference = False
+        cdef np.ndarray W_real = self.padded(self.k)
         cdef np.ndarray b_real = np.zeros(self.k, self.real)
         self.set_parameters(W_real, b_real)
         with nogil:
