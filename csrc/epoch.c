@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { CHUNKS = 4, LEAST_CHUNK = 16, COLUMNS = 1024 };
+enum { TILE_BYTES = 160 << 10, CHUNKS = 4, LEAST_CHUNK = 16, COLUMNS = 1024 };
 static const double SECONDS_BETWEEN_POLLS = 0.05;
 
 typedef struct {
@@ -131,6 +131,7 @@ static void work(void *context, int worker, int n_workers) {
     const flr_pass *p = j->p;
     const flr_epoch_options *o = j->o;
     const int64_t n = p->X.n, k = p->k, d = p->X.d;
+    const int folded = n_workers <= 2; /* its worker made both parts: the others have less to read */
     double polled = seconds();
     int64_t batches = 0;
 
@@ -143,6 +144,8 @@ static void work(void *context, int worker, int n_workers) {
             const int64_t next = q + n_workers < n_parts ? first + (q + n_workers) * j->chunk_rows
                                                          : first + o->batch + worker * j->chunk_rows;
             chunk(j, q, worker, first + begin, m - begin < j->chunk_rows ? m - begin : j->chunk_rows, next, row);
+            const int64_t bytes = k * d * j->kernels->size;
+            if (folded && q >= 2) j->kernels->fold_part(j->G + (q - 2) * bytes, j->G + q * bytes, k * d);
         }
         barrier(j, n_workers);
 
@@ -155,9 +158,9 @@ static void work(void *context, int worker, int n_workers) {
             }
         if (k > 64 && p->k && o->shift) barrier(j, n_workers);
         flr_step step = {.W = o->W, .velocity = o->W_velocity, .W_real = (void *)p->W, .ldw = p->ldw, .G = j->G,
-                         .g = g_total, .n_parts = n_parts, .part_stride = k * d, .scale = o->scale, .shift = o->shift,
-                         .factor = weight > 0 ? 1 / weight : 0, .alpha = o->alpha, .learning_rate = o->learning_rate,
-                         .momentum = o->momentum, .k = k, .d = d};
+                         .g = g_total, .n_parts = n_parts, .part_stride = k * d, .folded = folded, .scale = o->scale,
+                         .shift = o->shift, .factor = weight > 0 ? 1 / weight : 0, .alpha = o->alpha,
+                         .learning_rate = o->learning_rate, .momentum = o->momentum, .k = k, .d = d};
         if (o->batch == 1) {
             step.n_parts = 0;
             step.r = row[0];
@@ -200,11 +203,12 @@ int flr_epoch(double *loss_out, int64_t *correct_out, const flr_pass *pass, cons
         return flr_epoch_by_row(loss_out, correct_out, pass, options);
     const int64_t size = flr_real_size(pass->X.dtype);
     job j = {.p = pass, .o = options, .kernels = flr_kernels_of(size)};
-    j.tiling = flr_tiling_of(&pass->X, size, 128 << 10, batch > 1);
+    j.tiling = flr_tiling_of(&pass->X, size, TILE_BYTES, batch > 1);
     j.products = &j.kernels->products[j.tiling.type];
     j.chunk_rows = (batch + CHUNKS - 1) / CHUNKS;
     if (j.chunk_rows < LEAST_CHUNK) j.chunk_rows = LEAST_CHUNK;
-    if (j.chunk_rows < j.tiling.rows) j.tiling.rows = j.chunk_rows;
+    const int64_t tiles = (j.chunk_rows + j.tiling.rows - 1) / j.tiling.rows;
+    j.tiling.rows = (j.chunk_rows + tiles - 1) / tiles;
     j.max_parts = (batch + j.chunk_rows - 1) / j.chunk_rows;
     j.n_blocks = (d + COLUMNS - 1) / COLUMNS;
     if (j.n_blocks < 1) j.n_blocks = 1;

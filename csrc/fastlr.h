@@ -65,8 +65,8 @@ static inline int64_t flr_row_scratch(int64_t k, int64_t size) { return (k + FLR
 /* The two products of a tile whose rows have one type; all else is real.  x[i] is row i, best aligned from column head
  * on.  next may be NULL. */
 typedef struct {
-    /* Z_out (m, ldz)[:, :k] = X (m, d) W (k, d)' + b (k,).  W rows are ldw apart, zero from d to the next multiple of
-     * 16. */
+    /* Z_out (m, ldz)[:, :k] = X (m, d) W (k, d)' + b (k,), zeros behind.  W rows are ldw apart, zero from d to the
+     * next multiple of 16. */
     void (*forward)(void *Z_out, int64_t ldz, const void *const *x, const void *W, int64_t ldw, const void *b, int64_t m,
                     int64_t d, int64_t k, int64_t head, const flr_ahead *next);
 
@@ -143,11 +143,14 @@ typedef struct {
     void (*step)(const struct flr_step *step, int64_t c0, int64_t c1, int64_t j0, int64_t j1,
                  double *b_shift_out);
 
+    /* part (n,) += other (n,), both real */
+    void (*fold_part)(void *part, const void *other, int64_t n);
+
     /* z (k,) -= sum over l < m of (inner[l] + 1) rates[l], rates (m, k): see step_tpl.h */
     void (*subtract_steps)(void *z, const void *rates, const void *inner, int64_t m, int64_t k);
 } flr_kernels;
 
-/* G is the sum of n_parts partial gradients, each (k, d) real, part_stride apart; or, where r is set, the outer
+/* G is the sum of n_parts <= 4 partial gradients, each (k, d) real, part_stride apart; or, where r is set, the outer
  * product of r (k,) and one row x (d,), both real. */
 typedef struct flr_step {
     double *W, *velocity;    /* (k, d); velocity NULL without momentum */
@@ -156,6 +159,7 @@ typedef struct flr_step {
     const void *G;           /* parts */
     const double *g;         /* (k,), already summed */
     int64_t n_parts, part_stride;
+    int folded;              /* part 2 has been added to part 0 and part 3 to part 1 */
     const void *r, *x;
     const double *scale, *shift; /* (d,) or NULL */
     double factor, alpha, learning_rate, momentum; /* gradient = factor * G + alpha * W */
@@ -209,8 +213,9 @@ typedef struct {
                              aligned as X is */
     int64_t ldw;
     const void *b;        /* (k,) real */
-    int has_reference;    /* softmax: W and b, and the direction of hessp, are those of all classes but the last, less
-                             those of the last, whose logit is 0: (k - 1, ldw) and (k - 1,) */
+    int has_reference;    /* softmax sees differences of logits alone, and may have a reference class whose logit is 0: */
+    int64_t reference;    /* W and b, and the direction of hessp, are then those of the other classes less its own,
+                             (k - 1, ldw) and (k - 1,), the last class in its place */
     const void *offset;   /* (n, k) real, added to the logits, or NULL */
     const int32_t *label; /* (n,), or NULL */
     const void *prob;     /* (n, k) real, or NULL */

@@ -64,5 +64,6 @@ const flr_kernels TABLE = {
     .first_nonfinite = first_nonfinite,
     .standardise = standardise,
     .step = step,
+    .fold_part = fold_part,
     .subtract_steps = subtract_steps,
 };

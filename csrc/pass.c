@@ -96,6 +96,25 @@ static scratch lay_out(const job *j, char *base) {
     return s;
 }
 
+/* W and b have the last class in the place of the reference, and logits and gradients do while they are multiplied:
+ * exchange the two columns of Z (m, k) */
+static void exchange_reference(const job *j, void *Z, int64_t m) {
+    const int64_t k = j->p->k, r = j->p->reference;
+    if (j->k == k || r == k - 1) return;
+    if (j->kernels->size == 4)
+        for (float *z = Z; z < (float *)Z + m * k; z += k) {
+            const float last = z[k - 1];
+            z[k - 1] = z[r];
+            z[r] = last;
+        }
+    else
+        for (double *z = Z; z < (double *)Z + m * k; z += k) {
+            const double last = z[k - 1];
+            z[k - 1] = z[r];
+            z[r] = last;
+        }
+}
+
 /* Z (m, k) = x W' + b, 0 for the reference */
 static void forward(const job *j, void *Z, const scratch *s, const void *W, const void *packed, const void *b, int64_t m,
                     const flr_ahead *next) {
@@ -104,18 +123,19 @@ static void forward(const job *j, void *Z, const scratch *s, const void *W, cons
         j->kernels->many.forward(Z, s->x, packed, W, p->ldw, b, m, p->X.d, p->k, j->tiling.head, next);
     else
         j->products->forward(Z, p->k, s->x, W, p->ldw, b, m, p->X.d, j->k, j->tiling.head, next);
-    const int64_t k = p->k, size = j->kernels->size;
-    for (int64_t i = 0; j->k < k && i < m; i++) memset((char *)Z + (i * k + k - 1) * size, 0, (size_t)size);
+    exchange_reference(j, Z, m);
 }
 
 /* G (k, d) += R (m, k)' x;  g (k,) += R' 1 */
-static void backward(const job *j, const scratch *s, const void *R, int64_t m, const flr_ahead *next) {
+static void backward(const job *j, const scratch *s, void *R, int64_t m, const flr_ahead *next) {
     const int64_t k = j->p->k;
+    j->kernels->column_sums(s->g, R, m, k);
+    exchange_reference(j, R, m);
     if (j->many)
         j->kernels->many.backward(s->G_real, R, s->x, s->packed, m, j->p->X.d, k, next);
     else
         j->products->backward(s->G_real, j->ldg, R, k, s->x, m, j->p->X.d, j->k, j->tiling.head, next);
-    j->kernels->column_sums(s->g, R, m, k);
+    if (j->p->R_out) exchange_reference(j, R, m);
 }
 
 static void add_offset(const job *j, void *Z, int64_t first, int64_t m) {
@@ -218,6 +238,19 @@ static void pack(void *context, int64_t panel, int worker) {
     if (j->V) j->kernels->many.pack((void *)j->packed_V, j->V, p->ldw, p->k, p->X.d, panel);
 }
 
+/* residuals of a row sum to 0: the gradient of the reference is minus the sum of the others */
+static void finish_gradient(const job *j) {
+    const int64_t d = j->p->X.d;
+    double *last = j->G + j->k * d, *own = j->G + j->p->reference * d;
+    for (int64_t c = 0; c < j->k; c++)
+        for (int64_t i = 0; i < d; i++) last[i] -= j->G[c * d + i];
+    for (int64_t i = 0; own < last && i < d; i++) {
+        const double minus_others = last[i];
+        last[i] = own[i];
+        own[i] = minus_others;
+    }
+}
+
 static int many(const flr_pass *p) {
     return p->k >= flr_kernels_of(flr_real_size(p->X.dtype))->many_classes && p->X.n >= MANY_LEAST_ROWS;
 }
@@ -266,8 +299,7 @@ static int run(job *j) {
         memset(j->g, 0, (size_t)(k * 8));
     }
     flr_parallel_for(do_chunk, j, j->n_chunks, n_threads);
-    for (int64_t c = 0; has_gradient(j) && j->k < k && c < j->k; c++) /* rows of residuals sum to 0 */
-        for (int64_t i = 0; i < d; i++) j->G[j->k * d + i] -= j->G[c * d + i];
+    if (has_gradient(j) && j->k < k) finish_gradient(j);
     free(memory);
     return FLR_OK;
 }

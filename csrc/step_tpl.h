@@ -20,11 +20,14 @@ static void step_block(const flr_step *p, int64_t c, int64_t j, int64_t m, doubl
         const double r = (double)((const REAL *)p->r)[c];
         for (int64_t i = 0; i < m; i++) G[i] = r * (double)x[j + i];
     } else {
-        const REAL *restrict part = (const REAL *)p->G + c * p->d + j;
-        for (int64_t i = 0; i < m; i++) G[i] = p->n_parts > 0 ? (double)part[i] : 0;
-        for (int64_t q = 1; q < p->n_parts; q++) {
-            part += p->part_stride;
-            for (int64_t i = 0; i < m; i++) G[i] += (double)part[i];
+        for (int64_t i = 0; i < m; i++) G[i] = 0;
+        for (int64_t q = 0; q < 2 && q < p->n_parts; q++) {
+            const REAL *restrict part = (const REAL *)p->G + q * p->part_stride + c * p->d + j;
+            const REAL *restrict other = part + 2 * p->part_stride;
+            if (q + 2 < p->n_parts && !p->folded)
+                for (int64_t i = 0; i < m; i++) G[i] += (double)(part[i] + other[i]);
+            else
+                for (int64_t i = 0; i < m; i++) G[i] += (double)part[i];
         }
     }
     if (shift)
@@ -49,6 +52,13 @@ static void step(const flr_step *p, int64_t c0, int64_t c1, int64_t j0, int64_t 
         for (int64_t j = j0; j < j1; j += STEP_BLOCK)
             step_block(p, c, j, j1 - j < STEP_BLOCK ? j1 - j : STEP_BLOCK, b_shift_out + c);
     }
+}
+
+/* part (n,) += other (n,): what step does with parts 0 and 2, 1 and 3 unless they are folded */
+static void fold_part(void *part_, const void *other_, int64_t n) {
+    REAL *restrict part = part_;
+    const REAL *restrict other = other_;
+    for (int64_t i = 0; i < n; i++) part[i] += other[i];
 }
 
 /* z (k,) -= sum over l < m of (inner[l] + 1) rates[l]: what m steps, rates (m, k), changed in the logits of a row whose

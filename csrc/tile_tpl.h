@@ -31,12 +31,16 @@ static int64_t correct(const void *Z_, const int32_t *label, double threshold, i
             count += label[i] == (Z[i] > threshold || (threshold > 0 && Z[i] == threshold));
             continue;
         }
-        /* none before it as large, none behind it larger; without branches, which would be mispredicted */
-        const REAL *z = Z + i * k, own = z[label[i]];
-        int64_t rivals = 0;
-        for (int64_t c = 0; c < label[i]; c++) rivals += !(z[c] < own);
-        for (int64_t c = label[i] + 1; c < k; c++) rivals += !(z[c] <= own);
-        count += rivals == 0;
+        /* none before it as large, none behind it larger: where lanes are the classes */
+        const REAL *z = Z + i * k;
+        const V own = splat(z[label[i]]);
+        const VI at = (VI){0} + (INT)label[i], end = (VI){0} + (INT)k;
+        VI lane = iota(), rivals = {0};
+        for (int64_t c = 0; c < k; c += VLEN, lane += VLEN) {
+            const V v = k - c < VLEN ? load_part(z + c, (int)(k - c)) : load(z + c);
+            rivals |= (~(v < own) & (lane < at)) | (~(v <= own) & (lane > at) & (lane < end));
+        }
+        count += !any_lane(rivals);
     }
     return count;
 }

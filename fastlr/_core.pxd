@@ -21,6 +21,7 @@ cdef extern from "fastlr.h" nogil:
         int64_t ldw
         const void *b
         bint has_reference
+        int64_t reference
         const void *offset
         const int32_t *label
         const void *prob

@@ -219,19 +219,17 @@ cdef class Problem:
     cdef tuple fold(self, W, b):
         """W (k, d), b (k,) for (X - shift) * scale as padded real parameters for X itself.
 
-        With a reference, those of all classes but the last, less those of the last: softmax sees no more.
+        With a reference, those of the other classes less its own.
         """
-        cdef int64_t last = self.k - 1
         if W.shape != (self.k, self.d) or b.shape != (self.k,):
             raise ValueError(f"W has shape {W.shape} and b {b.shape}; expected {(self.k, self.d)} and {(self.k,)}")
-        if self.c.has_reference:
-            with np.errstate(invalid="ignore"):  # infinities, which callers report
-                W, b = W[:last] - W[last], b[:last] - b[last]
-        W_real = self.padded(W.shape[0])
         if self.scale is not None:
             W = W * self.scale
         if self.shift is not None:
             b = b - W @ self.shift
+        if self.c.has_reference:
+            W, b = _relative(W, self.c.reference), _relative(b, self.c.reference)
+        W_real = self.padded(W.shape[0])
         W_real[:, :self.d] = W
         return W_real, np.ascontiguousarray(b, self.real)
 
@@ -242,8 +240,14 @@ cdef class Problem:
         self.c.b = np.PyArray_DATA(b_real)
 
     cdef multiply_with(self, W, b, bint reference):
-        """Take W, b, folded; with a reference class, if the pass may have one and gains by it."""
+        """Take W, b, folded; with a reference class, if the pass may have one and gains by it.
+
+        The class of the smallest weights is the reference: rounding to real errs at most twice as far as without one.
+        """
         self.c.has_reference = reference and flr_wants_reference(&self.c)
+        if self.c.has_reference:
+            scaled = W if self.scale is None else W * self.scale
+            self.c.reference = np.argmin(np.einsum("cj,cj->c", scaled, scaled))
         W_real, b_real = self.fold(W, b)
         self.set_parameters(W_real, b_real)
 
@@ -283,6 +287,7 @@ cdef class Problem:
         self.c.logits = _pointer(logits, self.real, (self.n, self.k), "logits")
         self.c.W = self.c.b = NULL
         self.c.has_reference = flr_wants_reference(&self.c)
+        self.c.reference = self.k - 1
         try:
             return self.hessian_product(V, c)
         finally:
@@ -381,6 +386,16 @@ cdef class Problem:
             _raise_pending()
         _check(status)
         return loss, correct
+
+
+cdef _relative(p, int64_t reference):
+    """Rows of p less that of the reference, which gives its place to the last."""
+    cdef int64_t last = p.shape[0] - 1
+    rows = p[:last].copy()
+    if reference < last:
+        rows[reference] = p[last]
+    with np.errstate(invalid="ignore"):  # infinities, which callers report
+        return rows - p[reference]
 
 
 cdef object _pending = None
