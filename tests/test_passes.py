@@ -107,20 +107,40 @@ def test_passes_in_every_loss_and_number_of_classes(isa, dtype, loss, k):
 
 
 @pytest.mark.parametrize("dtype", REALS)
-@pytest.mark.parametrize("k", [1, 4, 40, 60])
-def test_passes_of_odd_shapes(isa, dtype, k):
+@pytest.mark.parametrize(("loss", "k"), [("sigmoid", 1), ("sigmoid", 4), ("sigmoid", 40), ("sigmoid", 60), ("softmax", 2),
+                                         ("softmax", 10)])
+def test_passes_of_odd_shapes(isa, dtype, loss, k):
     rng = np.random.default_rng(4)
     shapes = (0, 5), (1, 1), (5, 0), (3, 2), (17, 15), (16, 16), (33, 17), (64, 31), (65, 33), (100, 1025), (2, 5000)
     for n, d in shapes:
         X = rng.normal(size=(n, d)).astype(dtype)
-        y, Y = targets(rng, "sigmoid", n, k, dtype, "labels")
+        y, Y = targets(rng, loss, n, k, dtype, "labels")
         if n:
-            check_pass(X, y, Y, k, "odd shape", loss="sigmoid")
+            check_pass(X, y, Y, k, "odd shape", loss=loss)
         else:
-            value, G, g = _core.Problem(X, y, k, loss="sigmoid").loss_and_grad(np.ones((k, d)), np.ones(k))
+            value, G, g = _core.Problem(X, y, k, loss=loss).loss_and_grad(np.ones((k, d)), np.ones(k))
             assert value == 0
             assert not G.any()
             assert not g.any()
+
+
+@pytest.mark.parametrize("k", [2, 3, 10])
+def test_weights_of_any_class_may_be_large(isa, k):
+    """Softmax passes subtract the weights of one class from the others', whose rounding must not become theirs."""
+    rng = np.random.default_rng(k)
+    X = rng.random((300, 40), np.float32)
+    for large in range(k):
+        W, b = parameters(rng, k, 40)
+        W[large] = -1000 * np.abs(W[large])
+        y = (large + 1 + rng.integers(0, k - 1, 300)).astype(np.int32) % k
+        R, R_exact = np.empty((300, k), np.float32), np.empty((300, k))
+        value, G, g = _core.Problem(X, y, k).loss_and_grad(W, b, R_out=R)
+        value_exact, G_exact, g_exact = _core.Problem(X.astype(np.float64), y, k).loss_and_grad(W, b, R_out=R_exact)
+        assert value == pytest.approx(value_exact, rel=1e-6)
+        np.testing.assert_allclose(R, R_exact, rtol=0, atol=1e-6)
+        np.testing.assert_allclose(G, G_exact, rtol=0, atol=1e-6 * np.abs(X).sum())
+        np.testing.assert_allclose(g, g_exact, rtol=0, atol=1e-4)
+        np.testing.assert_allclose(G.sum(axis=0), 0, atol=1e-9)
 
 
 @pytest.mark.parametrize("k", [3, 40])
