@@ -107,8 +107,9 @@ def test_passes_in_every_loss_and_number_of_classes(isa, dtype, loss, k):
 
 
 @pytest.mark.parametrize("dtype", REALS)
-@pytest.mark.parametrize(("loss", "k"), [("sigmoid", 1), ("sigmoid", 4), ("sigmoid", 40), ("sigmoid", 60), ("softmax", 2),
-                                         ("softmax", 10)])
+@pytest.mark.parametrize(
+    ("loss", "k"), [("sigmoid", 1), ("sigmoid", 4), ("sigmoid", 40), ("sigmoid", 60), ("softmax", 2), ("softmax", 10)]
+)
 def test_passes_of_odd_shapes(isa, dtype, loss, k):
     rng = np.random.default_rng(4)
     shapes = (0, 5), (1, 1), (5, 0), (3, 2), (17, 15), (16, 16), (33, 17), (64, 31), (65, 33), (100, 1025), (2, 5000)
