@@ -46,6 +46,7 @@ typedef struct {
     int64_t correct;
     char *scratch;
     int64_t worker_bytes;
+    atomic_llong unclaimed;      /* the chunk that is done next */
     atomic_llong turn;           /* the chunk whose sums are added next */
 } job;
 
@@ -147,15 +148,16 @@ static void add_offset(const job *j, void *Z, int64_t first, int64_t m) {
         for (int64_t i = 0; i < m * k; i++) ((double *)Z)[i] += ((const double *)j->p->offset)[at + i];
 }
 
-static double tile(const job *j, const scratch *s, int64_t *correct, int64_t first, int64_t m) {
+/* later: the first row of the tile that is loaded next, which is fetched meanwhile */
+static double tile(const job *j, const scratch *s, int64_t *correct, int64_t first, int64_t m, int64_t later) {
     const flr_pass *p = j->p;
     const int64_t size = j->kernels->size, k = p->k;
     const double *weight = p->weight ? p->weight + first : NULL;
     void *const kept = j->op == LOGITS ? j->Z_out : j->op == LOSS_AND_GRAD ? p->R_out : NULL;
     char *Z = kept ? (char *)kept + first * k * size : s->Z;
 
-    /* the tile that is loaded a slab later is fetched, in each phase about as much as its time allows */
-    const int64_t later = first + j->tiling.slab, left = p->X.n - later, d = p->X.d;
+    /* in each phase about as much as its time allows */
+    const int64_t left = p->X.n - later, d = p->X.d;
     const flr_ahead next = flr_rows_ahead(s->ahead, &p->X, later, NULL, left < 0 ? 0 : left < m ? left : m);
     const int64_t amid = has_gradient(j) ? (next.n * 16 + d) / (16 + d) : 0;
     const int64_t half = has_gradient(j) ? (next.n - amid) / 2 : next.n;
@@ -203,16 +205,24 @@ static void add_in_turn(job *j, const scratch *s, double loss, int64_t correct, 
     flr_end_turn(&j->turn);
 }
 
-static void do_chunk(void *context, int64_t chunk, int worker) {
-    job *j = context;
-    const int64_t n = j->p->X.n, k = j->p->k;
-    const int64_t begin = (int64_t)((__int128)n * chunk / j->n_chunks);
-    const int64_t end = (int64_t)((__int128)n * (chunk + 1) / j->n_chunks);
-    scratch s = lay_out(j, j->scratch + worker * j->worker_bytes);
+/* whole tiles where there are many, so that none is short */
+static int64_t chunk_begin(const job *j, int64_t chunk) {
+    const int64_t n = j->p->X.n, rows = j->tiling.rows, unit = n / j->n_chunks >= 8 * rows ? rows : 1;
+    const int64_t begin = (int64_t)((__int128)((n + unit - 1) / unit) * chunk / j->n_chunks) * unit;
+    return begin < n ? begin : n;
+}
+
+static int64_t claim_chunk(job *j) { return atomic_fetch_add(&j->unclaimed, 1); }
+
+/* returns the worker's next chunk, claimed before the last tile so that its first can be fetched */
+static int64_t do_chunk(job *j, int64_t chunk, const scratch *all) {
+    const int64_t k = j->p->k, begin = chunk_begin(j, chunk), end = chunk_begin(j, chunk + 1);
+    const int64_t most = j->kernels->size == 4 ? FLUSH_ROWS : INT64_MAX; /* rows whose sums stay real */
+    scratch s = *all;
     const void **x = s.x;
     if (has_gradient(j)) memset(s.g, 0, (size_t)(k * 8));
     double loss = 0;
-    int64_t correct = 0;
+    int64_t correct = 0, next = -1;
     for (int64_t first = begin, unflushed = 0; first < end; first += j->tiling.rows) {
         const int64_t left = end - first, m = left < j->tiling.rows ? left : j->tiling.rows;
         const int64_t at = (first - begin) % j->tiling.slab;
@@ -220,14 +230,27 @@ static void do_chunk(void *context, int64_t chunk, int worker) {
             flr_load_tile(x, s.tile, &j->p->X, &j->tiling, j->kernels->size, first, NULL,
                           left < j->tiling.slab ? left : j->tiling.slab);
         s.x = x + at;
-        loss += tile(j, &s, &correct, first, m);
+        int64_t later = first + j->tiling.slab;
+        if (later >= end) {
+            if (next < 0) next = claim_chunk(j);
+            later = chunk_begin(j, next) + at;
+        }
+        loss += tile(j, &s, &correct, first, m, later);
         unflushed += m;
-        if (has_gradient(j) && !j->many && (unflushed >= FLUSH_ROWS || first + m == end)) {
+        if (has_gradient(j) && !j->many && (unflushed >= most || first + m == end)) {
             flush(j, &s);
             unflushed = 0;
         }
     }
     if (j->op != LOGITS) add_in_turn(j, &s, loss, correct, chunk);
+    return next < 0 ? claim_chunk(j) : next;
+}
+
+static void work(void *context, int worker, int n_workers) {
+    job *j = context;
+    const scratch s = lay_out(j, j->scratch + worker * j->worker_bytes);
+    (void)n_workers;
+    for (int64_t chunk = claim_chunk(j); chunk < j->n_chunks;) chunk = do_chunk(j, chunk, &s);
 }
 
 static void pack(void *context, int64_t panel, int worker) {
@@ -298,7 +321,7 @@ static int run(job *j) {
         memset(j->G, 0, (size_t)(k * d * 8));
         memset(j->g, 0, (size_t)(k * 8));
     }
-    flr_parallel_for(do_chunk, j, j->n_chunks, n_threads);
+    flr_gang(work, j, n_threads);
     if (has_gradient(j) && j->k < k) finish_gradient(j);
     free(memory);
     return FLR_OK;
