@@ -5,6 +5,7 @@
  *     when all earlier chunks have been added:  G += G_part
  * The order of every sum is fixed, so the bits do not depend on the number of threads.
  *
+ * Softmax of few classes may leave out a reference class: Z and R have its column, W and the sums have not.
  * Few classes: G_part is double, the sums of some tiles real.  Many, whose sums lie beyond L1: G_part is real, and a chunk
  * so short that rounding stays small.
  */
