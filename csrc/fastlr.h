@@ -214,8 +214,8 @@ typedef struct {
     int64_t ldw;
     const void *b;        /* (k,) real */
     int has_reference;    /* softmax sees differences of logits alone, and may have a reference class whose logit is 0: */
-    int64_t reference;    /* W and b, and the direction of hessp, are then those of the other classes less its own,
-                             (k - 1, ldw) and (k - 1,), the last class in its place */
+    int64_t reference;    /* W and b are then those of the other classes less its own, (k - 1, ldw) and (k - 1,), the
+                             last class in its place */
     const void *offset;   /* (n, k) real, added to the logits, or NULL */
     const int32_t *label; /* (n,), or NULL */
     const void *prob;     /* (n, k) real, or NULL */
@@ -226,7 +226,7 @@ typedef struct {
 } flr_pass;
 
 /* pass.c: one trip of X through the memory bus each.  All return FLR_OK or FLR_NO_MEMORY. */
-/* would loss_and_grad and hessp gain by a reference class? */
+/* would loss_and_grad gain by a reference class? */
 int flr_wants_reference(const flr_pass *pass);
 int flr_loss_and_grad(double *loss_out, double *G_out, double *g_out, const flr_pass *pass);
 /* H_out (k, d), h_out (k,): the Hessian of the loss sum in the direction V (k, ldw), c (k,), both real */

@@ -279,15 +279,14 @@ cdef class Problem:
 
     def hessp(self, W, b, V, c):
         """The Hessian of the loss sum at (W, b) times (V, c): (k, d) and (k,)."""
-        self.multiply_with(W, b, True)
+        self.multiply_with(W, b, False)
         return self.hessian_product(V, c)
 
     def hessp_at(self, logits, V, c):
         """The same where the rows' logits (n, k), real, offset and all, are these."""
         self.c.logits = _pointer(logits, self.real, (self.n, self.k), "logits")
         self.c.W = self.c.b = NULL
-        self.c.has_reference = flr_wants_reference(&self.c)
-        self.c.reference = self.k - 1
+        self.c.has_reference = False
         try:
             return self.hessian_product(V, c)
         finally:
