@@ -65,8 +65,8 @@ static inline int64_t flr_row_scratch(int64_t k, int64_t size) { return (k + FLR
 /* The two products of a tile whose rows have one type; all else is real.  x[i] is row i, best aligned from column head
  * on.  next may be NULL. */
 typedef struct {
-    /* Z_out (m, ldz)[:, :k] = X (m, d) W (k, d)' + b (k,), zeros behind.  W rows are ldw apart, zero from d to the
-     * next multiple of 16. */
+    /* Z_out (m, ldz) = X (m, d) W (k, d)' + b (ldz,), from column k on b alone.  W rows are ldw apart, zero from d to
+     * the next multiple of 16. */
     void (*forward)(void *Z_out, int64_t ldz, const void *const *x, const void *W, int64_t ldw, const void *b, int64_t m,
                     int64_t d, int64_t k, int64_t head, const flr_ahead *next);
 
@@ -213,9 +213,9 @@ typedef struct {
                              aligned as X is */
     int64_t ldw;
     const void *b;        /* (k,) real */
-    int has_reference;    /* softmax sees differences of logits alone, and may have a reference class whose logit is 0: */
-    int64_t reference;    /* W and b are then those of the other classes less its own, (k - 1, ldw) and (k - 1,), the
-                             last class in its place */
+    int has_reference;    /* softmax sees differences of logits alone.  With a reference class W is (k - 1, ldw), that */
+    int64_t reference;    /* of the other classes less its own, whose logit is its intercept; in W the last class, in b
+                             the two have changed places */
     const void *offset;   /* (n, k) real, added to the logits, or NULL */
     const int32_t *label; /* (n,), or NULL */
     const void *prob;     /* (n, k) real, or NULL */
@@ -225,9 +225,9 @@ typedef struct {
     int n_threads;
 } flr_pass;
 
-/* pass.c: one trip of X through the memory bus each.  All return FLR_OK or FLR_NO_MEMORY. */
-/* would loss_and_grad gain by a reference class? */
+/* pass.c: would loss_and_grad gain by a reference class? */
 int flr_wants_reference(const flr_pass *pass);
+/* One trip of X through the memory bus each.  All return FLR_OK or FLR_NO_MEMORY. */
 int flr_loss_and_grad(double *loss_out, double *G_out, double *g_out, const flr_pass *pass);
 /* H_out (k, d), h_out (k,): the Hessian of the loss sum in the direction V (k, ldw), c (k,), both real */
 int flr_hessp(double *H_out, double *h_out, const flr_pass *pass, const void *V, const void *c);

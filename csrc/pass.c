@@ -98,7 +98,7 @@ static scratch lay_out(const job *j, char *base) {
     return s;
 }
 
-/* W and b have the last class in the place of the reference, and logits and gradients do while they are multiplied:
+/* W and b have the last class in the place of the reference, and so have logits and gradients while they are multiplied:
  * exchange the two columns of Z (m, k) */
 static void exchange_reference(const job *j, void *Z, int64_t m) {
     const int64_t k = j->p->k, r = j->p->reference;
@@ -117,7 +117,7 @@ static void exchange_reference(const job *j, void *Z, int64_t m) {
         }
 }
 
-/* Z (m, k) = x W' + b, 0 for the reference */
+/* Z (m, k) = x W' + b, b alone for the reference */
 static void forward(const job *j, void *Z, const scratch *s, const void *W, const void *packed, const void *b, int64_t m,
                     const flr_ahead *next) {
     const flr_pass *p = j->p;

@@ -104,7 +104,7 @@ static void OF(forward)(void *Z_out, int64_t ldz, const void *const *x, const vo
     else
         OF(forward_classes)(Z_out, ldz, (const X_TYPE *const *)x, W, ldw, b, m, d, k, head, next);
     for (int64_t c = k; c < ldz; c++)
-        for (int64_t i = 0; i < m; i++) ((REAL *)Z_out)[i * ldz + c] = 0;
+        for (int64_t i = 0; i < m; i++) ((REAL *)Z_out)[i * ldz + c] = ((const REAL *)b)[c];
 }
 
 /* G (classes, panel of vectors) += R (m, classes)' x (m, panel), of the last vector its first width values */

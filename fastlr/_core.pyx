@@ -219,16 +219,21 @@ cdef class Problem:
     cdef tuple fold(self, W, b):
         """W (k, d), b (k,) for (X - shift) * scale as padded real parameters for X itself.
 
-        With a reference, those of the other classes less its own.
+        With a reference, W of the other classes less its own, the last class in its place; in b the two change places.
         """
         if W.shape != (self.k, self.d) or b.shape != (self.k,):
             raise ValueError(f"W has shape {W.shape} and b {b.shape}; expected {(self.k, self.d)} and {(self.k,)}")
+        cdef int64_t last = self.k - 1
+        if self.c.has_reference:
+            order = np.arange(self.k)
+            order[self.c.reference], order[last] = last, self.c.reference
+            with np.errstate(invalid="ignore"):  # infinities, which callers report
+                W, b = W[order[:last]] - W[self.c.reference], b[order]
         if self.scale is not None:
             W = W * self.scale
         if self.shift is not None:
-            b = b - W @ self.shift
-        if self.c.has_reference:
-            W, b = _relative(W, self.c.reference), _relative(b, self.c.reference)
+            b = b.copy()
+            b[:W.shape[0]] -= W @ self.shift
         W_real = self.padded(W.shape[0])
         W_real[:, :self.d] = W
         return W_real, np.ascontiguousarray(b, self.real)
@@ -385,16 +390,6 @@ cdef class Problem:
             _raise_pending()
         _check(status)
         return loss, correct
-
-
-cdef _relative(p, int64_t reference):
-    """Rows of p less that of the reference, which gives its place to the last."""
-    cdef int64_t last = p.shape[0] - 1
-    rows = p[:last].copy()
-    if reference < last:
-        rows[reference] = p[last]
-    with np.errstate(invalid="ignore"):  # infinities, which callers report
-        return rows - p[reference]
 
 
 cdef object _pending = None

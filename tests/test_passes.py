@@ -126,13 +126,17 @@ def test_passes_of_odd_shapes(isa, dtype, loss, k):
 
 
 @pytest.mark.parametrize("k", [2, 3, 10])
-def test_weights_of_any_class_may_be_large(isa, k):
+@pytest.mark.parametrize("what", ["weights", "intercept"])
+def test_weights_or_intercept_of_any_class_may_be_large(isa, k, what):
     """Softmax passes subtract the weights of one class from the others', whose rounding must not become theirs."""
     rng = np.random.default_rng(k)
     X = rng.random((300, 40), np.float32)
     for large in range(k):
         W, b = parameters(rng, k, 40)
-        W[large] = -1000 * np.abs(W[large])
+        if what == "weights":
+            W[large] = -1000 * np.abs(W[large])
+        else:
+            W[large], b[large] = 0, -3000
         y = (large + 1 + rng.integers(0, k - 1, 300)).astype(np.int32) % k
         R, R_exact = np.empty((300, k), np.float32), np.empty((300, k))
         value, G, g = _core.Problem(X, y, k).loss_and_grad(W, b, R_out=R)
