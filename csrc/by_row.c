@@ -9,7 +9,6 @@
  */
 #include "fastlr.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* GROUP: K is made of groups of rows, each with the rows up to its end; a multiple of the products' 3 and 4 rows */
@@ -123,11 +122,11 @@ int flr_epoch_by_row(double *loss_out, int64_t *correct_out, const flr_pass *pas
                              flr_row_scratch(k, size), k * 8};
     enum { N_PARTS = sizeof parts / sizeof parts[0] };
     char *place[N_PARTS];
-    int64_t bytes = 64;
+    int64_t bytes = 0;
     for (int i = 0; i < N_PARTS; i++) bytes += (parts[i] + 127) / 64 * 64;
-    char *memory = calloc((size_t)bytes, 1), *at = memory;
+    char *memory = flr_take_scratch(bytes), *at = memory;
     if (memory == NULL) return FLR_NO_MEMORY;
-    at += 64 - (uintptr_t)at % 64;
+    memset(memory, 0, (size_t)bytes);
     for (int i = 0; i < N_PARTS; i++) {
         place[i] = at;
         at += (parts[i] + 127) / 64 * 64;
@@ -137,7 +136,7 @@ int flr_epoch_by_row(double *loss_out, int64_t *correct_out, const flr_pass *pas
     j.R = place[4], j.rates = place[5], j.K = place[6], j.zeros = place[7], j.G = place[8], j.row_scratch = place[9];
     j.b_shift = (void *)place[10];
     const int status = run(&j);
-    free(memory);
+    flr_return_scratch(memory);
     *loss_out = j.loss;
     *correct_out = j.correct;
     return status;

@@ -1,7 +1,7 @@
 /* check.c -- where X is not finite: one read of X, no copy. */
 #include "fastlr.h"
 
-#include <stdlib.h>
+#include <stddef.h>
 
 enum { CHUNK_BYTES = 1 << 20, TILE_BYTES = 64 << 10 };
 
@@ -42,7 +42,7 @@ int flr_find_nonfinite(int64_t *row_out, int64_t *col_out, const flr_matrix *X, 
     if (n_threads > tasks) n_threads = (int)tasks;
     j.worker_bytes = j.tiling.rows * ((int64_t)sizeof(void *) + (j.tiling.in_place ? 0 : j.tiling.ld * size));
     j.worker_bytes = (j.worker_bytes + 63) / 64 * 64;
-    j.scratch = malloc((size_t)(j.worker_bytes * n_threads));
+    j.scratch = flr_take_scratch(j.worker_bytes * n_threads);
     if (j.scratch == NULL) return FLR_NO_MEMORY;
     flr_parallel_for(check_chunk, &j, tasks, n_threads);
     if (j.first < X->n) {
@@ -51,6 +51,6 @@ int flr_find_nonfinite(int64_t *row_out, int64_t *col_out, const flr_matrix *X, 
         *row_out = j.first;
         *col_out = j.kernels->first_nonfinite(x[0], X->d);
     }
-    free(j.scratch);
+    flr_return_scratch(j.scratch);
     return FLR_OK;
 }

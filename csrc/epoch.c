@@ -8,7 +8,6 @@
 #define _POSIX_C_SOURCE 199309L
 #include "fastlr.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -222,9 +221,8 @@ int flr_epoch(double *loss_out, int64_t *correct_out, const flr_pass *pass, cons
     j.worker_bytes = (j.worker_bytes + 63) / 64 * 64;
     const int64_t doubles = j.max_parts * (k + 2) + j.n_blocks * k + k;
     const int64_t G_bytes = (j.max_parts * k * d * size + 63) / 64 * 64;
-    char *memory = malloc((size_t)(doubles * 8 + G_bytes + n_threads * j.worker_bytes + 64));
-    if (memory == NULL) return FLR_NO_MEMORY;
-    j.memory = memory + (64 - (uintptr_t)memory % 64);
+    j.memory = flr_take_scratch(doubles * 8 + G_bytes + n_threads * j.worker_bytes);
+    if (j.memory == NULL) return FLR_NO_MEMORY;
     j.G = j.memory + n_threads * j.worker_bytes;
     j.g = (double *)(j.G + G_bytes);
     j.loss = j.g + j.max_parts * k;
@@ -243,6 +241,6 @@ int flr_epoch(double *loss_out, int64_t *correct_out, const flr_pass *pass, cons
     flr_gang(work, &j, n_threads);
     *loss_out = j.total_loss;
     *correct_out = j.total_correct;
-    free(memory);
+    flr_return_scratch(j.memory);
     return j.stop ? FLR_INTERRUPTED : FLR_OK;
 }

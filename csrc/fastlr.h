@@ -191,6 +191,10 @@ void flr_relax(int *spins);
 void flr_await_turn(atomic_llong *turn, int64_t chunk);
 void flr_end_turn(atomic_llong *turn);
 
+/* scratch.c: bytes aligned to a line of the cache, of no known value, or NULL; to be returned by the same driver */
+void *flr_take_scratch(int64_t bytes);
+void flr_return_scratch(void *scratch);
+
 /* rows.c: the element-wise and row kernels on many threads, chunk by chunk.  FLR_OK or FLR_NO_MEMORY. */
 void flr_map_values(void *out, const void *z, int64_t n, int64_t size, flr_map map, int n_threads);
 int flr_map_rows(void *out, const void *Z, int64_t n, int64_t k, int64_t size, flr_row_map map, int n_threads);

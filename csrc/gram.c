@@ -1,7 +1,6 @@
 /* gram.c -- X' D X in one pass: tiles of standardised rows, syrk on each, sums in a fixed order (as in pass.c). */
 #include "fastlr.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { TILE_BYTES = 1 << 20, CHUNK_ROWS = 4096, LEAST_CHUNK_ROWS = 512, CHUNKS = 8 };
@@ -66,11 +65,10 @@ int flr_gram(double *G_out, double *s_out, const flr_pass *pass, const void *sca
     if (n_threads > j.n_chunks) n_threads = (int)(j.n_chunks > 0 ? j.n_chunks : 1);
     j.worker_bytes = d * d * size + d * 8 + j.tiling.rows * ((int64_t)sizeof(void *) + j.tiling.ld * size);
     j.worker_bytes = (j.worker_bytes + 127) / 64 * 64;
-    char *memory = malloc((size_t)(j.worker_bytes * n_threads + 64));
-    if (memory == NULL) return FLR_NO_MEMORY;
-    j.scratch = memory + (64 - (uintptr_t)memory % 64);
+    j.scratch = flr_take_scratch(j.worker_bytes * n_threads);
+    if (j.scratch == NULL) return FLR_NO_MEMORY;
     flr_parallel_for(do_chunk, &j, j.n_chunks, n_threads);
-    free(memory);
+    flr_return_scratch(j.scratch);
     for (int64_t a = 0; a < d; a++)
         for (int64_t b = 0; b < a; b++) G_out[a * d + b] = G_out[b * d + a];
     return FLR_OK;

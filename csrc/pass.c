@@ -11,7 +11,6 @@
  */
 #include "fastlr.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -304,11 +303,9 @@ static int run(job *j) {
     int n_threads = p->n_threads;
     if (n_threads > j->n_chunks) n_threads = (int)at_least(j->n_chunks, 1);
     j->worker_bytes = lay_out(j, NULL).bytes;
-    j->scratch = NULL;
     const int64_t packed_bytes = j->many ? (j->kernels->many.packed_size(k, d) * size + 127) / 64 * 64 : 0;
-    char *memory = malloc((size_t)(j->worker_bytes * n_threads + (j->V ? 2 : 1) * packed_bytes + 64));
-    if (memory == NULL) return FLR_NO_MEMORY;
-    j->scratch = memory + (64 - (uintptr_t)memory % 64);
+    j->scratch = flr_take_scratch(j->worker_bytes * n_threads + (j->V ? 2 : 1) * packed_bytes);
+    if (j->scratch == NULL) return FLR_NO_MEMORY;
     j->packed_W = j->scratch + j->worker_bytes * n_threads;
     j->packed_V = j->V ? (char *)j->packed_W + packed_bytes : NULL;
     if (j->many)
@@ -324,7 +321,7 @@ static int run(job *j) {
     }
     flr_gang(work, j, n_threads);
     if (has_gradient(j) && j->k < k) finish_gradient(j);
-    free(memory);
+    flr_return_scratch(j->scratch);
     return FLR_OK;
 }
 

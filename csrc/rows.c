@@ -1,7 +1,7 @@
 /* rows.c -- element-wise and row kernels on many threads: a grid of chunks that depends on the sizes alone. */
 #include "fastlr.h"
 
-#include <stdlib.h>
+#include <stddef.h>
 
 /* From this size on the output goes past the caches: it would only evict what is read. */
 enum { CHUNK_VALUES = 1 << 15, STREAM_BYTES = 16 << 20 };
@@ -69,13 +69,12 @@ static int run_rows(job *j, flr_task_fn fn, int n_threads) {
     if (n_threads > tasks) n_threads = tasks > 1 ? (int)tasks : 1;
     j->stream = j->out && j->out != j->in && j->n * j->k * j->kernels->size >= STREAM_BYTES;
     j->scratch_bytes = (flr_row_scratch(j->k, j->kernels->size) + 63) / 64 * 64;
-    char *memory = malloc((size_t)(n_threads * j->scratch_bytes + tasks * 8 + 64));
-    if (memory == NULL) return FLR_NO_MEMORY;
-    j->scratch = memory + (64 - (uintptr_t)memory % 64);
+    j->scratch = flr_take_scratch(n_threads * j->scratch_bytes + tasks * 8);
+    if (j->scratch == NULL) return FLR_NO_MEMORY;
     j->sums = (double *)(j->scratch + n_threads * j->scratch_bytes);
     flr_parallel_for(fn, j, tasks, n_threads);
     for (int64_t task = 0; j->y && task < tasks; task++) j->total += j->sums[task];
-    free(memory);
+    flr_return_scratch(j->scratch);
     return FLR_OK;
 }
 

@@ -70,7 +70,8 @@ def loss_and_grad(
     check_option("loss", loss, _core.LOSSES)
     alpha = check_number("alpha", alpha, minimum=0)
     n_threads = resolve_n_threads(n_threads)
-    (n, d), W, b = X.shape, as_real(W, "W").astype(np.float64), as_real(b, "b").astype(np.float64)
+    n, d = X.shape
+    W, b = (as_real(value, name).astype(np.float64, copy=False) for value, name in ((W, "W"), (b, "b")))
     if W.ndim not in (1, 2) or W.shape[-1] != d:
         raise ValueError(f"W has shape {W.shape} and X {X.shape}; expected W (n_classes, {d}), or ({d},) for one logit")
     W_rows = np.atleast_2d(W)

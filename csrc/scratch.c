@@ -1,0 +1,29 @@
+/* scratch.c -- the memory that a pass works in, kept for the next: to give pages back and touch new ones takes longer than
+ * a small pass, and stops all threads of the process.
+ */
+#include "fastlr.h"
+
+#include <stdlib.h>
+
+enum { LINE = 64, MOST_KEPT = 16 << 20 };
+
+typedef struct { int64_t bytes; } header; /* takes a line, so that what follows is aligned */
+
+static _Atomic(header *) kept;
+
+void *flr_take_scratch(int64_t bytes) {
+    header *block = atomic_exchange(&kept, NULL);
+    if (block == NULL || block->bytes < bytes) {
+        free(block);
+        block = bytes < INT64_MAX - 2 * LINE ? aligned_alloc(LINE, (size_t)((bytes + 2 * LINE - 1) / LINE * LINE)) : NULL;
+        if (block == NULL) return NULL;
+        block->bytes = bytes;
+    }
+    return (char *)block + LINE;
+}
+
+void flr_return_scratch(void *scratch) {
+    header *block = (header *)((char *)scratch - LINE);
+    if (block->bytes <= MOST_KEPT) block = atomic_exchange(&kept, block);
+    free(block);
+}
