@@ -2,7 +2,8 @@
  *
  * A job is a gang: fn(context, worker, n_workers) on every worker at once, the caller being worker 0.  A second caller
  * that finds the pool busy runs its job alone.  Workers spin for some microseconds after a job (the next batch is often
- * near) and then sleep.  After fork() the child has no workers; pthread_atfork resets the pool and the next job starts
+ * near) and then sleep.  One that is woken must not start on the caller's CPU, to wait there for a time slice of some
+ * milliseconds; but that is where Linux puts it on virtual machines, whose idle CPUs look taken by the host.  After fork() the child has no workers; pthread_atfork resets the pool and the next job starts
  * them anew.  libgomp, which hangs there, is why this file exists.
  */
 #define _GNU_SOURCE
@@ -12,6 +13,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
+#include <string.h>
 
 enum { MAX_WORKERS = 256, SPINS_BEFORE_YIELD = 512, SPINS_BEFORE_SLEEP = 1024 };
 
@@ -25,6 +27,10 @@ static struct {
     flr_gang_fn fn;
     void *context;
     int n_workers;
+    struct { pthread_t thread; int asleep, sent_away; } worker[MAX_WORKERS]; /* guarded by mutex; 0 is the caller */
+#ifdef __linux__
+    cpu_set_t cpus;              /* that the caller may run on, and so may workers */
+#endif
 } pool = {.busy = ATOMIC_FLAG_INIT,
           .mutex = PTHREAD_MUTEX_INITIALIZER,
           .wake = PTHREAD_COND_INITIALIZER,
@@ -44,6 +50,28 @@ void flr_relax(int *spins) {
     }
 }
 
+/* Sleeping workers may wake on the caller's CPUs but the one it is running on, until they have woken. */
+static void send_away(int n_workers) {
+#ifdef __linux__
+    const int here = sched_getcpu();
+    if (here < 0 || sched_getaffinity(0, sizeof pool.cpus, &pool.cpus) != 0 || CPU_COUNT(&pool.cpus) < 2) return;
+    cpu_set_t elsewhere = pool.cpus;
+    CPU_CLR(here, &elsewhere);
+    for (int i = 1; i < n_workers; i++)
+        if (pool.worker[i].asleep)
+            pool.worker[i].sent_away = pthread_setaffinity_np(pool.worker[i].thread, sizeof elsewhere, &elsewhere) == 0;
+#else
+    (void)n_workers;
+#endif
+}
+
+static void come_back(int index) {
+#ifdef __linux__
+    if (pool.worker[index].sent_away) pthread_setaffinity_np(pthread_self(), sizeof pool.cpus, &pool.cpus);
+#endif
+    pool.worker[index].sent_away = 0;
+}
+
 static void *work(void *argument) {
     const worker_start start = *(worker_start *)argument;
     unsigned seen = start.seen;
@@ -56,7 +84,10 @@ static void *work(void *argument) {
                 continue;
             }
             pthread_mutex_lock(&pool.mutex);
+            pool.worker[start.index].asleep = 1;
             while (atomic_load(&pool.job) == seen) pthread_cond_wait(&pool.wake, &pool.mutex);
+            pool.worker[start.index].asleep = 0;
+            come_back(start.index);
             pthread_mutex_unlock(&pool.mutex);
         }
         seen = atomic_load(&pool.job);
@@ -76,11 +107,11 @@ static void start_workers(int n) {
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     while (pool.n_started < n) {
-        pthread_t thread;
         worker_start start = {pool.n_started + 1, atomic_load(&pool.job)};
+        pthread_t *thread = &pool.worker[start.index].thread;
         atomic_store(&pool.n_running, 1);
-        if (pthread_create(&thread, NULL, work, &start) != 0) break;
-        pthread_detach(thread);
+        if (pthread_create(thread, NULL, work, &start) != 0) break;
+        pthread_detach(*thread);
         for (int spins = 0; atomic_load(&pool.n_running) != 0;) flr_relax(&spins);
         pool.n_started++;
     }
@@ -101,6 +132,7 @@ void flr_gang(flr_gang_fn fn, void *context, int n_threads) {
     pool.n_workers = n_threads;
     atomic_store(&pool.n_running, pool.n_started);
     pthread_mutex_lock(&pool.mutex);
+    send_away(n_threads);
     atomic_fetch_add(&pool.job, 1);
     pthread_cond_broadcast(&pool.wake);
     pthread_mutex_unlock(&pool.mutex);
@@ -144,6 +176,7 @@ static void forget_workers(void) {
     pthread_cond_init(&pool.wake, NULL);
     pthread_cond_init(&pool.done, NULL);
     pool.n_started = 0;
+    memset(pool.worker, 0, sizeof pool.worker);
     atomic_flag_clear(&pool.busy);
 }
 

@@ -121,6 +121,23 @@ def test_a_forked_child_gets_the_same_bits():
     """)
 
 
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="no list of threads on this platform")
+def test_workers_sent_away_from_the_callers_cpu_may_come_back():
+    run_script("""
+        import os, sys, time
+        import numpy as np
+        import fastlr
+        X = np.ones((40000, 50), np.float32)
+        allowed = os.sched_getaffinity(0)
+        for n_threads in (2, 4, 4, 3, 4):
+            fastlr.loss_and_grad(X, np.zeros((3, 50)), np.zeros(3), np.zeros(len(X), int), n_threads=n_threads)
+            time.sleep(0.05)  # until the workers are asleep
+        where = [os.sched_getaffinity(int(thread)) for thread in os.listdir("/proc/self/task")]
+        if len(where) < 4 or any(cpus != allowed for cpus in where):
+            sys.exit(f"threads may run on {where}; expected all on {allowed}")
+    """)
+
+
 @pytest.mark.parametrize("dtype", X_DTYPES, ids=str)
 def test_python_allocates_no_copy_of_X(dtype):
     X = features(np.random.default_rng(4), 20_000, 64, dtype)
