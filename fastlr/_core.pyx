@@ -233,7 +233,7 @@ cdef class Problem:
             W = W * self.scale
         if self.shift is not None:
             b = b.copy()
-            b[:W.shape[0]] -= W @ self.shift
+            b[:W.shape[0]] -= np.einsum("cj,j->c", W, self.shift)  # a BLAS would leave its threads spinning
         W_real = self.padded(W.shape[0])
         W_real[:, :self.d] = W
         return W_real, np.ascontiguousarray(b, self.real)

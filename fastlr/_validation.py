@@ -135,7 +135,7 @@ def check_targets(y, n, k, dtype, *, loss=None, name="y"):
         row, column = np.argwhere(~np.isfinite(y))[0]
         raise ValueError(f"{name} has {y[row, column]} at row {row}, column {column}; expected finite targets")
     if loss == "softmax":
-        sums = y @ np.ones(k, y.dtype)  # several times faster than y.sum(axis=1) where rows are short
+        sums = np.einsum("nk->n", y)  # faster than y.sum(axis=1), and leaves no thread of a BLAS spinning
         wrong = np.flatnonzero(np.abs(sums - 1) > _PROBABILITY_SUM_TOLERANCE)
         if len(wrong):
             raise ValueError(f"{name} has {len(wrong)} of {n} rows that do not sum to 1: first is row {wrong[0]} with "

@@ -92,9 +92,11 @@ def loss_and_grad(
         check_finite(X, n_threads)
     per_weight = mean_factor(n, weight)
     grad_W *= per_weight
-    grad_W += alpha * W_rows
     grad_b *= per_weight
-    value = value * per_weight + 0.5 * alpha * float(np.vdot(W, W))
+    value *= per_weight
+    if alpha:
+        grad_W += alpha * W_rows
+        value += 0.5 * alpha * float(np.einsum("cj,cj->", W_rows, W_rows))  # a BLAS would leave its threads spinning
     return value, grad_W.reshape(W.shape), grad_b.reshape(b.shape)[()]
 
 
