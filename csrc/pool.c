@@ -3,8 +3,9 @@
  * A job is a gang: fn(context, worker, n_workers) on every worker at once, the caller being worker 0.  A second caller
  * that finds the pool busy runs its job alone.  Workers spin for some microseconds after a job (the next batch is often
  * near) and then sleep.  One that is woken must not start on the caller's CPU, to wait there for a time slice of some
- * milliseconds; but that is where Linux puts it on virtual machines, whose idle CPUs look taken by the host.  After fork() the child has no workers; pthread_atfork resets the pool and the next job starts
- * them anew.  libgomp, which hangs there, is why this file exists.
+ * milliseconds; but that is where Linux puts it on some virtual machines, though another CPU is idle.  After fork() the
+ * child has no workers; pthread_atfork resets the pool and the next job starts them anew.  libgomp, which hangs there, is
+ * why this file exists.
  */
 #define _GNU_SOURCE
 #include "fastlr.h"
