@@ -9,6 +9,8 @@ cimport numpy as np
 
 import numpy as np
 
+from fastlr._mapping import check_file, file_behind
+
 np.import_array()
 
 cdef extern from "Python.h":
@@ -187,12 +189,14 @@ cdef class Problem:
     cdef readonly object X, y, weight, offset, scale, shift, real, loss
     cdef readonly int64_t n, d, k
     cdef object parameters  # what c.W and c.b point to
+    cdef object file  # that X lies in, or None; it may shrink between passes
 
     def __init__(self, np.ndarray X, y, int64_t k, *, loss="softmax", weight=None, offset=None, scale=None, shift=None,
                  int n_threads=1):
         self.X, self.y, self.weight, self.offset, self.scale, self.shift = X, y, weight, offset, scale, shift
         self.n, self.d, self.k = X.shape[0], X.shape[1], k
         self.real = real_dtype(X.dtype)
+        self.file = file_behind(X)
         self.loss = loss
         _describe(&self.c.X, X)
         self.c.loss = LOSSES[loss]
@@ -249,6 +253,7 @@ cdef class Problem:
 
         The class of the smallest weights is the reference: rounding to real errs at most twice as far as without one.
         """
+        check_file(self.file)
         self.c.has_reference = reference and flr_wants_reference(&self.c)
         if self.c.has_reference:
             scaled = W if self.scale is None else W * self.scale
@@ -289,6 +294,7 @@ cdef class Problem:
 
     def hessp_at(self, logits, V, c):
         """The same where the rows' logits (n, k), real, offset and all, are these."""
+        check_file(self.file)
         self.c.logits = _pointer(logits, self.real, (self.n, self.k), "logits")
         self.c.W = self.c.b = NULL
         self.c.has_reference = False
@@ -344,6 +350,7 @@ cdef class Problem:
         cdef double *G_out = <double *>np.PyArray_DATA(G)
         cdef double *s_out = <double *>np.PyArray_DATA(s)
         cdef int status
+        check_file(self.file)
         load_blas()
         if self.scale is not None:
             scale = self.scale.astype(self.real)
@@ -380,6 +387,7 @@ cdef class Problem:
         options.learning_rate, options.momentum, options.alpha = learning_rate, momentum, alpha
         options.sum = reduction == "sum"
         options.poll = _poll
+        check_file(self.file)
         self.c.has_reference = False
         cdef np.ndarray W_real = self.padded(self.k)
         cdef np.ndarray b_real = np.zeros(self.k, self.real)

@@ -8,6 +8,7 @@ import numbers
 import numpy as np
 
 from fastlr import _core
+from fastlr._mapping import check_file, file_behind
 
 _PROBABILITY_SUM_TOLERANCE = 1e-4  # what rounding to float32 or a printed table leaves of a row's sum
 
@@ -31,7 +32,7 @@ def check_X(X, name="X"):
     TypeError
         For dtypes without a kernel, sparse matrices among them.
     ValueError
-        If X is not two-dimensional.
+        If X is not two-dimensional, or memory-mapped from a file that has since become too short.
     """
     if hasattr(X, "toarray"):
         raise TypeError(f"{name} is sparse ({type(X).__name__}); expected a dense array: pass {name}.toarray()")
@@ -46,6 +47,7 @@ def check_X(X, name="X"):
         if X.ndim > 2:
             remedy = f"; flatten each sample: {name}.reshape(len({name}), -1)"
         raise ValueError(f"{name} has shape {X.shape}; expected two dimensions (n_samples, n_features){remedy}")
+    check_file(file_behind(X), name)
     return X if X.dtype.isnative else X.astype(X.dtype.newbyteorder("="))
 
 

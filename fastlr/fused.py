@@ -64,7 +64,8 @@ def loss_and_grad(
         If X or y are not of usable types.
     ValueError
         If shapes do not match, X, W or b are not finite (naming the first place in X), labels lie outside [0, k),
-        weights are negative or all zero, or an option has an unknown value.
+        weights are negative or all zero, an option has an unknown value, or X is memory-mapped and its file has become
+        too short (if that happens during the pass, the system ends the process).
     """
     X = check_X(X)
     check_option("loss", loss, _core.LOSSES)

@@ -1,5 +1,6 @@
 """Bad input: a clear error that says what was got and what was expected, and nothing changed."""
 
+import mmap
 import os
 import subprocess
 import sys
@@ -60,6 +61,62 @@ def test_first_value_that_is_not_finite(value, loss, dtype):
     bad[2, 1] = bad[3, 0] = value
     with pytest.raises(ValueError, match=f"X has {value} at row 2, column 1; expected finite"):
         fastlr.loss_and_grad(bad, W, B, Y, loss=loss)
+
+
+def mapped(path, offset=0, rows=6000):
+    """Rows of 50 float32 behind offset bytes of a file that ends with them."""
+    path.write_bytes(bytes(offset) + np.ones((rows, 50), np.float32).tobytes())
+    return np.memmap(path, np.float32, "r", offset=offset, shape=(rows, 50))
+
+
+MAPPED_VIEWS = {
+    "whole": (lambda X: X, 6000 * 200),
+    "array": (np.asarray, 6000 * 200),
+    "first rows": (lambda X: X[:5000], 5000 * 200),
+    "backwards": (lambda X: X[::-1, ::-1], 6000 * 200),
+    "some of rows and columns": (lambda X: np.asarray(X)[1:5000:2, 3:9], 4999 * 200 + 36),
+    "columns as rows": (lambda X: X[:5000].T, 5000 * 200),
+}
+
+
+@pytest.mark.parametrize("offset", [0, 100, 70_000])
+@pytest.mark.parametrize("view", MAPPED_VIEWS)
+def test_mapped_file_that_became_too_short(tmp_path, view, offset):
+    take, needed = MAPPED_VIEWS[view]
+    X = take(mapped(tmp_path / "X", offset))
+    n, d = X.shape
+
+    def run():
+        return fastlr.loss_and_grad(X, np.zeros((2, d)), np.zeros(2), np.zeros(n, int))
+
+    os.truncate(tmp_path / "X", offset + needed)  # all of X is there still
+    assert run()[0] == pytest.approx(np.log(2))
+    os.truncate(tmp_path / "X", offset + needed - 1)
+    with pytest.raises(ValueError, match=f"X is memory-mapped and needs {offset + needed} bytes of its file, which has "
+                                         f"{offset + needed - 1}"):
+        run()
+
+
+def test_mapped_file_that_is_cut_between_passes(tmp_path):
+    X = mapped(tmp_path / "X")
+    W, b = np.zeros((2, 50)), np.zeros(2)
+    problem = _core.Problem(X, np.zeros(len(X), np.int32), 2)
+    logits = problem.logits(W, b)
+    os.truncate(tmp_path / "X", 1000)
+    for run in (lambda: problem.loss_and_grad(W, b), lambda: problem.hessp(W, b, W, b), lambda: problem.logits(W, b),
+                lambda: problem.hessp_at(logits, W, b), lambda: problem.evaluate(W, b), problem.gram,
+                lambda: problem.epoch(W, b, None, None, None, 256, learning_rate=0.1)):
+        with pytest.raises(ValueError, match="bytes of its file, which has 1000"):
+            run()
+    assert not W.any()
+    with pytest.raises(ValueError, match="bytes of its file"):
+        fastlr.LogisticRegression().fit(X, np.arange(len(X)) % 2)
+
+
+def test_mapped_memory_without_a_file():
+    X = np.frombuffer(mmap.mmap(-1, 6000 * 200), np.float32).reshape(6000, 50)
+    loss, _, _ = fastlr.loss_and_grad(X, np.zeros((2, 50)), np.zeros(2), np.zeros(6000, int))
+    assert loss == pytest.approx(np.log(2))
 
 
 def test_parameters_that_are_not_finite():

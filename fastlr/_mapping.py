@@ -1,0 +1,43 @@
+"""Memory-mapped X: to read what its file no longer has would end the process (SIGBUS), so its size is looked at before.
+
+That leaves the time of one pass: a file cut while a pass reads it ends the process, as it does in NumPy.
+"""
+
+import mmap
+from typing import NamedTuple
+
+import numpy as np
+
+
+class MappedFile(NamedTuple):
+    """The mapping an array lies in and the size, in bytes, that its file must have to hold all of the array."""
+
+    mapping: mmap.mmap
+    needed: int
+
+
+def file_behind(X):
+    """The `MappedFile` that X lies in, or None if it lies in memory."""
+    holder, offset = X, 0
+    while holder is not None and not isinstance(holder, mmap.mmap):
+        if isinstance(holder, np.memmap) and holder.offset:
+            offset = holder.offset - holder.offset % mmap.ALLOCATIONGRANULARITY  # where the mapping begins
+        holder = holder.obj if isinstance(holder, memoryview) else getattr(holder, "base", None)
+    if holder is None or not X.size:
+        return None
+    first = np.frombuffer(holder, np.uint8, 1).ctypes.data
+    last = X.ctypes.data + sum((length - 1) * max(stride, 0) for length, stride in zip(X.shape, X.strides, strict=True))
+    return MappedFile(holder, offset + last + X.itemsize - first)
+
+
+def check_file(file, name="X"):
+    """Raise ValueError if the file, a result of `file_behind`, has become too short; return nothing."""
+    if file is None:
+        return
+    try:
+        size = file.mapping.size()
+    except (OSError, ValueError):  # memory without a file
+        return
+    if size < file.needed:
+        raise ValueError(f"{name} is memory-mapped and needs {file.needed} bytes of its file, which has {size}: it was "
+                         f"cut after {name} was mapped; write it anew and map it again")
