@@ -83,8 +83,7 @@ static void settle(job *j, int64_t m) {
     const flr_pass *p = j->p;
     const flr_epoch_options *o = j->o;
     const int64_t k = p->k, d = p->X.d, size = j->kernels->size;
-    memset(j->G, 0, (size_t)(k * d * size));
-    j->products->backward(j->G, d, j->R, k, j->x, m, d, k, 0, NULL);
+    j->products->backward(j->G, d, j->R, k, j->x, m, d, k, 0, 1, NULL);
     const flr_step step = {.W = o->W, .W_real = (void *)p->W, .ldw = p->ldw, .G = j->G, .n_parts = 1,
                            .part_stride = k * d, .scale = o->scale, .factor = 1, .learning_rate = o->learning_rate,
                            .k = k, .d = d};

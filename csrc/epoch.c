@@ -67,7 +67,6 @@ static void chunk(job *j, int64_t q, int worker, int64_t first, int64_t m, int64
     j->loss[q] = 0;
     j->correct[q] = 0;
     memset(g, 0, (size_t)(k * 8));
-    if (!rank_one) memset(G, 0, (size_t)(k * d * size));
     for (int64_t begin = first, end = first + m; begin < end; begin += rows) {
         const int64_t t = end - begin < rows ? end - begin : rows;
         const int64_t *order = j->o->order ? j->o->order + begin : NULL;
@@ -93,7 +92,7 @@ static void chunk(job *j, int64_t q, int worker, int64_t first, int64_t m, int64
             j->correct[q] += j->kernels->correct(Z, label, p->loss == FLR_SQUARED_ERROR ? 0.5 : 0, t, k);
         j->loss[q] += j->kernels->residual[p->loss](Z, NULL, Z, &y, row_scratch, t, k, 0);
         j->kernels->column_sums(g, Z, t, k);
-        if (!rank_one) j->products->backward(G, d, Z, k, x, t, d, k, j->tiling.head, &late);
+        if (!rank_one) j->products->backward(G, d, Z, k, x, t, d, k, j->tiling.head, begin == first, &late);
     }
     last_x[0] = Z;
     last_x[1] = x[0];

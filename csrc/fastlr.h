@@ -70,9 +70,9 @@ typedef struct {
     void (*forward)(void *Z_out, int64_t ldz, const void *const *x, const void *W, int64_t ldw, const void *b, int64_t m,
                     int64_t d, int64_t k, int64_t head, const flr_ahead *next);
 
-    /* G (k, ldg) += R (m, ldr)[:, :k]' X (m, d) */
+    /* G (k, ldg)[:, :d] = (fresh ? 0 : G) + R (m, ldr)[:, :k]' X (m, d) */
     void (*backward)(void *G, int64_t ldg, const void *R, int64_t ldr, const void *const *x, int64_t m, int64_t d,
-                     int64_t k, int64_t head, const flr_ahead *next);
+                     int64_t k, int64_t head, int fresh, const flr_ahead *next);
 } flr_products;
 
 /* The same for many classes and rows of real, with W and sums packed as many_tpl.h says.  Sizes are in values. */

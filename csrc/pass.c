@@ -135,7 +135,7 @@ static void backward(const job *j, const scratch *s, void *R, int64_t m, const f
     if (j->many)
         j->kernels->many.backward(s->G_real, R, s->x, s->packed, m, j->p->X.d, k, next);
     else
-        j->products->backward(s->G_real, j->ldg, R, k, s->x, m, j->p->X.d, j->k, j->tiling.head, next);
+        j->products->backward(s->G_real, j->ldg, R, k, s->x, m, j->p->X.d, j->k, j->tiling.head, 0, next);
     if (j->p->R_out) exchange_reference(j, R, m);
 }
 

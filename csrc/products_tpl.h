@@ -107,16 +107,18 @@ static void OF(forward)(void *Z_out, int64_t ldz, const void *const *x, const vo
         for (int64_t i = 0; i < m; i++) ((REAL *)Z_out)[i * ldz + c] = ((const REAL *)b)[c];
 }
 
-/* G (classes, panel of vectors) += R (m, classes)' x (m, panel), of the last vector its first width values */
+/* G (classes, panel of vectors) = (fresh ? 0 : G) + R (m, classes)' x (m, panel), of the last vector its first width
+ * values */
 INLINE void OF(backward_panel)(REAL *G, int64_t ldg, const REAL *R, int64_t ldr, const X_TYPE *const *x, int64_t m,
-                               int64_t j, fetch *ahead, const int classes, const int panel, const int whole,
-                               int width) {
+                               int64_t j, int fresh, fetch *ahead, const int classes, const int panel,
+                               const int whole, int width) {
     fetch f = *ahead;
     V acc[ACCUMULATORS];
     UNROLL for (int c = 0; c < classes; c++)
         UNROLL for (int v = 0; v < panel; v++)
-            acc[c * panel + v] = whole || v < panel - 1 ? load(G + c * ldg + j + v * VLEN)
-                                                        : load_part(G + c * ldg + j + v * VLEN, width);
+            acc[c * panel + v] = fresh                    ? (V){0}
+                                 : whole || v < panel - 1 ? load(G + c * ldg + j + v * VLEN)
+                                                          : load_part(G + c * ldg + j + v * VLEN, width);
     for (int64_t i = 0; i < m;)
         for (int64_t steps = fetch_stretch(&f, m - i); steps > 0; steps--, i++) {
             V xj[8];
@@ -140,13 +142,13 @@ INLINE void OF(backward_panel)(REAL *G, int64_t ldg, const REAL *R, int64_t ldr,
 #define PARTIAL_PANEL(classes, most, n)                                                                               \
     case n:                                                                                                           \
         if ((n) <= (most))                                                                                            \
-            OF(backward_panel)(G, ldg, R, ldr, x, m, j, ahead, classes, (n) <= (most) ? (n) : 1, 0, width);           \
+            OF(backward_panel)(G, ldg, R, ldr, x, m, j, fresh, ahead, classes, (n) <= (most) ? (n) : 1, 0, width);    \
         break;
 
 /* partial: what is left of d, before the first line of the cache and behind the last whole panel */
 #define DEFINE_BACKWARD(classes, panel)                                                                               \
     NOINLINE void OF(partial_##classes)(REAL *G, int64_t ldg, const REAL *R, int64_t ldr, const X_TYPE *const *x,     \
-                                        int64_t m, int64_t j, int64_t d, fetch *ahead) {                              \
+                                        int64_t m, int64_t j, int64_t d, int fresh, fetch *ahead) {                   \
         const int vectors = (int)((d - j + VLEN - 1) / VLEN), width = (int)(d - j) - (vectors - 1) * VLEN;            \
         switch (vectors) {                                                                                            \
             PARTIAL_PANEL(classes, panel, 1)                                                                          \
@@ -160,29 +162,29 @@ INLINE void OF(backward_panel)(REAL *G, int64_t ldg, const REAL *R, int64_t ldr,
         }                                                                                                             \
     }                                                                                                                 \
     static void OF(backward_##classes)(REAL *G, int64_t ldg, const REAL *R, int64_t ldr, const X_TYPE *const *x,      \
-                                       int64_t m, int64_t d, int64_t head, fetch *ahead) {                            \
+                                       int64_t m, int64_t d, int64_t head, int fresh, fetch *ahead) {                 \
         int64_t j = 0;                                                                                                \
         for (const int64_t end = head < d ? head : d; j < end; j += end - j < VLEN ? end - j : VLEN)                  \
-            OF(partial_##classes)(G, ldg, R, ldr, x, m, j, end - j < VLEN ? end : j + VLEN, ahead);                   \
+            OF(partial_##classes)(G, ldg, R, ldr, x, m, j, end - j < VLEN ? end : j + VLEN, fresh, ahead);            \
         for (; j + (panel) * VLEN <= d; j += (panel) * VLEN)                                                          \
-            OF(backward_panel)(G, ldg, R, ldr, x, m, j, ahead, classes, panel, 1, VLEN);                              \
-        if (j < d) OF(partial_##classes)(G, ldg, R, ldr, x, m, j, d, ahead);                                          \
+            OF(backward_panel)(G, ldg, R, ldr, x, m, j, fresh, ahead, classes, panel, 1, VLEN);                       \
+        if (j < d) OF(partial_##classes)(G, ldg, R, ldr, x, m, j, d, fresh, ahead);                                   \
     }
 BACKWARD_BLOCKS(DEFINE_BACKWARD)
 #define BACKWARD_ENTRY(classes, panel) {OF(backward_##classes), panel},
 static const struct {
-    void (*run)(REAL *, int64_t, const REAL *, int64_t, const X_TYPE *const *, int64_t, int64_t, int64_t, fetch *);
+    void (*run)(REAL *, int64_t, const REAL *, int64_t, const X_TYPE *const *, int64_t, int64_t, int64_t, int, fetch *);
     int64_t panel;
 } OF(backward_blocks)[] = {BACKWARD_BLOCKS(BACKWARD_ENTRY)};
 
 static void OF(backward)(void *G, int64_t ldg, const void *R, int64_t ldr, const void *const *x, int64_t m, int64_t d,
-                         int64_t k, int64_t head, const flr_ahead *next) {
+                         int64_t k, int64_t head, int fresh, const flr_ahead *next) {
     const int64_t n_blocks = (k + BWD_CLASSES - 1) / BWD_CLASSES, panel = OF(backward_blocks)[k / n_blocks - 1].panel;
     fetch ahead = fetch_rows(next, m * n_blocks * (d / (VLEN * panel) + 1), FETCHES(panel));
     for (int64_t q = 0; q < n_blocks; q++) {
         const int64_t c0 = q * k / n_blocks, c1 = (q + 1) * k / n_blocks;
         OF(backward_blocks)[c1 - c0 - 1].run((REAL *)G + c0 * ldg, ldg, (const REAL *)R + c0, ldr,
-                                             (const X_TYPE *const *)x, m, d, head, &ahead);
+                                             (const X_TYPE *const *)x, m, d, head, fresh, &ahead);
     }
 }
 
