@@ -143,7 +143,7 @@ static void work(void *context, int worker, int n_workers) {
                                                          : first + o->batch + worker * j->chunk_rows;
             chunk(j, q, worker, first + begin, m - begin < j->chunk_rows ? m - begin : j->chunk_rows, next, row);
             const int64_t bytes = k * d * j->kernels->size;
-            if (folded && q >= 2) j->kernels->fold_part(j->G + (q - 2) * bytes, j->G + q * bytes, k * d);
+            if (folded && q >= 2) j->kernels->add(j->G + (q - 2) * bytes, j->G + q * bytes, k * d);
         }
         barrier(j, n_workers);
 

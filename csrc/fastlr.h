@@ -126,6 +126,12 @@ typedef struct {
     /* G (n,) double += G_real (n,) real, which becomes 0 */
     void (*flush)(double *G, void *G_real, int64_t n);
 
+    /* out (n,) += other (n,), both real */
+    void (*add)(void *out, const void *other, int64_t n);
+
+    /* columns a and b of Z (m, k) change places */
+    void (*exchange_columns)(void *Z, int64_t m, int64_t k, int64_t a, int64_t b);
+
     /* g (k,) += R (m, k)' 1 */
     void (*column_sums)(double *g, const void *R, int64_t m, int64_t k);
 
@@ -142,9 +148,6 @@ typedef struct {
     /* one step of gradient descent on columns [j0, j1) of classes [c0, c1), into b_shift_out (k,): see step_tpl.h */
     void (*step)(const struct flr_step *step, int64_t c0, int64_t c1, int64_t j0, int64_t j1,
                  double *b_shift_out);
-
-    /* part (n,) += other (n,), both real */
-    void (*fold_part)(void *part, const void *other, int64_t n);
 
     /* z (k,) -= sum over l < m of (inner[l] + 1) rates[l], rates (m, k): see step_tpl.h */
     void (*subtract_steps)(void *z, const void *rates, const void *inner, int64_t m, int64_t k);

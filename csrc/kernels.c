@@ -59,11 +59,12 @@ const flr_kernels TABLE = {
     },
     .many = {packed_size, pack, forward_many, sums_size, backward_size, backward_many, flush_many},
     .flush = flush_sums,
+    .add = add,
+    .exchange_columns = exchange_columns,
     .column_sums = column_sums,
     .correct = correct,
     .first_nonfinite = first_nonfinite,
     .standardise = standardise,
     .step = step,
-    .fold_part = fold_part,
     .subtract_steps = subtract_steps,
 };

@@ -101,19 +101,7 @@ static scratch lay_out(const job *j, char *base) {
  * exchange the two columns of Z (m, k) */
 static void exchange_reference(const job *j, void *Z, int64_t m) {
     const int64_t k = j->p->k, r = j->p->reference;
-    if (j->k == k || r == k - 1) return;
-    if (j->kernels->size == 4)
-        for (float *z = Z; z < (float *)Z + m * k; z += k) {
-            const float last = z[k - 1];
-            z[k - 1] = z[r];
-            z[r] = last;
-        }
-    else
-        for (double *z = Z; z < (double *)Z + m * k; z += k) {
-            const double last = z[k - 1];
-            z[k - 1] = z[r];
-            z[r] = last;
-        }
+    if (j->k < k && r < k - 1) j->kernels->exchange_columns(Z, m, k, r, k - 1);
 }
 
 /* Z (m, k) = x W' + b, b alone for the reference */
@@ -140,12 +128,8 @@ static void backward(const job *j, const scratch *s, void *R, int64_t m, const f
 }
 
 static void add_offset(const job *j, void *Z, int64_t first, int64_t m) {
-    const int64_t k = j->p->k, at = first * k;
-    if (j->p->offset == NULL) return;
-    if (j->kernels->size == 4)
-        for (int64_t i = 0; i < m * k; i++) ((float *)Z)[i] += ((const float *)j->p->offset)[at + i];
-    else
-        for (int64_t i = 0; i < m * k; i++) ((double *)Z)[i] += ((const double *)j->p->offset)[at + i];
+    const int64_t k = j->p->k;
+    if (j->p->offset) j->kernels->add(Z, (const char *)j->p->offset + first * k * j->kernels->size, m * k);
 }
 
 /* later: the first row of the tile that is loaded next, which is fetched meanwhile */

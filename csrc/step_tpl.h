@@ -54,13 +54,6 @@ static void step(const flr_step *p, int64_t c0, int64_t c1, int64_t j0, int64_t 
     }
 }
 
-/* part (n,) += other (n,): what step does with parts 0 and 2, 1 and 3 unless they are folded */
-static void fold_part(void *part_, const void *other_, int64_t n) {
-    REAL *restrict part = part_;
-    const REAL *restrict other = other_;
-    for (int64_t i = 0; i < n; i++) part[i] += other[i];
-}
-
 /* z (k,) -= sum over l < m of (inner[l] + 1) rates[l]: what m steps, rates (m, k), changed in the logits of a row whose
  * inner products with the rows of those steps are inner (m,); the 1 is that of the intercept */
 static void subtract_steps(void *z_, const void *rates_, const void *inner_, int64_t m, int64_t k) {

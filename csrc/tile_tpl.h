@@ -8,6 +8,20 @@ static void flush_sums(double *G, void *G_real_, int64_t n) {
     }
 }
 
+static void add(void *out_, const void *other_, int64_t n) {
+    REAL *restrict out = out_;
+    const REAL *restrict other = other_;
+    for (int64_t i = 0; i < n; i++) out[i] += other[i];
+}
+
+static void exchange_columns(void *Z_, int64_t m, int64_t k, int64_t a, int64_t b) {
+    for (REAL *z = Z_, *const end = z + m * k; z < end; z += k) {
+        const REAL value = z[a];
+        z[a] = z[b];
+        z[b] = value;
+    }
+}
+
 static void column_sums(double *g, const void *R_, int64_t m, int64_t k) {
     const REAL *R = R_;
     if (k > 1) {
