@@ -11,7 +11,7 @@ from .table import Row, Table, Target
 
 N, D, K = 684_785, 784, 10
 """2 GiB of float32."""
-MEBIBYTE = 1 << 20
+MEGABYTE = 10**6
 
 PEAK = """
 import resource, sys, tempfile
@@ -61,8 +61,8 @@ def peak_memory(settings):
     n = settings.rows(N)
     return Table(
         "Peak resident memory of loss_and_grad on a memory-mapped X",
-        "MiB above what the process had before and the pages of X.",
-        [Row(f"{n:,} x {D}, k={K}, float32", value=_above(PASS, n, D, K, settings.n_threads), unit="MiB",
+        "MB above what the process had before and the pages of X.",
+        [Row(f"{n:,} x {D}, k={K}, float32", value=_above(PASS, n, D, K, settings.n_threads), unit="MB",
              target=Target(64))],
     )
 
@@ -70,9 +70,9 @@ def peak_memory(settings):
 def fit_memory(settings):
     """The row of a fit of MNIST's bytes."""
     above = _above(FIT, data.mnist_folder(), settings.rows(60_000), settings.n_threads)
-    return Row("uint8: peak memory above the data", value=above, unit="MiB", target=Target(60))
+    return Row("uint8: peak memory above the data", value=above, unit="MB", target=Target(60))
 
 
 def _above(script, *arguments):
     command = [sys.executable, "-c", PEAK + script, *map(str, arguments)]
-    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) / MEBIBYTE
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) / MEGABYTE
