@@ -63,9 +63,7 @@ __all__ = [
 
 def __getattr__(name):
     if name == "__version__":
-        from importlib.metadata import version  # reading the package's metadata takes longer than all the kernels
-
-        value = version("fastlr")
+        value = _version()
     elif name in _LAZY:
         module = importlib.import_module(_LAZY[name])
         value = module if _LAZY[name] == f"fastlr.{name}" else getattr(module, name)
@@ -73,6 +71,16 @@ def __getattr__(name):
         raise AttributeError(f"module 'fastlr' has no attribute {name!r}")
     globals()[name] = value
     return value
+
+
+def _version():
+    """Asked for late: reading the package's metadata takes longer than all the kernels."""
+    from importlib.metadata import version
+
+    try:
+        return version("fastlr") or "unknown"
+    except Exception:  # none, or broken: which errors that gives, importlib leaves open
+        return "unknown"
 
 
 def __dir__():

@@ -10,10 +10,18 @@ from contextlib import contextmanager
 
 import numpy as np
 import sklearn
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
 from fastlr import _core
-from fastlr._validation import check_feature_vector, check_X
+from fastlr._validation import (
+    as_array,
+    as_kernels_read,
+    check_feature_vector,
+    check_X,
+    is_real,
+    refuse_masked,
+)
 
 
 @contextmanager
@@ -23,9 +31,54 @@ def unchanged_on_error(estimator):
     try:
         yield
     except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
+        estimator.__dict__ = before  # in one step, that no signal can cut
         raise
+
+
+def convert(estimator, X, *, fitting):
+    """X as scikit-learn makes an array of it, and its checks of the number and names of the features.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As scikit-learn does, with the name of the column where values of a data frame are not numbers.
+    """
+    refuse_masked(X, "X")
+    ready = type(X) in (np.ndarray, np.memmap) and X.ndim == 2 and X.size > 0 and X.dtype.name in _core.DTYPES
+    try:
+        return validate_data(estimator, X, reset=fitting, skip_check_array=ready, dtype="numeric",
+                             ensure_all_finite=False)
+    except (TypeError, ValueError) as error:
+        column = _column_without_numbers(X)
+        if column is None:
+            raise
+        raise type(error)(f"{error}; column {column!r} of X has values that are not numbers: encode it as numbers, or "
+                          f"leave it out") from None
+
+
+def _column_without_numbers(frame):
+    """Name of the first column of a data frame that does not become floats, None where there is none."""
+    names = frame.column_names if hasattr(frame, "column_names") else getattr(frame, "columns", None)
+    for name in names if hasattr(frame, "__getitem__") and names is not None else ():
+        try:
+            np.asarray(frame[name]).astype(np.float64)
+        except (TypeError, ValueError):
+            return name
+    return None
+
+
+def convert_frame(owner, X, feature_names, n_features):
+    """X, and the names of its features or None, for an owner that is no scikit-learn estimator.
+
+    Where n_features is not None, the features must be as many and have these names.
+    """
+    stand_in = type(owner, (BaseEstimator,), {})()
+    if n_features is not None:
+        stand_in.n_features_in_ = n_features
+    if feature_names is not None:
+        stand_in.feature_names_in_ = feature_names
+    X = convert(stand_in, X, fitting=n_features is None)
+    return X, getattr(stand_in, "feature_names_in_", None)
 
 
 def check_input(estimator, X, n_threads, *, fitting):
@@ -38,8 +91,7 @@ def check_input(estimator, X, n_threads, *, fitting):
     ValueError
         For other shapes or features than in `fit`, NaN and infinities (unless scikit-learn is to assume finite data).
     """
-    ready = type(X) in (np.ndarray, np.memmap) and X.ndim == 2 and X.size > 0 and X.dtype.name in _core.DTYPES
-    X = validate_data(estimator, X, reset=fitting, skip_check_array=ready, dtype="numeric", ensure_all_finite=False)
+    X = convert(estimator, X, fitting=fitting)
     X = check_X(X)
     if X.dtype.kind in "fV" and not sklearn.get_config()["assume_finite"]:
         place = _core.first_nonfinite(X, n_threads)
@@ -54,17 +106,21 @@ def check_offset(offset, X, k):
     """The offset of the logits of X (n, d) as (n, k) in X's real type, C-contiguous; (n,) will do for k = 1."""
     if offset is None:
         return None
-    offset = np.asarray(offset)
+    offset = as_array(offset, "offset")
     n = len(X)
-    if offset.dtype.kind not in "fiub":
+    if not is_real(offset.dtype):
         raise TypeError(f"offset has dtype {offset.dtype}; expected real numbers")
     if offset.shape != (n, k) and (offset.shape != (n,) or k > 1):
         expected = f"({n},)" if k == 1 else f"({n}, {k})"
         raise ValueError(f"offset has shape {offset.shape}; expected {expected}, one for each logit of the {n} rows")
+    given, offset = offset, as_kernels_read(offset.reshape(n, k), _core.real_dtype(X.dtype))
     if not np.isfinite(offset).all():
-        raise ValueError(f"offset is not finite at row {np.argwhere(~np.isfinite(offset))[0][0]}; expected finite "
+        row, column = np.argwhere(~np.isfinite(offset))[0]
+        value = given.reshape(n, k)[row, column]
+        beyond = f": {value} is beyond the range of {offset.dtype}, in which X of {X.dtype} is computed"
+        raise ValueError(f"offset is not finite at row {row}{beyond if np.isfinite(value) else ''}; expected finite "
                          f"numbers")
-    return np.ascontiguousarray(offset.reshape(n, k), _core.real_dtype(X.dtype))
+    return offset
 
 
 def check_penalty_factors(factors, d):
@@ -100,7 +156,7 @@ _RULES = {
         lambda v: v is None or isinstance(v, dict) or (isinstance(v, str) and v == "balanced"),
         "None, 'balanced' or a dict from labels to weights",
     ),
-    "max_iter": (lambda v: isinstance(v, numbers.Integral) and v >= 1, "a positive integer"),
+    "max_iter": (lambda v: isinstance(v, numbers.Integral) and v >= 0, "an integer of at least 0"),
     "warm_start": (_is_flag, "True or False"),
     "verbose": (lambda v: isinstance(v, numbers.Integral) and v >= 0, "0 or 1"),
     "targets": (lambda v: isinstance(v, str) and v in ("auto", "classes", "labels"), "'auto', 'classes' or 'labels'"),

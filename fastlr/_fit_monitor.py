@@ -4,7 +4,7 @@ scikit-learn's callbacks (from 1.9 on) see a fit as a task with a subtask for ea
 iteration when it is over, so the next one's subtask begins there and then.
 """
 
-import sys
+from fastlr._progress import ProgressLine
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks
@@ -45,7 +45,7 @@ class FitMonitor:
         self.estimator, self.model_at = estimator, model_at
         self.enough = enough
         self.stopped = False
-        self.line = _ProgressLine(estimator.max_iter) if estimator.verbose else None
+        self.line = ProgressLine() if estimator.verbose else None
         self.data = {"X": X, "y": y,
                      "metadata": None if sample_weight is None else {"sample_weight": sample_weight}}
         self.fit_task = estimator._init_callback_context(max_subtasks=estimator.max_iter + 1)
@@ -61,7 +61,8 @@ class FitMonitor:
     def __call__(self, iteration, value, suboptimality, w):
         """Iterations up to this one are done (0: none); whether the fit is to end."""
         if self.line:
-            self.line.show(iteration, value, suboptimality)
+            self.line.show(f"iteration {iteration}/{self.estimator.max_iter}  objective {value:.6g}  suboptimality "
+                           f"{suboptimality:.1e}")
         if self.iteration and iteration:
             task, self.iteration = self.iteration, None  # a hook that raises has still been called
             self.stopped = task.call_on_fit_task_end(estimator=self.estimator, **self._state(w))
@@ -83,20 +84,3 @@ class FitMonitor:
 
     def _state(self, w):
         return {"reconstruction_attributes": lambda: self.model_at(w), **self.data}
-
-
-class _ProgressLine:
-    """The last iteration's figures on stderr: one line rewritten on a terminal, else a line an iteration."""
-
-    def __init__(self, max_iter):
-        self.max_iter = max_iter
-        self.on_terminal = sys.stderr.isatty()
-
-    def show(self, iteration, value, suboptimality):
-        line = f"iteration {iteration}/{self.max_iter}  objective {value:.6g}  suboptimality {suboptimality:.1e}"
-        start, end = ("\r", "\x1b[K") if self.on_terminal else ("", "\n")  # K: clear what a longer line left
-        print(f"{start}{line}", end=end, file=sys.stderr, flush=True)
-
-    def close(self):
-        if self.on_terminal:
-            print(file=sys.stderr)

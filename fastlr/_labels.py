@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastlr import _core
-from fastlr._validation import check_targets
+from fastlr._validation import as_array, check_sample_weight, check_targets
 
 _COUNTABLE_RANGE = 1 << 16  # integers closer together are numbered by counting, ten times as fast as by sorting
 
@@ -49,18 +49,24 @@ class Outputs:
         TypeError, ValueError
             If y has another shape, holds labels that are not among the classes, or values that are not targets.
         """
-        y = np.asarray(y)
+        y = as_array(y, name)
         if y.ndim == 2:
             loss = "softmax" if self.loss == "softmax" else "sigmoid"  # squared error too fits codes in [0, 1]
             return check_targets(y, n, self.k, dtype, loss=loss, name=name)
         if self.multilabel:
             raise ValueError(f"{name} has shape {y.shape}; expected ({n}, {self.k}), an indicator of each label")
         y = check_label_array(y, n, name)
-        if _is_text(y) != _is_text(self.classes):
-            raise TypeError(f"{name} has dtype {y.dtype}; the classes have {self.classes.dtype}: use the same labels")
-        codes = np.searchsorted(self.classes, y)
-        codes[codes == len(self.classes)] = 0
-        unknown = np.flatnonzero(self.classes[codes] != y)
+        check_same_kind(y, self.classes, name)
+        classes, wanted = self.classes, y
+        if y.dtype != classes.dtype and _is_text(y):
+            classes, wanted = classes.astype(object), y.astype(object)  # a fixed width would cut longer labels
+        elif y.dtype != classes.dtype:
+            with np.errstate(all="ignore"):
+                wanted = y.astype(classes.dtype)  # not to a type of both, which rounds; what it changes is found below
+        order = np.argsort(classes)  # they may have been set by hand
+        places = np.searchsorted(classes, wanted, sorter=order)
+        codes = order[np.where(places == len(classes), 0, places)]
+        unknown = np.flatnonzero(classes[codes] != y)
         if len(unknown):
             noun = "label" if len(unknown) == 1 else "labels"
             raise ValueError(f"{name} has {len(unknown)} {noun} not among the {len(self.classes)} classes "
@@ -99,19 +105,39 @@ class Outputs:
         _core.rows("softmax", Z, Z, n_threads)
         return Z
 
-    def accuracy(self, Z, y):
-        """Part of the rows predicted right: labels (n,), the largest of a target matrix, or all labels of a row."""
-        y = np.asarray(y)
-        n = len(Z)
+    def accuracy(self, Z, y, sample_weight=None):
+        """Part of the rows, or of their weight, predicted right.
+
+        y holds labels (n,), or numbers in [0, 1] (n, k): the largest of a row, or with one column whether it is above
+        1/2, stands for its class; of labels that do not exclude each other, all of a row must be on its side of 1/2.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If y has another shape, no rows, text where the classes are numbers or the reverse, or is no target at all.
+        """
+        y = as_array(y, "y")
+        n, n_classes = len(Z), len(self.classes)
         allowed = [(n, self.k)] if self.multilabel else [(n,), (n, self.k)]
-        if y.shape not in allowed:
-            raise ValueError(f"y has shape {y.shape}; expected {' or '.join(map(str, allowed))} for the {n} rows of X")
+        if n_classes != self.k and not self.multilabel:
+            allowed.append((n, n_classes))
+        if y.shape not in allowed or n == 0:
+            raise ValueError(f"y has shape {y.shape}; expected {' or '.join(map(str, allowed))} for the {n} rows of X, "
+                             f"at least one")
         predicted = self.predict(Z)
-        if self.multilabel:
-            return float((predicted == y).all(axis=1).mean())
         if y.ndim == 2:
-            y = self.classes[y.argmax(axis=1) if self.k > 1 else (y[:, 0] > 0.5).astype(np.intp)]
-        return float((predicted == y).mean())
+            y = check_targets(y, n, y.shape[1], np.float64, loss="sigmoid")
+            if self.multilabel:
+                y = y > 0.5
+            else:
+                y = self.classes[y.argmax(axis=1) if y.shape[1] > 1 else (y[:, 0] > 0.5).astype(np.intp)]
+        else:
+            y = check_label_array(y, n)
+            check_same_kind(y, self.classes)
+        right = predicted == y
+        if right.ndim == 2:
+            right = right.all(axis=1)
+        return float(np.average(right, weights=check_sample_weight(sample_weight, n)))
 
 
 def learn_outputs(y, n, dtype, loss, classes=None, name="y"):
@@ -139,9 +165,11 @@ def learn_outputs(y, n, dtype, loss, classes=None, name="y"):
     TypeError, ValueError
         If y is not such an array, has one class only, or labels outside `classes`.
     """
-    y = np.asarray(y)
+    y = as_array(y, name)
     if classes is not None:
-        classes = np.asarray(classes)
+        classes = as_array(classes, "classes")
+        if classes.ndim != 1:
+            raise ValueError(f"classes has shape {classes.shape}; expected a list of labels")
         classes, _ = number_labels(check_label_array(classes, len(classes), "classes"))
     if y.ndim == 2:
         k, n_classes = y.shape[1], max(y.shape[1], 2)
@@ -165,32 +193,51 @@ def learn_outputs(y, n, dtype, loss, classes=None, name="y"):
 
 
 def check_label_array(y, n, name="y"):
-    """Labels as an array (n,) of integers, whole floats, booleans or strings; never a copy of an array.
+    """Labels as an array (n,) of integers, whole floats, booleans or strings; copied only if its dtype is object.
+
+    Arrays of objects, as data frames give them, hold strings and stay as they are, or numbers and become an array of
+    these.
 
     Raises
     ------
     TypeError
-        For other kinds of labels, None among strings too.
+        For other kinds of labels, and where kinds are mixed: None among strings, too.
     ValueError
         For another shape, NaN, infinities and floats that are not whole.
     """
-    y = np.asarray(y)
+    y = as_array(y, name)
     if y.shape != (n,):
         remedy = f": {name}.ravel()" if y.shape == (n, 1) else ""
         raise ValueError(f"{name} has shape {y.shape}; expected ({n},), one label for each of the {n} rows{remedy}")
+    if y.dtype.kind == "O" or hasattr(y.dtype, "na_object"):
+        y = _labels_of_objects(y, name)
     if y.dtype.kind == "f":
         wrong = np.flatnonzero(~np.isfinite(y) | (np.trunc(y) != y))
         if len(wrong):
             raise ValueError(f"{name} has {y[wrong[0]]} at row {wrong[0]}; expected labels: whole numbers, strings or "
                              f"booleans (target probabilities go in a matrix, a column for each class)")
-    elif y.dtype.kind == "O":
-        wrong = next((i for i, label in enumerate(y) if not isinstance(label, str)), None)
-        if wrong is not None:
-            remedy = f"use {name}.astype(int)" if isinstance(y[wrong], numbers.Integral) else "drop such rows"
-            raise TypeError(f"{name} has dtype object with {y[wrong]!r} at row {wrong}; expected strings: {remedy}")
-    elif y.dtype.kind not in "iubU":
-        raise TypeError(f"{name} has dtype {y.dtype}; expected labels: integers, strings or booleans")
+    elif y.dtype.kind not in "iubUTO":
+        remedy = {"S": f": use {name}.astype(str)", "V": f": use {name}.astype(int)"}.get(y.dtype.kind, "")
+        raise TypeError(f"{name} has dtype {y.dtype}; expected labels: integers, whole floats, strings or "
+                        f"booleans{remedy}")
     return y
+
+
+def _labels_of_objects(y, name):
+    """Strings as they are; all booleans or all other real numbers as an array of these."""
+    is_kind, kind = next(((is_kind, kind) for kind, is_kind in _OBJECT_LABELS.items() if len(y) and is_kind(y[0])),
+                         (_OBJECT_LABELS["strings"], "strings"))
+    wrong = next((i for i, label in enumerate(y) if not is_kind(label)), None)
+    if wrong is not None:
+        raise TypeError(f"{name} has dtype {y.dtype} with {y[wrong]!r} at row {wrong}; expected {kind} in all rows: "
+                        f"drop such rows, or use labels of one kind")
+    if kind == "strings":
+        return y
+    labels = np.array(y.tolist())
+    if labels.dtype.kind == "O" or (labels.dtype.kind == "f" and all(isinstance(v, numbers.Integral) for v in y)):
+        raise TypeError(f"{name} has dtype object with numbers that no dtype holds exactly; expected integers of 64 "
+                        f"bits: use {name}.astype(str)")
+    return labels
 
 
 def number_labels(y):
@@ -207,8 +254,26 @@ def number_labels(y):
     return classes, codes.astype(np.int32)
 
 
+def check_same_kind(y, classes, name="y"):
+    """Raise TypeError if y, a result of `check_label_array`, holds text and the classes do not, or the reverse."""
+    if _is_text(y) != _is_text(classes):
+        raise TypeError(f"{name} has dtype {y.dtype}; the classes have {classes.dtype}: use the same labels")
+
+
 def _is_text(labels):
-    return labels.dtype.kind in "UO"
+    return labels.dtype.kind in "UTO"
+
+
+def _is_flag(label):
+    return isinstance(label, bool | np.bool_)
+
+
+# what all labels in an array of objects must be
+_OBJECT_LABELS = {
+    "strings": lambda label: isinstance(label, str),
+    "booleans": _is_flag,
+    "numbers": lambda label: isinstance(label, numbers.Real) and not _is_flag(label),
+}
 
 
 def _listed(classes):

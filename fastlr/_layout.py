@@ -12,34 +12,52 @@ import numpy as np
 
 from fastlr import _core
 from fastlr._threads import resolve_n_threads
+from fastlr._validation import as_array, is_real
 
 _KERNEL_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def as_real(z, name):
     """float32 as it is, every other real type as float64; TypeError for anything else."""
-    z = np.asarray(z)
+    z = as_array(z, name)
     if z.dtype in _KERNEL_DTYPES:
         return z
-    if z.dtype.kind not in "fiub" and z.dtype.name != "bfloat16":
+    if not is_real(z.dtype):
         raise TypeError(f"{name} has dtype {z.dtype}; expected real numbers")
     byte_swapped_float32 = z.dtype.newbyteorder("=") == np.float32
-    return z.astype(np.float32 if byte_swapped_float32 else np.float64)
+    with np.errstate(all="ignore"):  # long doubles beyond the range become infinite or 0
+        return z.astype(np.float32 if byte_swapped_float32 else np.float64)
 
 
 def check_out(out, z, *others):
     """Raise unless out can take a result of z's shape and dtype; it may be z itself, not overlap it or other inputs."""
-    if not isinstance(out, np.ndarray):
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
         raise TypeError(f"out is a {type(out).__name__}; expected an array of dtype {z.dtype} and shape {z.shape}")
     if out.dtype != z.dtype or out.shape != z.shape:
         raise ValueError(f"out has dtype {out.dtype} and shape {out.shape}; expected dtype {z.dtype} and shape "
                          f"{z.shape}")
     if not out.flags.writeable:
         raise ValueError("out is read-only; expected an array that can be written")
+    if _overlaps_itself(out):
+        raise ValueError(f"out has shape {out.shape} and strides {out.strides}: some of its values share memory; "
+                         f"expected memory for each: use np.empty_like(out)")
     is_z = out is z or (out.ctypes.data == z.ctypes.data and out.strides == z.strides)
     for array in others if is_z else (z, *others):
         if array is not None and np.may_share_memory(out, array) and np.shares_memory(out, array):
             raise ValueError("out overlaps an input; expected the first input itself, or memory of its own: use a copy")
+
+
+def _overlaps_itself(array):
+    """Whether two of its values may share memory; contiguous arrays and views made by slicing never do."""
+    if array.flags.forc or not array.size:
+        return False
+    reach = array.itemsize
+    axes = [(abs(stride), length) for stride, length in zip(array.strides, array.shape, strict=True) if length > 1]
+    for stride, length in sorted(axes):
+        if stride < reach:
+            return True
+        reach = stride * length
+    return False
 
 
 def is_ready(z):

@@ -1,24 +1,33 @@
-"""The progress of a training, on stderr: one line rewritten on a terminal, else a line an epoch."""
+"""The progress of a fit on stderr: one line rewritten on a terminal, else a line a step.
+
+Progress is never worth an error: without a stderr, or where it can no longer be written (a closed pipe), nothing is.
+"""
 
 import sys
 
 
 class ProgressLine:
-    """Shows the last epoch's figures."""
+    """Shows the last step's figures."""
 
-    def __init__(self, n_epochs):
-        self.n_epochs = n_epochs
-        self.on_terminal = sys.stderr.isatty()
+    def __init__(self):
+        self.stream = sys.stderr
+        try:
+            self.on_terminal = self.stream.isatty()
+        except (AttributeError, ValueError, OSError):  # None, a stand-in, closed
+            self.on_terminal = False
 
-    def show(self, epoch, history):
-        """Show the last value of each list of the history."""
-        figures = "  ".join(f"{name} {values[-1]:.4f}" for name, values in history.items())
-        line = f"epoch {epoch}/{self.n_epochs}  {figures}"
-        if self.on_terminal:
-            line = f"\r{line}\x1b[K"  # K: clear what a longer line left
-        print(line, end="" if self.on_terminal else "\n", file=sys.stderr, flush=True)
+    def show(self, line):
+        """Show the line in place of the last one."""
+        self._write(f"\r{line}\x1b[K" if self.on_terminal else f"{line}\n")  # K: clear what a longer line left
 
     def close(self):
         """Leave the line."""
         if self.on_terminal:
-            print(file=sys.stderr)
+            self._write("\n")
+
+    def _write(self, text):
+        try:
+            self.stream.write(text)
+            self.stream.flush()
+        except (AttributeError, ValueError, OSError):
+            self.stream, self.on_terminal = None, False

@@ -6,13 +6,12 @@
     Y (n, k) of independent labels   k logits, "sigmoid"; 0 and 1, or their probabilities
 """
 
-import warnings
-
 import numpy as np
 from sklearn.exceptions import DataConversionWarning
 
 from fastlr._labels import Outputs, check_label_array, number_labels
-from fastlr._validation import check_targets
+from fastlr._validation import as_array, check_sample_weight, check_targets, is_real
+from fastlr._warnings import warn_user
 
 
 def encode_targets(estimator, y, n, dtype):
@@ -37,12 +36,10 @@ def encode_targets(estimator, y, n, dtype):
     """
     if y is None:
         raise ValueError(f"{type(estimator).__name__} requires y to be passed, but the target y is None")
-    if hasattr(y, "toarray"):
-        raise TypeError(f"y is sparse ({type(y).__name__}); expected a dense array: pass y.toarray()")
-    y = np.asarray(y)
+    y = as_array(y, "y")
     if y.ndim == 2 and y.shape[1] == 1 and estimator.targets != "labels":
-        warnings.warn("A column-vector y was passed when a 1d array was expected. Please change the shape of y to "
-                      "(n_samples,), for example using ravel().", DataConversionWarning, stacklevel=5)
+        warn_user("A column-vector y was passed when a 1d array was expected. Please change the shape of y to "
+                  "(n_samples,), for example using ravel().", DataConversionWarning)
         y = y.ravel()
     return _encode_labels(y, n) if y.ndim < 2 else _encode_matrix(y, n, dtype, estimator.targets)
 
@@ -62,7 +59,7 @@ def _encode_labels(y, n):
 
 def _encode_matrix(y, n, dtype, kind):
     k = y.shape[-1]
-    if y.ndim > 2 or y.dtype.kind not in "fiubO" or k == 0:
+    if y.ndim > 2 or not (is_real(y.dtype) or y.dtype.kind == "O") or k == 0:
         raise ValueError(f"Unknown label type: y has shape {y.shape} and dtype {y.dtype}; expected labels ({n},), or "
                          f"a matrix ({n}, k) of class probabilities or of 0 and 1")
     if y.dtype.kind == "O":
@@ -84,31 +81,29 @@ def weigh_classes(class_weight, sample_weight, outputs, targets):
     "balanced" gives every class the same total: (sum of weights) / (number of classes * the class's weights), as
     scikit-learn does.
 
+    As in scikit-learn, classes may have no weight left: a model of only one predicts that one.
+
     Raises
     ------
     ValueError
         If y is a matrix, a key of the dict is not a class while a class has none, weights are not finite numbers of at
-        least 0, or only one class keeps any weight.
+        least 0, or no row keeps any weight.
     """
     if targets.ndim == 2:
         if class_weight is not None:
             raise ValueError("class_weight was given with a matrix y; expected labels (n,): use sample_weight instead")
         return sample_weight
+    if class_weight is None:
+        return sample_weight
     n_classes = len(outputs.classes)
-    if class_weight is not None:
-        if isinstance(class_weight, str):
-            counts = np.bincount(targets, sample_weight, n_classes)
-            per_class = np.divide(counts.sum(), n_classes * counts, out=np.zeros(n_classes), where=counts > 0)
-        else:
-            per_class = _weights_of(class_weight, outputs.classes.tolist())
-        rows = per_class[targets]
-        sample_weight = rows if sample_weight is None else rows * sample_weight
-    if sample_weight is not None:
-        present = np.flatnonzero(np.bincount(targets, sample_weight, n_classes))
-        if len(present) < 2:
-            raise ValueError(f"only class {outputs.classes[present[0]]!r} has rows of positive weight; a classifier "
-                             f"needs at least 2 classes" if len(present) else "the weight of every class is zero")
-    return sample_weight
+    if isinstance(class_weight, str):
+        counts = np.bincount(targets, sample_weight, n_classes)
+        per_class = np.divide(counts.sum(), n_classes * counts, out=np.zeros(n_classes), where=counts > 0)
+    else:
+        per_class = _weights_of(class_weight, outputs.classes.tolist())
+    rows = per_class[targets]
+    return check_sample_weight(rows if sample_weight is None else rows * sample_weight, len(rows),
+                               "sample_weight times class_weight")
 
 
 def _weights_of(class_weight, classes):

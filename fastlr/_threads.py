@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
+_MOST = 256  # MAX_WORKERS of csrc/pool.c
 
 
 def resolve_n_threads(n_threads):
@@ -25,7 +26,8 @@ def resolve_n_threads(n_threads):
 
     Returns
     -------
-    int, at least 1
+    int
+        1 to 256, what the pool has room for: more is no error.
 
     Raises
     ------
@@ -42,7 +44,7 @@ def resolve_n_threads(n_threads):
         raise TypeError(f"n_threads is {n_threads!r}; expected a positive integer, or None for the default") from None
     if isinstance(n_threads, bool) or count < 1:
         raise ValueError(f"n_threads is {n_threads!r}; expected a positive integer, or None for the default")
-    return count
+    return min(count, _MOST)
 
 
 @cache
@@ -50,15 +52,25 @@ def default_n_threads():
     """The value of ``n_threads=None``; forked children work it out again."""
     text = os.environ.get("FASTLR_NUM_THREADS", "").strip()
     if text:
-        if not text.isdecimal() or int(text) < 1:
+        if not _is_count(text):
             raise ValueError(f"FASTLR_NUM_THREADS={text!r}; expected a positive integer, or unset it for the default")
-        return int(text)
+        return _count_of(text)
     # OpenMP allows a list, one number a nesting level; what OpenMP itself would reject is not ours to judge
     text = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    if text.isdecimal() and int(text) >= 1:
-        return int(text)
+    if _is_count(text):
+        return _count_of(text)
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, math.ceil(min(cpus, _cgroup_cpus())))
+
+
+def _is_count(text):
+    return text.isascii() and text.isdecimal() and text.strip("0") != ""
+
+
+def _count_of(digits):
+    """The number of threads they mean; however many digits, as int() takes 4,300 at most."""
+    digits = digits.lstrip("0")
+    return min(int(digits), _MOST) if len(digits) < 9 else _MOST
 
 
 def _cgroup_cpus():

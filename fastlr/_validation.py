@@ -3,6 +3,7 @@
 Each returns what the kernels take, or raises with what was got, what was expected and how to fix it.
 """
 
+import math
 import numbers
 
 import numpy as np
@@ -10,7 +11,45 @@ import numpy as np
 from fastlr import _core
 from fastlr._mapping import check_file, file_behind
 
-_PROBABILITY_SUM_TOLERANCE = 1e-4  # what rounding to float32 or a printed table leaves of a row's sum
+_SUM_TOLERANCE = 1e-4  # what a printed table leaves of a row's sum
+_EPS_OF_SHORT = {"float16": 2.0**-10, "bfloat16": 2.0**-7}  # what rounding to these types leaves of it
+_LEAST_OF_SHORT = {"float16": 2.0**-24, "bfloat16": 2.0**-133}  # their smallest numbers
+_LEAST_TOTAL = np.finfo(np.float64).smallest_normal  # of weights: below it, the mean's 1 / total would overflow
+
+
+def as_array(value, name):
+    """`value` as a plain ndarray, without a copy if it is one; TypeError for masked and sparse ones."""
+    if type(value) is np.ndarray:
+        return value
+    refuse_masked(value, name)
+    if hasattr(value, "toarray"):
+        raise TypeError(f"{name} is sparse ({type(value).__name__}); expected a dense array: pass {name}.toarray()")
+    return np.asarray(value)
+
+
+def refuse_masked(value, name):
+    """Raise TypeError for a masked array or a list of them, whose masks NumPy would drop without a word."""
+    parts = value if isinstance(value, list | tuple) else (value,)
+    if any(isinstance(part, np.ma.MaskedArray) for part in parts):
+        raise TypeError(f"{name} is a masked array; expected one whose values all count: leave out the masked rows, "
+                        f"fill in values with {name}.filled(value), or pass {name}.data if nothing is masked")
+
+
+def is_real(dtype):
+    """Whether it is one of floats (bfloat16 too), integers or booleans."""
+    return dtype.kind in "fiub" or dtype.name in _core.DTYPES
+
+
+def as_kernels_read(array, dtype):
+    """The array in this dtype, native, C-contiguous and aligned; itself if it is that already.
+
+    What is beyond the dtype's range becomes infinite, without a warning: callers look for it.
+    """
+    if array.dtype != dtype:
+        with np.errstate(all="ignore"):
+            array = array.astype(dtype)
+    array = np.ascontiguousarray(array)
+    return array if array.flags.aligned else array.copy()
 
 
 def check_X(X, name="X"):
@@ -34,11 +73,9 @@ def check_X(X, name="X"):
     ValueError
         If X is not two-dimensional, or memory-mapped from a file that has since become too short.
     """
-    if hasattr(X, "toarray"):
-        raise TypeError(f"{name} is sparse ({type(X).__name__}); expected a dense array: pass {name}.toarray()")
-    X = np.asarray(X)
+    X = as_array(X, name)
     if X.dtype.name not in _core.DTYPES:
-        remedy = "use numbers" if X.dtype.kind in "OSUMmV" else f"use {name}.astype(np.float64)"
+        remedy = "use numbers" if X.dtype.kind in "OSTUMmV" else f"use {name}.astype(np.float64)"
         if X.dtype.kind == "c":
             remedy = f"use {name}.real and {name}.imag as separate features"
         raise TypeError(f"{name} has dtype {X.dtype}; expected one of {', '.join(_core.DTYPES)}: {remedy}")
@@ -80,7 +117,7 @@ def check_labels(y, n, k, name="y"):
     ValueError
         If its shape is not (n,) or labels lie outside [0, k).
     """
-    y = np.asarray(y)
+    y = as_array(y, name)
     if y.dtype.kind not in "iub" and y.size:
         raise TypeError(f"{name} has dtype {y.dtype}; expected integer labels: {name}.astype(int) if it holds whole "
                         f"numbers, np.unique({name}, return_inverse=True)[1] to number other labels")
@@ -92,7 +129,7 @@ def check_labels(y, n, k, name="y"):
         noun = "label" if len(outside) == 1 else "labels"
         raise ValueError(f"{name} has {len(outside)} {noun} outside [0, {k}): first is {y[outside[0]]} at row "
                          f"{outside[0]}; number the classes from 0")
-    return np.ascontiguousarray(y, np.int32)
+    return as_kernels_read(y, np.int32)
 
 
 def check_targets(y, n, k, dtype, *, loss=None, name="y"):
@@ -104,12 +141,14 @@ def check_targets(y, n, k, dtype, *, loss=None, name="y"):
     dtype : dtype
         float32 or float64, what the kernel computes in.
     loss : {None, "softmax", "sigmoid", "squared_error"}
-        What the targets must be, beyond finite: for "softmax" probabilities whose rows sum to 1 (else the gradient
-        A - Y would not be the gradient of the loss), for "sigmoid" numbers in [0, 1].
+        What the targets must be, beyond finite: for "softmax" probabilities whose rows sum to 1 within 1e-4, or within
+        the rounding of float16 or bfloat16 if they are of these types; for "sigmoid" numbers in [0, 1].
 
     Returns
     -------
     ndarray (n, k), dtype, C-contiguous
+        For "softmax", rows whose sums miss 1 by more than rounding to dtype are divided by them: of other rows A - Y
+        is not the gradient of the loss, and a bound of the optimum made from it not a bound.
 
     Raises
     ------
@@ -118,13 +157,13 @@ def check_targets(y, n, k, dtype, *, loss=None, name="y"):
     ValueError
         If its shape is not (n, k) or its values are not what the loss needs.
     """
-    y = np.asarray(y)
-    if y.dtype.kind not in "fiub" and y.dtype.name not in _core.DTYPES:
+    y = as_array(y, name)
+    if not is_real(y.dtype):
         raise TypeError(f"{name} has dtype {y.dtype}; expected real target values, or integer labels ({n},)")
     if y.shape != (n, k):
         raise ValueError(f"{name} has shape {y.shape}; expected ({n}, {k}), the shape of the logits, or integer labels "
                          f"({n},)")
-    y = np.ascontiguousarray(y, dtype)
+    given, y = y, as_kernels_read(y, dtype)
     if not y.size:
         return y
     lowest, highest = y.min(), y.max()
@@ -135,18 +174,34 @@ def check_targets(y, n, k, dtype, *, loss=None, name="y"):
                              f"probabilities in [0, 1]")
     elif not np.isfinite(lowest) or not np.isfinite(highest):
         row, column = np.argwhere(~np.isfinite(y))[0]
-        raise ValueError(f"{name} has {y[row, column]} at row {row}, column {column}; expected finite targets")
-    if loss == "softmax":
-        sums = np.einsum("nk->n", y)  # faster than y.sum(axis=1), and leaves no thread of a BLAS spinning
-        wrong = np.flatnonzero(np.abs(sums - 1) > _PROBABILITY_SUM_TOLERANCE)
-        if len(wrong):
-            raise ValueError(f"{name} has {len(wrong)} of {n} rows that do not sum to 1: first is row {wrong[0]} with "
-                             f"{sums[wrong[0]]}; divide each row by its sum")
-    return y
+        beyond = f", beyond the range of {y.dtype}" if np.isfinite(given[row, column]) else ""
+        raise ValueError(f"{name} has {given[row, column]} at row {row}, column {column}{beyond}; expected finite "
+                         f"targets")
+    return _with_sums_of_1(y, given, name) if loss == "softmax" else y
+
+
+def _with_sums_of_1(y, given, name):
+    """Probabilities y (n, k), whose rows are divided by their sums where these miss 1; `given` is y as it came."""
+    rounding = 8 * np.finfo(y.dtype).eps
+    if np.abs(np.einsum("nk->n", y) - 1).max() <= rounding:  # no BLAS, whose threads would go on spinning
+        return y
+    sums = np.einsum("nk->n", y, dtype=np.float64)
+    missing = np.abs(sums - 1)
+    worst = missing.max()
+    if worst <= rounding:
+        return y
+    type_name = given.dtype.name
+    tolerance = max(_SUM_TOLERANCE, _EPS_OF_SHORT.get(type_name, 0) + y.shape[1] * _LEAST_OF_SHORT.get(type_name, 0))
+    if worst > tolerance:
+        wrong = np.flatnonzero(missing > tolerance)
+        raise ValueError(f"{name} has {len(wrong)} of {len(y)} rows that do not sum to 1: first is row {wrong[0]} with "
+                         f"{sums[wrong[0]]}; expected 1 within {tolerance:.2g}: divide each row by its sum")
+    with np.errstate(all="ignore"):  # subnormal probabilities
+        return (y / sums[:, None]).astype(y.dtype, copy=False)
 
 
 def check_sample_weight(weight, n, name="sample_weight"):
-    """float64 (n,) weights, C-contiguous, or None; ValueError for negative, non-finite or all zero ones."""
+    """float64 (n,) weights, C-contiguous, or None; ValueError for negative ones and for sums without a reciprocal."""
     if weight is None:
         return None
     weight = _as_float64(weight, name)
@@ -155,8 +210,13 @@ def check_sample_weight(weight, n, name="sample_weight"):
     wrong = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
     if len(wrong):
         raise ValueError(f"{name} has {weight[wrong[0]]} at row {wrong[0]}; expected finite weights of at least 0")
-    if n and not weight.any():
+    with np.errstate(all="ignore"):
+        total = weight.sum()
+    if n and total == 0:
         raise ValueError(f"{name} is zero at all {n} rows; expected at least one positive weight")
+    if n and not _LEAST_TOTAL <= total < np.inf:
+        raise ValueError(f"{name} sums to {total}; expected a sum between {_LEAST_TOTAL:.1e} and "
+                         f"{np.finfo(np.float64).max:.1e}: multiply all weights with the same number")
     return weight
 
 
@@ -169,7 +229,7 @@ def check_feature_vector(v, d, name):
         raise ValueError(f"{name} has shape {v.shape}; expected one number, or ({d},) for the {d} features")
     if not np.isfinite(v).all():
         raise ValueError(f"{name} has values that are not finite; expected finite numbers")
-    return np.ascontiguousarray(np.broadcast_to(v, (d,)))
+    return np.ascontiguousarray(np.broadcast_to(v, (d,)))  # of one number: an array of its own
 
 
 def check_option(name, value, allowed):
@@ -179,17 +239,30 @@ def check_option(name, value, allowed):
     return value
 
 
+def check_count(name, value):
+    """An integer of at least 0 as an int."""
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r}; expected an integer of at least 0")
+    if value < 0:
+        raise ValueError(f"{name} is {value}; expected an integer of at least 0")
+    return int(value)
+
+
 def check_number(name, value, minimum=-np.inf, maximum=np.inf):
     """A finite real number in [minimum, maximum] as a float."""
     if not isinstance(value, numbers.Real):
         raise TypeError(f"{name} is {value!r}; expected a number")
-    if not (np.isfinite(value) and minimum <= value <= maximum):
+    try:
+        finite = math.isfinite(value)
+    except OverflowError:  # an integer beyond every float
+        finite = False
+    if not (finite and minimum <= value <= maximum):
         raise ValueError(f"{name} is {value!r}; expected a finite number in [{minimum}, {maximum}]")
     return float(value)
 
 
 def _as_float64(v, name):
-    v = np.asarray(v)
-    if v.dtype.kind not in "fiub":
+    v = as_array(v, name)
+    if not is_real(v.dtype):
         raise TypeError(f"{name} has dtype {v.dtype}; expected real numbers")
-    return np.ascontiguousarray(v, np.float64) if v.ndim else v.astype(np.float64)
+    return as_kernels_read(v, np.float64).reshape(v.shape)

@@ -2,10 +2,11 @@
 
 A command returns its exit status (None is 0).  What a user can put right (a missing folder, a bad file, an option out
 of range, an extra that is not installed) ends in one line on stderr and status 2; anything else is a bug and shows
-itself.
+itself.  A reader that has gone (``fastlr info | head -1``) ends a command without a word.
 """
 
 import argparse
+import os
 import sys
 import time
 import warnings
@@ -16,6 +17,7 @@ import numpy as np
 import fastlr
 
 USER_ERRORS = (OSError, ValueError, ImportError)
+INTERRUPTED, READER_GONE = 130, 141  # as the shell reports SIGINT and SIGPIPE
 
 
 def main(argv=None):
@@ -29,8 +31,28 @@ def main(argv=None):
     Returns
     -------
     int
-        The exit status: 0, 2 after an error the user can put right, 130 after Ctrl-C.
+        The exit status: 0, 1 for a demo without a result, 2 after an error the user can put right, 130 after Ctrl-C,
+        141 if the reader of the output has gone.
     """
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            try:
+                return _run(argv)
+            finally:
+                _flush()  # here, where a reader that has gone can be told from an error
+    except BrokenPipeError:
+        _discard_output()
+        return READER_GONE
+    except USER_ERRORS as error:
+        _tell(f"error: {error}")
+        return 2
+    except KeyboardInterrupt:
+        _tell("interrupted")
+        return INTERRUPTED
+
+
+def _run(argv):
     parser = argparse.ArgumentParser(prog="fastlr", description="Logistic and softmax regression on the CPU.")
     parser.add_argument("--version", action="version", version=f"fastlr {fastlr.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -40,21 +62,34 @@ def main(argv=None):
     if rest and args.run is not _run_bench:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     args.rest = rest
-    try:
-        with warnings.catch_warnings():
-            warnings.showwarning = _show_warning
-            return args.run(args) or 0
-    except USER_ERRORS as error:
-        print(f"fastlr: error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("fastlr: interrupted", file=sys.stderr)
-        return 130
+    return args.run(args) or 0
 
 
 def _show_warning(message, *_args, **_kwargs):
     """A warning as a line for the user, without the place in the source."""
-    print(f"fastlr: warning: {message}", file=sys.stderr)
+    _tell(f"warning: {message}")
+
+
+def _tell(message):
+    if sys.stderr is not None:
+        print(f"fastlr: {message}", file=sys.stderr)
+
+
+def _flush():
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def _discard_output():
+    """Let what is still buffered go nowhere: Python writes it at exit, and would report the pipe once more."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(nowhere, stream.fileno())
+        except (AttributeError, ValueError, OSError):  # none, or closed
+            pass
 
 
 # ---- demo -----------------------------------------------------------------------------------------------------------
@@ -112,10 +147,15 @@ def _run_demo(args):
         random_state=args.seed,
     )
     start = time.perf_counter()
-    trainer.fit(task.X_train, task.y_train, validation_data=(task.X_test, task.y_test), scale=task.scale)
+    status = 0
+    try:
+        trainer.fit(task.X_train, task.y_train, validation_data=(task.X_test, task.y_test), scale=task.scale)
+    except KeyboardInterrupt:  # what was learnt so far is worth showing
+        _tell("interrupted")
+        status = INTERRUPTED
     seconds = time.perf_counter() - start
-    if not trainer.history_:  # the first epoch was interrupted or diverged: the warning has said so
-        return 1
+    if not getattr(trainer, "history_", None):  # no epoch is done; if it diverged, the warning has said so
+        return status or 1
 
     step_seconds = trainer.history_["seconds"]
     n_epochs = len(step_seconds)
@@ -137,7 +177,7 @@ def _run_demo(args):
             title=f"Softmax regression on {task.name}",
         )
         print(f"picture            {args.plot}")
-    return 0
+    return status
 
 
 def _digits_task():

@@ -9,7 +9,7 @@ process may use; results do not depend on it.
 import numpy as np
 
 from fastlr._layout import along_axes, as_real, elementwise, reduce_axes
-from fastlr._validation import check_labels
+from fastlr._validation import as_array, check_count, check_labels
 
 
 def sigmoid(z, *, out=None, n_threads=None):
@@ -179,9 +179,10 @@ def softmax_jacobian(A, *, n_threads=None):
     A = as_real(A, "A")
     if A.ndim == 0:
         raise ValueError("A is a scalar; expected rows of probabilities, (n, k) or (k,)")
-    J = -A[..., :, None] * A[..., None, :]
-    diagonal = np.arange(A.shape[-1])
-    J[..., diagonal, diagonal] = A * (1 - A)  # A - A * A would lose the digits near 1
+    with np.errstate(all="ignore"):  # products of small probabilities underflow
+        J = -A[..., :, None] * A[..., None, :]
+        diagonal = np.arange(A.shape[-1])
+        J[..., diagonal, diagonal] = A * (1 - A)  # A - A * A would lose the digits near 1
     return J
 
 
@@ -208,9 +209,10 @@ def one_hot(y, n_classes=None, *, n_threads=None):
     ValueError
         If labels lie outside [0, n_classes).
     """
-    y = np.asarray(y)
+    y = as_array(y, "y")
     if n_classes is None:
-        n_classes = int(y.max()) + 1 if y.size else 0
+        n_classes = int(y.max()) + 1 if y.size and y.dtype.kind in "iub" else 0
+    n_classes = check_count("n_classes", n_classes)
     labels = check_labels(y.reshape(-1), y.size, n_classes)
     Y = np.zeros((y.size, n_classes))
     Y[np.arange(y.size), labels] = 1

@@ -10,6 +10,7 @@ from fastlr import _core
 from fastlr._layout import as_real
 from fastlr._threads import resolve_n_threads
 from fastlr._validation import (
+    as_array,
     check_feature_vector,
     check_finite,
     check_labels,
@@ -22,6 +23,7 @@ from fastlr._validation import (
 from fastlr.losses import mean_factor
 
 
+@np.errstate(all="ignore")  # results are looked at
 def loss_and_grad(
     X, W, b, y, *, loss="softmax", sample_weight=None, alpha=0.0, scale=None, shift=None, n_threads=None
 ):
@@ -39,7 +41,8 @@ def loss_and_grad(
     b : array-like (k,), or a scalar or (1,) where W is (d,)
         Intercepts, not penalised.
     y : array-like
-        Integer labels (n,) or targets (n, k); with one logit 0/1 labels or targets (n,).
+        Integer labels (n,) or targets (n, k); with one logit 0/1 labels or targets (n,).  Rows of probabilities for
+        "softmax" are taken as in `fastlr.cross_entropy`.
     loss : {"softmax", "sigmoid", "squared_error"}, default="softmax"
         Multinomial cross-entropy; binary cross-entropy (k = 1) or k independent ones, summed; half the squared error,
         summed over the k outputs.  Integer labels with k > 1 mean their one-hot rows.
@@ -103,7 +106,7 @@ def loss_and_grad(
 
 def _model_targets(y, n, k, loss, dtype):
     """Labels or targets of a model with k logits a row."""
-    y = np.asarray(y)
+    y = as_array(y, "y")
     if k > 1 or loss == "softmax":
         return check_labels(y, n, k) if y.ndim == 1 else check_targets(y, n, k, dtype, loss=loss)
     if loss == "sigmoid" and y.dtype.kind in "iub" and y.ndim == 1:

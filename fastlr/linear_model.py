@@ -7,21 +7,21 @@ with alpha = 1 / (C s), so that C means what it means in scikit-learn: C s F is 
 """
 
 import math
-import warnings
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import accuracy_score
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from fastlr import _core, solvers
 from fastlr._estimator import check_input, check_offset, check_parameters, check_penalty_factors, unchanged_on_error
 from fastlr._fit_monitor import CallbackSupportMixin, FitMonitor, with_callbacks
+from fastlr._fitted import NEEDED, fitted_model
 from fastlr._targets import encode_targets, weigh_classes
 from fastlr._threads import resolve_n_threads
-from fastlr._validation import check_feature_vector, check_option, check_sample_weight
+from fastlr._validation import as_array, check_feature_vector, check_option, check_sample_weight
+from fastlr._warnings import warn_user
 from fastlr.objective import Objective
 
 
@@ -42,7 +42,7 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     solver : {"auto", "lbfgs", "newton-cholesky", "newton-cg"}, default="auto"
         "auto" takes the one that should be fastest for the shape and type of the data.
     max_iter : int, default=1000
-        Most iterations of the solver.
+        Most iterations of the solver; 0 leaves the start, with a warning.
     warm_start : bool, default=False
         Start from the coefficients of the last fit.
     verbose : int, default=0
@@ -58,7 +58,9 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         The model sees (X - shift) * scale, in `fit` and in predictions, without a second array: scale=1/255 for bytes.
         `coef_` belongs to those scaled features, and so does the penalty.
     targets : {"auto", "classes", "labels"}, default="auto"
-        What the columns of a matrix y are. "classes": probabilities of classes that exclude each other, rows sum to 1.
+        What the columns of a matrix y are. "classes": probabilities of classes that exclude each other; rows sum to 1
+        (within 1e-4, or the rounding of float16 or bfloat16 if they are of these types: they are divided by their
+        sums).
         "labels": labels that do not exclude each other, 0 and 1 or their probabilities. "auto": labels if all values
         are 0 or 1, else classes.
 
@@ -78,6 +80,8 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         Proved upper bound of (F - F*) / F*; inf where none is known.
     scale_, shift_ : ndarray (n_features,) or None
         What the fit used.
+    targets_ : {"classes", "labels"}
+        What `predict` returns: classes (n,), or an indicator of labels (n, k) that do not exclude each other.
     n_features_in_ : int
     feature_names_in_ : ndarray (n_features,) of str
         Only if X had names, all of them strings.
@@ -86,10 +90,18 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     -----
     X may be any array of booleans, integers or floats (float16 and bfloat16 too) in any layout: it is neither copied
     nor converted whole beyond 2^19 values (small X is computed with in float64; docs/solvers.md says what samples and
-    workspaces solvers keep). Data frames are converted as in scikit-learn; sparse X is not supported yet.
+    workspaces solvers keep). Data frames are converted as in scikit-learn; sparse X is not supported yet. Masked arrays
+    are refused: NumPy would drop their masks.
 
-    Ctrl-C ends the fit with a warning and the best model so far. scikit-learn's callbacks (1.9 and later) are set by
-    `set_callbacks`; one that returns True ends the fit.
+    Predictions are made of public attributes alone: `coef_`, `intercept_` and `classes_`, and `targets_`, `scale_` and
+    `shift_` where they are set ("classes", None, None). A model made by hand predicts, a changed one accordingly. One
+    row of `coef_` is a sigmoid, several are a softmax of classes, or sigmoids of labels.
+
+    Ctrl-C (KeyboardInterrupt) leaves the best model so far in the estimator, ready to predict or to go on from with
+    `warm_start`, and is raised again, so that it ends searches and scripts too; an earlier fit is still there if the
+    solver had not begun. Other errors leave the estimator as it was.
+
+    scikit-learn's callbacks (1.9 and later) are set by `set_callbacks`; one that returns True ends the fit.
 
     Examples
     --------
@@ -130,7 +142,8 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         ----------
         X : array-like (n_samples, n_features)
         y : array-like (n_samples,) or (n_samples, k)
-            Labels: integers, whole floats, strings or booleans. Or a matrix, see `targets`.
+            Labels: integers, whole floats, strings or booleans, all of one kind; in arrays of objects and columns of
+            data frames too. Or a matrix, see `targets`.
         sample_weight : array-like (n_samples,), default=None
             At least 0; None means 1.
         offset : array-like (n_samples,) or (n_samples, k), default=None
@@ -145,12 +158,18 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         ------
         TypeError, ValueError
             For bad parameters or data; an earlier fit is then still there.
+        KeyboardInterrupt
+            After Ctrl-C; the best model so far is there.
         """
-        with unchanged_on_error(self):
-            return self._fit(X, y, sample_weight, offset)
+        with np.errstate(all="ignore"), unchanged_on_error(self):
+            interrupted = self._fit(X, y, sample_weight, offset)
+        if interrupted:
+            raise KeyboardInterrupt(interrupted)
+        return self
 
     @with_callbacks
     def _fit(self, X, y, sample_weight, offset):
+        """Set the attributes of the fit; returns what there is to say if Ctrl-C ended it, else None."""
         check_parameters(self)
         check_option("solver", self.solver, solvers.SOLVERS)
         n_threads = resolve_n_threads(self.n_threads)
@@ -167,7 +186,8 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             random_state=self._seed(),
         )
         w = objective.start(*self._last_fit(outputs, d))
-        self._outputs, self.classes_, self.scale_, self.shift_ = outputs, outputs.classes, scale, shift
+        self.classes_, self.scale_, self.shift_ = outputs.classes, scale, shift
+        self.targets_ = "labels" if outputs.multilabel else "classes"
 
         def model_at(w):
             coef, intercept = objective.coefficients(w)
@@ -189,74 +209,81 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             _warn("the classes are separable: some coefficients classify every row right, and without a penalty "
                   "(C=inf) larger ones always fit better, so there is no optimum. These separate the rows; use a "
                   "finite C for a unique model")
+        elif result.message == "interrupted":
+            return self._shortfall(result.message, X.dtype)
         elif not result.converged and not monitor.stopped:
             _warn(self._shortfall(result.message, X.dtype))
-        return self
+        return None
 
     def decision_function(self, X, *, offset=None):
         """Logits of X (n_samples, n_features): (n_samples,) for two classes, else (n_samples, k).
 
         float32 or float64, by the dtype of X; `offset` as in `fit`.
         """
-        Z = self._logits(X, offset)
-        return Z if self.coef_.shape[0] > 1 or self._outputs.multilabel else Z.ravel()
+        outputs, Z = self._logits(X, offset)
+        return Z if outputs.k > 1 or outputs.multilabel else Z.ravel()
 
     def predict(self, X, *, offset=None):
         """Most probable classes (n_samples,), or 0/1 indicators (n_samples, k) of labels."""
-        Z = self._logits(X, offset)
-        return self._outputs.predict(Z)
+        outputs, Z = self._logits(X, offset)
+        return outputs.predict(Z)
 
     def predict_proba(self, X, *, offset=None):
         """Probabilities (n_samples, n_classes), rows summing to 1; or (n_samples, k), each of a label."""
-        Z = self._logits(X, offset)
-        return self._outputs.probabilities(Z, resolve_n_threads(self.n_threads))
+        outputs, Z = self._logits(X, offset)
+        return outputs.probabilities(Z, resolve_n_threads(self.n_threads))
 
     def predict_log_proba(self, X, *, offset=None):
         """Logarithms of `predict_proba`, accurate where the probabilities round to 0 or 1."""
-        Z = self._logits(X, offset)
+        outputs, Z = self._logits(X, offset)
         n_threads = resolve_n_threads(self.n_threads)
-        if self._outputs.loss == "softmax":
+        if outputs.loss == "softmax":
             _core.rows("log_softmax", Z, Z, n_threads)
             return Z
-        if not self._outputs.multilabel:
+        if not outputs.multilabel:
             Z = np.concatenate([-Z, Z], axis=1)
         _core.map("log_sigmoid", Z, Z, n_threads)
         return Z
 
     def score(self, X, y, sample_weight=None, *, offset=None):
-        """Part of the rows predicted as in y; a matrix of class probabilities stands for its largest, and of labels
-        all must be right."""
-        predicted = self.predict(X, offset=offset)
-        y = np.asarray(y)
-        if y.ndim == 2 and predicted.ndim == 1 and y.shape[1] == len(self.classes_):
-            y = self.classes_[y.argmax(axis=1)]
-        return float(accuracy_score(y, predicted, sample_weight=sample_weight))
+        """Part of the rows, or of their weight, predicted as in y.
+
+        y are labels, or a matrix: the largest class probability of a row stands for its class, and of labels, 1 or
+        probable, all must be right. TypeError if y is text and the classes are numbers, or the reverse.
+        """
+        outputs, Z = self._logits(X, offset)
+        y = as_array(y, "y")
+        if y.ndim == 2 and y.shape[1] == 1 and not outputs.multilabel:
+            y = y.ravel()
+        return outputs.accuracy(Z, y, sample_weight)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
 
+    @np.errstate(all="ignore")
     def _logits(self, X, offset):
-        check_is_fitted(self)
+        """What the logits of X mean, and the logits (n, k)."""
+        check_is_fitted(self, NEEDED)
+        model = fitted_model(self)
         n_threads = resolve_n_threads(self.n_threads)
         X = check_input(self, X, n_threads, fitting=False)
-        k = self._outputs.k
-        problem = _core.Problem(
-            X, None, k, loss=self._outputs.loss, offset=check_offset(offset, X, k), scale=self.scale_,
-            shift=self.shift_, n_threads=n_threads,
-        )
-        return problem.logits(self.coef_, self.intercept_)
+        d = model.coef.shape[1]
+        if X.shape[1] != d:
+            raise ValueError(f"X has {X.shape[1]} features; expected {d}, the columns of coef_")
+        return model.outputs, model.logits(X, n_threads, check_offset(offset, X, model.outputs.k))
 
     def _last_fit(self, outputs, d):
         """The coefficients and the intercept to start from, or nothing."""
-        if not self.warm_start or not hasattr(self, "coef_"):
+        if not self.warm_start or not all(hasattr(self, name) for name in NEEDED):
             return ()
-        if self.coef_.shape != (outputs.k, d) or not np.array_equal(self.classes_, outputs.classes):
-            raise ValueError(f"warm_start: the last fit has coef_ of shape {self.coef_.shape} and classes "
-                             f"{self.classes_}; the new data ask for {(outputs.k, d)} and {outputs.classes}: use "
-                             f"warm_start=False")
-        return self.coef_, self.intercept_ * self.fit_intercept
+        last = fitted_model(self)
+        if last.coef.shape != (outputs.k, d) or not np.array_equal(last.outputs.classes, outputs.classes):
+            raise ValueError(f"warm_start: the last fit has coef_ of shape {last.coef.shape} and classes "
+                             f"{last.outputs.classes}; the new data ask for {(outputs.k, d)} and {outputs.classes}: "
+                             f"use warm_start=False")
+        return last.coef, last.intercept * self.fit_intercept
 
     def _seed(self):
         return 0 if self.random_state is None else check_random_state(self.random_state).randint(2**31)
@@ -285,4 +312,4 @@ def _certain_separation(weight, total):
 
 
 def _warn(message):
-    warnings.warn(message, ConvergenceWarning, stacklevel=5)
+    warn_user(message, ConvergenceWarning)

@@ -11,7 +11,7 @@ import numpy as np
 from fastlr import _core
 from fastlr._layout import as_real, check_out, is_ready
 from fastlr._threads import resolve_n_threads
-from fastlr._validation import check_labels, check_number, check_option, check_sample_weight, check_targets
+from fastlr._validation import as_array, check_labels, check_number, check_option, check_sample_weight, check_targets
 
 _REDUCTIONS = ("mean", "sum", "none")
 
@@ -24,7 +24,9 @@ def cross_entropy(Z, y, *, sample_weight=None, label_smoothing=0.0, reduction="m
     Z : array-like (n, k), or (k,) for one row
         Logits.
     y : array-like of integers (n,), or of target probabilities (n, k)
-        A scalar or (k,) where Z is one row.  Rows of probabilities sum to 1.
+        A scalar or (k,) where Z is one row.  Rows of probabilities sum to 1: within 1e-4, or the rounding of float16
+        or bfloat16 if they came in these.  A row that misses 1 by more than the rounding of Z's dtype is divided by
+        its sum: only then is the gradient A - Y that of the loss.
     sample_weight : array-like (n,), default=None
         Non-negative; None means 1.
     label_smoothing : float in [0, 1], default=0.0
@@ -139,7 +141,7 @@ def binary_cross_entropy_and_grad(
 
 def _softmax_arguments(Z, y, sample_weight):
     """Z as given, and its rows' labels (n,) or probabilities (n, k) and weights."""
-    Z, y = as_real(Z, "Z"), np.asarray(y)
+    Z, y = as_real(Z, "Z"), as_array(y, "y")
     if Z.ndim not in (1, 2) or Z.shape[-1] == 0:
         raise ValueError(f"Z has shape {Z.shape}; expected logits (n, k), or (k,) for one row, with at least one class")
     k = Z.shape[-1]
@@ -153,7 +155,7 @@ def _softmax_arguments(Z, y, sample_weight):
 
 def _sigmoid_arguments(z, y, sample_weight):
     """z as given, and its elements' labels (size,) or probabilities (size, 1) and weights."""
-    z, y = as_real(z, "z"), np.asarray(y)
+    z, y = as_real(z, "z"), as_array(y, "y")
     if y.shape != z.shape:
         raise ValueError(f"y has shape {y.shape} and z {z.shape}; expected the same shape")
     if y.dtype.kind in "iub":
@@ -161,11 +163,12 @@ def _sigmoid_arguments(z, y, sample_weight):
     else:
         target = check_targets(y.reshape(-1, 1), z.size, 1, z.dtype, loss="sigmoid")
     if sample_weight is not None:
+        sample_weight = as_array(sample_weight, "sample_weight")
         try:
             sample_weight = np.broadcast_to(sample_weight, z.shape).reshape(-1)
         except ValueError:
-            shape = np.shape(sample_weight)
-            raise ValueError(f"sample_weight has shape {shape}; expected one that broadcasts to {z.shape}") from None
+            raise ValueError(f"sample_weight has shape {sample_weight.shape}; expected one that broadcasts to "
+                             f"{z.shape}") from None
     return z, target, check_sample_weight(sample_weight, z.size)
 
 

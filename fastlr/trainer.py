@@ -12,17 +12,26 @@ An epoch is one call of `_core.Problem.epoch`, given an order of rows: X is neit
 
 import inspect
 import math
-import warnings
 from time import perf_counter
 
 import numpy as np
 
 from fastlr import _core
+from fastlr._fitted import NEEDED, fitted_model
 from fastlr._labels import learn_outputs
 from fastlr._progress import ProgressLine
 from fastlr._threads import resolve_n_threads
 from fastlr._trainer_options import check_options, generator_of
-from fastlr._validation import check_feature_vector, check_finite, check_option, check_sample_weight, check_X
+from fastlr._validation import (
+    as_array,
+    check_feature_vector,
+    check_finite,
+    check_option,
+    check_sample_weight,
+    check_X,
+    refuse_masked,
+)
+from fastlr._warnings import warn_user
 
 
 class Trainer:
@@ -47,7 +56,8 @@ class Trainer:
         Take the rows in a new random order each epoch.
     callbacks : iterable of callables, default ()
         Each is called as ``callback(trainer, epoch)`` after an epoch, counted from 1; training ends if one returns
-        True. The trainer's attributes are set by then; `coef_` and `intercept_` change in place, so copy to keep.
+        True. The trainer's attributes are set by then; `coef_` and `intercept_` change in place, until the call of
+        `fit` or `partial_fit` ends: copy to keep.
     verbose : int, default 0
         1 writes the last epoch's figures to stderr: one line rewritten on a terminal, else a line an epoch.
     n_threads : int or None, default None
@@ -62,6 +72,10 @@ class Trainer:
     classes_ : ndarray (n_classes,)
         Sorted labels in their own dtype; 0 .. k - 1 for target matrices.
     n_features_in_ : int
+    feature_names_in_ : ndarray (d,) of str
+        Only if X had names, all of them strings; later calls must bring these features in this order.
+    targets_ : {"classes", "labels"}
+        What `predict` returns: classes (n,), or an indicator of labels (n, k) that do not exclude each other.
     scale_, shift_ : ndarray (d,) or None
         As given to `fit`: the model, and so `coef_`, sees (X - shift) * scale.
     history_ : dict of lists, an entry an epoch
@@ -71,8 +85,13 @@ class Trainer:
 
     Notes
     -----
-    Ctrl-C stops after the running batch: the model is kept, a warning names the epoch, and `fit` returns. A loss that
-    is no longer finite ends training too, with a warning; the weights are those before that epoch.
+    Ctrl-C (KeyboardInterrupt) stops after the running batch: the model is kept as that batch left it, and the exception
+    is raised again, so that it ends searches and scripts too. A loss that is no longer finite ends training with a
+    warning; the weights are those before that epoch.
+
+    Predictions are made of public attributes alone: `coef_`, `intercept_` and `classes_`, the parameter `loss`, and
+    `targets_`, `scale_` and `shift_` where they are set ("classes", None, None). A model made by hand predicts and
+    goes on training, a changed one accordingly.
 
     Examples
     --------
@@ -119,10 +138,12 @@ class Trainer:
         Parameters
         ----------
         X : array-like (n, d)
-            Any real dtype and layout; never copied.
+            Any real dtype and layout: such arrays are never copied. Lists and data frames are converted, frames as in
+            scikit-learn.
         y : array-like (n,) or (n, k)
-            Labels: integers, whole floats, strings or booleans. Or a matrix of targets in [0, 1]: class probabilities,
-            or with "sigmoid" an indicator of labels that do not exclude each other.
+            Labels: integers, whole floats, strings or booleans, all of one kind. Or a matrix of targets in [0, 1]:
+            class probabilities (for "softmax" as in `fastlr.cross_entropy`), or with "sigmoid" an indicator of labels
+            that do not exclude each other.
         sample_weight : array-like (n,), default None
             At least 0; None means 1.
         validation_data : tuple (X, y), default None
@@ -138,9 +159,11 @@ class Trainer:
         ------
         TypeError, ValueError
             For bad parameters or data; an earlier fit is then still there.
+        KeyboardInterrupt
+            After Ctrl-C; the model is as the last batch left it.
         """
         check_options(self)
-        X, y = self._check_data(X, y)
+        X, y, names = self._check_data(X, y)
         n, d = X.shape
         outputs, targets = learn_outputs(y, n, _core.real_dtype(X.dtype), self.loss)
         scaling = _scaling(scale, shift, d)
@@ -149,10 +172,10 @@ class Trainer:
         if validation_data is not None:
             if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
                 raise ValueError(f"validation_data is a {type(validation_data).__name__}; expected a pair (X, y)")
-            X_val, y_val = self._check_data(*validation_data, name="validation ", n_features=d)
+            X_val, y_val, _ = self._check_data(*validation_data, "validation ", d, names)
             y_val = outputs.encode(y_val, len(X_val), _core.real_dtype(X_val.dtype), "validation y")
             validation = self._problem(X_val, y_val, outputs, **scaling)
-        self._start(outputs, d, **scaling)
+        self._start(outputs, d, names, **scaling)
         return self._train(problem, self.epochs, validation)
 
     def partial_fit(self, X, y, classes=None, sample_weight=None, *, scale=None, shift=None):
@@ -173,19 +196,21 @@ class Trainer:
             Itself.
         """
         check_options(self)
-        first = not hasattr(self, "coef_")
-        X, y = self._check_data(X, y, n_features=None if first else self.n_features_in_)
+        model = fitted_model(self, self.loss) if self._is_fitted() else None
+        X, y, names = self._check_data(X, y) if model is None else self._check_data(X, y, "", *self._features(model))
         n, d = X.shape
         real = _core.real_dtype(X.dtype)
-        if first:
+        if model is None:
             outputs, targets = learn_outputs(y, n, real, self.loss, classes)
             scaling = _scaling(scale, shift, d)
         else:
-            outputs, targets = self._outputs, self._outputs.encode(y, n, real)
-            scaling = {"scale": self.scale_, "shift": self.shift_}
+            outputs, targets = model.outputs, model.outputs.encode(y, n, real)
+            scaling = {"scale": model.scale, "shift": model.shift}
         problem = self._problem(X, targets, outputs, weight=check_sample_weight(sample_weight, n), **scaling)
-        if first:
-            self._start(outputs, d, **scaling)
+        if model is None:
+            self._start(outputs, d, names, **scaling)
+        else:
+            self._go_on(model)
         return self._train(problem, epochs=1)
 
     def decision_function(self, X):
@@ -206,87 +231,139 @@ class Trainer:
         outputs, Z = self._forward(X)
         return outputs.predict(Z)
 
-    def score(self, X, y):
-        """Part of the rows of X predicted as in y; for an indicator, rows with every label right."""
-        outputs, Z = self._forward(X)
-        return outputs.accuracy(Z, y)
+    def score(self, X, y, sample_weight=None):
+        """Part of the rows of X, or of their weight, predicted as in y; for an indicator, rows with every label right.
 
+        TypeError if y is text and the classes are numbers, or the reverse.
+        """
+        outputs, Z = self._forward(X)
+        return outputs.accuracy(Z, y, sample_weight)
+
+    def _is_fitted(self):
+        return all(hasattr(self, name) for name in NEEDED)
+
+    @np.errstate(all="ignore")
     def _forward(self, X):
         """What the logits of X mean, and the logits."""
-        if not hasattr(self, "coef_"):
+        if not self._is_fitted():
             raise AttributeError("this Trainer has no model yet; call fit or partial_fit first")
-        X = self._check_rows(X, "X", self.n_features_in_)
-        problem = self._problem(X, None, self._outputs, scale=self.scale_, shift=self.shift_)
-        return self._outputs, problem.logits(self.coef_, self.intercept_)
+        check_option("loss", self.loss, _core.LOSSES)
+        model = fitted_model(self, self.loss)
+        X, _ = self._check_rows(X, "X", *self._features(model))
+        return model.outputs, model.logits(X, resolve_n_threads(self.n_threads))
 
-    def _check_data(self, X, y, name="", n_features=None):
-        X = self._check_rows(X, f"{name}X", n_features)
-        y = np.asarray(y)
+    def _features(self, model):
+        """Their number and names, None without names."""
+        return model.coef.shape[1], getattr(self, "feature_names_in_", None)
+
+    def _check_data(self, X, y, name="", n_features=None, names=None):
+        X, names = self._check_rows(X, f"{name}X", n_features, names)
+        y = as_array(y, f"{name}y")
         if len(X) == 0 or y.ndim == 0 or len(y) != len(X):
             raise ValueError(f"{name}X has shape {X.shape} and {name}y {y.shape}; expected the same number of rows, "
                              f"at least one")
-        return X, y
+        return X, y, names
 
-    def _check_rows(self, X, name, n_features):
+    def _check_rows(self, X, name, n_features, names):
+        """X as the kernels read it, and the names of its features or None."""
+        refuse_masked(X, name)
+        if isinstance(X, list | tuple):
+            X = as_array(X, name)
+        if names is not None or not isinstance(X, np.ndarray) or X.dtype == object:
+            from fastlr._estimator import convert_frame  # scikit-learn, which arrays do not need
+
+            X, names = convert_frame("Trainer", X, names, n_features)
         X = check_X(X, name)
         if n_features is not None and X.shape[1] != n_features:
             raise ValueError(f"{name} has shape {X.shape}; expected (n, {n_features}), the features of the fit")
         check_finite(X, resolve_n_threads(self.n_threads), name)
-        return X
+        return X, names
 
     def _problem(self, X, targets, outputs, **arrays):
         return _core.Problem(X, targets, outputs.k, loss=outputs.loss, n_threads=resolve_n_threads(self.n_threads),
                              **arrays)
 
-    def _start(self, outputs, d, scale, shift):
-        self._outputs = outputs
-        self._rng = generator_of(self.random_state)
-        self._velocity = np.zeros((outputs.k, d)), np.zeros(outputs.k)
-        self.classes_ = outputs.classes
-        self.n_features_in_ = d
-        self.coef_ = np.zeros((outputs.k, d))
-        self.intercept_ = np.zeros(outputs.k)
-        self.scale_, self.shift_ = scale, shift
-        self.history_ = {}
+    def _start(self, outputs, d, names, scale, shift):
+        """Take zero weights and forget an earlier fit, in one step that no signal can cut."""
+        k = outputs.k
+        state = {name: value for name, value in vars(self).items() if name != "feature_names_in_"}
+        state |= {
+            "classes_": outputs.classes, "targets_": "labels" if outputs.multilabel else "classes",
+            "n_features_in_": d, "coef_": np.zeros((k, d)), "intercept_": np.zeros(k), "scale_": scale, "shift_": shift,
+            "history_": {}, "_rng": generator_of(self.random_state), "_velocity": (np.zeros((k, d)), np.zeros(k)),
+        }
+        if names is not None:
+            state["feature_names_in_"] = names
+        self.__dict__ = state
 
+    def _go_on(self, model):
+        """Take the weights there are, as arrays that may change, and what a model made by hand lacks."""
+        shape = model.coef.shape
+        velocity = getattr(self, "_velocity", None)
+        if velocity is None or velocity[0].shape != shape:
+            velocity = np.zeros(shape), np.zeros(len(model.coef))
+        vars(self).update({
+            "coef_": model.coef.copy(), "intercept_": model.intercept.copy(),
+            "_velocity": tuple(values.copy() for values in velocity),
+            "n_features_in_": shape[1], "scale_": model.scale, "shift_": model.shift,
+            "history_": getattr(self, "history_", {}),
+            "_rng": getattr(self, "_rng", None) or generator_of(self.random_state),
+        })
+
+    @np.errstate(all="ignore")
     def _train(self, problem, epochs, validation=None):
         """Run epochs; leave the model usable however they end."""
-        parameters = (self.coef_, self.intercept_, *self._velocity)
-        velocity = self._velocity if self.momentum else (None, None)
-        batch = min(self.batch_size or problem.n, problem.n)
         done = len(self.history_.get("loss", ()))
-        line = ProgressLine(done + epochs) if self.verbose else None
-        epoch = done
+        line = ProgressLine() if self.verbose else None
+        epoch, before = done, self._state()
         try:
             for epoch in range(done + 1, done + epochs + 1):
-                before = [values.copy() for values in parameters]
-                order = self._rng.permutation(problem.n).astype(np.int64, copy=False) if self.shuffle else None
+                before = [values.copy() for values in self._state()]
                 start = perf_counter()
-                loss, n_correct = problem.epoch(
-                    self.coef_, self.intercept_, *velocity, order, batch,
-                    learning_rate=self.learning_rate, momentum=self.momentum, alpha=self.alpha,
-                    reduction=self.reduction,
-                )
+                loss, n_correct = self._run_epoch(problem)
                 seconds = perf_counter() - start
-                if not math.isfinite(loss) or not all(np.isfinite(values).all() for values in parameters):
-                    for values, old in zip(parameters, before, strict=True):
-                        values[...] = old
-                    warnings.warn(f"epoch {epoch} diverged: the loss or the weights are no longer finite. The weights "
-                                  f"are those before it; use a learning_rate below {self.learning_rate:g}, or scale "
-                                  f"the features", RuntimeWarning, stacklevel=3)
+                if not math.isfinite(loss) or not self._is_finite():
+                    self._return_to(before)
+                    warn_user(f"epoch {epoch} diverged: the loss or the weights are no longer finite. The weights "
+                              f"are those before it; use a learning_rate below {self.learning_rate:g}, or scale "
+                              f"the features", RuntimeWarning)
                     break
                 self._record(problem, loss, n_correct, seconds, validation)
                 if line:
-                    line.show(epoch, self.history_)
+                    figures = "  ".join(f"{name} {values[-1]:.4f}" for name, values in self.history_.items())
+                    line.show(f"epoch {epoch}/{done + epochs}  {figures}")
                 if any(_is_true(callback(self, epoch)) for callback in self.callbacks):
                     break
-        except KeyboardInterrupt:
-            warnings.warn(f"training was interrupted in epoch {max(epoch, 1)}; the model is as the last batch left it",
-                          stacklevel=3)
+        except BaseException as error:
+            if not self._is_finite():
+                self._return_to(before)
+            if isinstance(error, KeyboardInterrupt):
+                error.add_note(f"training was interrupted in epoch {max(epoch, 1)}; the model is as the last batch "
+                               f"left it")
+            raise
         finally:
             if line:
                 line.close()
         return self
+
+    def _run_epoch(self, problem):
+        """The sum of the losses and the number of rows labelled correctly."""
+        order = self._rng.permutation(problem.n).astype(np.int64, copy=False) if self.shuffle else None
+        return problem.epoch(
+            self.coef_, self.intercept_, *(self._velocity if self.momentum else (None, None)), order,
+            min(self.batch_size or problem.n, problem.n), learning_rate=self.learning_rate, momentum=self.momentum,
+            alpha=self.alpha, reduction=self.reduction,
+        )
+
+    def _state(self):
+        return [self.coef_, self.intercept_, *self._velocity]
+
+    def _is_finite(self):
+        return all(np.isfinite(values).all() for values in self._state())
+
+    def _return_to(self, before):
+        coef, intercept, *velocity = before
+        vars(self).update({"coef_": coef, "intercept_": intercept, "_velocity": tuple(velocity)})
 
     def _record(self, problem, loss, n_correct, seconds, validation):
         figures = {"loss": loss / _total_weight(problem)}
@@ -297,8 +374,9 @@ class Trainer:
             if validation.y.ndim == 1:
                 figures["val_accuracy"] = accuracy
         figures["seconds"] = seconds
-        for name, value in figures.items():
-            self.history_.setdefault(name, []).append(value)
+        self.history_ = self.history_ | {  # in one step, that no signal can cut
+            name: [*self.history_.get(name, ()), value] for name, value in figures.items()
+        }
 
     def _evaluate(self, problem):
         """Mean loss and accuracy."""

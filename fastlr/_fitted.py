@@ -1,0 +1,81 @@
+"""A fitted model as its public attributes tell it, whoever set them: a fit, a file, a user's hand.
+
+    coef_ (k, d), intercept_ (k,) or a number, classes_ (n_classes,)      must be there
+    targets_                                                              "classes" where missing
+    scale_, shift_ (d,) or a number                                       None where missing
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastlr import _core
+from fastlr._labels import Outputs
+from fastlr._validation import as_array, as_kernels_read, check_feature_vector, check_option, is_real
+
+NEEDED = ("coef_", "intercept_", "classes_")
+KINDS = ("classes", "labels")
+
+
+@dataclass(frozen=True, eq=False)
+class FittedModel:
+    """Checked arrays, float64, and what the logits mean."""
+
+    outputs: Outputs
+    coef: np.ndarray
+    intercept: np.ndarray
+    scale: np.ndarray | None
+    shift: np.ndarray | None
+
+    def logits(self, X, n_threads, offset=None):
+        """Z (n, k) of X (n, d), a result of `check_X`, in its real type."""
+        outputs = self.outputs
+        problem = _core.Problem(X, None, outputs.k, loss=outputs.loss, offset=offset, scale=self.scale,
+                                shift=self.shift, n_threads=n_threads)
+        return problem.logits(self.coef, self.intercept)
+
+
+def fitted_model(estimator, loss=None):
+    """The `FittedModel` of an estimator that has the attributes in `NEEDED`.
+
+    Parameters
+    ----------
+    loss : {"softmax", "sigmoid", "squared_error"}, default=None
+        None: "softmax" for several classes, "sigmoid" for one row of `coef_` and for labels.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an attribute is not of a shape and type that fit the others, or not finite.
+    """
+    coef = _parameter(estimator.coef_, "coef_")
+    if coef.ndim != 2 or not len(coef):
+        raise ValueError(f"coef_ has shape {coef.shape}; expected (k, n_features), a row for each logit")
+    k, d = coef.shape
+    intercept = _parameter(estimator.intercept_, "intercept_")
+    if intercept.shape not in ((), (k,)):
+        raise ValueError(f"intercept_ has shape {intercept.shape}; expected ({k},), one a row of coef_")
+    labels = check_option("targets_", getattr(estimator, "targets_", "classes"), KINDS) == "labels"
+    if loss is None:
+        loss = "sigmoid" if labels or k == 1 else "softmax"
+    classes = as_array(estimator.classes_, "classes_")
+    n_classes = max(k, 2) if loss != "softmax" else k
+    if classes.shape != (n_classes,) or n_classes < 2:
+        remedy = "; with loss='sigmoid' one row is enough for two classes" if n_classes < 2 else ""
+        raise ValueError(f"classes_ has shape {classes.shape} and coef_ {coef.shape}; expected {n_classes} classes for "
+                         f"{k} rows, at least two{remedy}")
+    return FittedModel(
+        Outputs(loss, classes, k, multilabel=labels), coef,
+        np.ascontiguousarray(np.broadcast_to(intercept, (k,))),
+        check_feature_vector(getattr(estimator, "scale_", None), d, "scale_"),
+        check_feature_vector(getattr(estimator, "shift_", None), d, "shift_"),
+    )
+
+
+def _parameter(value, name):
+    value = as_array(value, name)
+    if not is_real(value.dtype):
+        raise TypeError(f"{name} has dtype {value.dtype}; expected real numbers")
+    if not np.isfinite(value).all():
+        raise ValueError(f"{name} has values that are not finite; expected finite numbers")
+    return as_kernels_read(value, np.float64).reshape(value.shape)
