@@ -46,23 +46,28 @@ def convert(estimator, X, *, fitting):
     refuse_masked(X, "X")
     ready = type(X) in (np.ndarray, np.memmap) and X.ndim == 2 and X.size > 0 and X.dtype.name in _core.DTYPES
     try:
-        return validate_data(estimator, X, reset=fitting, skip_check_array=ready, dtype="numeric",
-                             ensure_all_finite=False)
+        array = validate_data(estimator, X, reset=fitting, skip_check_array=ready, dtype="numeric",
+                              ensure_all_finite=False)
+        return array.astype(np.float64) if array.dtype.kind == "O" else array  # categories, None in a list
     except (TypeError, ValueError) as error:
         column = _column_without_numbers(X)
         if column is None:
             raise
-        raise type(error)(f"{error}; column {column!r} of X has values that are not numbers: encode it as numbers, or "
-                          f"leave it out") from None
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{error}; column {column!r} of X has values that are not numbers: encode it as numbers, or leave "
+                   f"it out") from None
 
 
 def _column_without_numbers(frame):
     """Name of the first column of a data frame that does not become floats, None where there is none."""
     names = frame.column_names if hasattr(frame, "column_names") else getattr(frame, "columns", None)
     for name in names if hasattr(frame, "__getitem__") and names is not None else ():
+        column = np.asarray(frame[name])
         try:
-            np.asarray(frame[name]).astype(np.float64)
+            column.astype(np.float64)
         except (TypeError, ValueError):
+            return name
+        if column.dtype.kind in "mMc":  # times and complex numbers: NumPy makes floats of them
             return name
     return None
 

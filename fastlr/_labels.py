@@ -58,8 +58,9 @@ class Outputs:
         y = check_label_array(y, n, name)
         check_same_kind(y, self.classes, name)
         classes, wanted = self.classes, y
-        if y.dtype != classes.dtype and _is_text(y):
-            classes, wanted = classes.astype(object), y.astype(object)  # a fixed width would cut longer labels
+        if _is_text(y) and (y.dtype != classes.dtype or y.dtype.kind == "T"):
+            # a fixed width would cut longer labels, and NumPy 2's searchsorted fails between two arrays of StringDType
+            classes, wanted = classes.astype(object), y.astype(object)
         elif y.dtype != classes.dtype:
             with np.errstate(all="ignore"):
                 wanted = y.astype(classes.dtype)  # not to a type of both, which rounds; what it changes is found below
@@ -212,10 +213,12 @@ def check_label_array(y, n, name="y"):
     if y.dtype.kind == "O" or hasattr(y.dtype, "na_object"):
         y = _labels_of_objects(y, name)
     if y.dtype.kind == "f":
-        wrong = np.flatnonzero(~np.isfinite(y) | (np.trunc(y) != y))
+        # NumPy makes floats of a list with integers of 2^63 and more, and rounds them
+        wrong = np.flatnonzero(~(np.abs(y) < 2.0**63) | (np.trunc(y) != y))
         if len(wrong):
             raise ValueError(f"{name} has {y[wrong[0]]} at row {wrong[0]}; expected labels: whole numbers, strings or "
-                             f"booleans (target probabilities go in a matrix, a column for each class)")
+                             f"booleans (target probabilities go in a matrix, a column for each class; integers of "
+                             f"2^63 and more in an array of dtype uint64)")
     elif y.dtype.kind not in "iubUTO":
         remedy = {"S": f": use {name}.astype(str)", "V": f": use {name}.astype(int)"}.get(y.dtype.kind, "")
         raise TypeError(f"{name} has dtype {y.dtype}; expected labels: integers, whole floats, strings or "

@@ -18,13 +18,19 @@ _LEAST_TOTAL = np.finfo(np.float64).smallest_normal  # of weights: below it, the
 
 
 def as_array(value, name):
-    """`value` as a plain ndarray, without a copy if it is one; TypeError for masked and sparse ones."""
+    """`value` as a plain ndarray, without a copy if it is one; TypeError for masked and sparse ones and mixed lists."""
     if type(value) is np.ndarray:
         return value
     refuse_masked(value, name)
     if hasattr(value, "toarray"):
         raise TypeError(f"{name} is sparse ({type(value).__name__}); expected a dense array: pass {name}.toarray()")
-    return np.asarray(value)
+    array = np.asarray(value)
+    if array.dtype.kind == "U" and array.ndim == 1 and isinstance(value, list | tuple):
+        other = next((i for i, part in enumerate(value) if not isinstance(part, str)), None)
+        if other is not None:  # NumPy has made a string of it: of nan, "nan"
+            raise TypeError(f"{name} has {value[other]!r} among strings, at position {other}; expected values of one "
+                            f"kind")
+    return array
 
 
 def refuse_masked(value, name):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fastlr import Trainer
+from fastlr import LogisticRegression, Trainer
 from fastlr._labels import check_label_array, learn_outputs, number_labels
 
 LABELS = {
@@ -138,3 +138,68 @@ def test_pandas_columns_are_labels():
     X = pandas.DataFrame({"height": [1.0, 2.0, 3.0], "weight": [1.0, 0.0, 1.0]})
     for y in (pandas.Series(["a", "b", "b"]), pandas.Series(["a", "b", "b"], dtype="category")):
         assert Trainer().fit(X, y).classes_.tolist() == ["a", "b"]
+
+
+StringDType = getattr(np.dtypes, "StringDType", None)
+
+
+@pytest.mark.skipif(StringDType is None, reason="NumPy 2 has StringDType")
+@pytest.mark.parametrize("missing", [{}, {"na_object": None}, {"na_object": np.nan}], ids=str)
+def test_strings_of_any_length_are_labels(missing):
+    dtype = StringDType(**missing)
+    y = np.array(["cat", "dog", "a label of more than sixteen bytes"] * 4, dtype)
+    X = np.eye(3)[[1, 2, 0] * 4]
+    plain = LogisticRegression().fit(X, y.astype("U60"))
+    for model in (LogisticRegression(), Trainer(epochs=50), Trainer("sigmoid", epochs=50),
+                  LogisticRegression(class_weight={label: 1 for label in y.tolist()})):
+        model.fit(X, y)
+        assert model.classes_.dtype == model.predict(X).dtype == dtype
+        assert model.classes_.tolist() == plain.classes_.tolist()
+        for form in (y, y.astype("U60"), y.astype(object), y.tolist()):
+            assert model.score(X, form) == 1.0
+    trainer = Trainer(epochs=50).fit(X, y, validation_data=(X, y.astype(object)))
+    trainer.partial_fit(X, y.astype("U60")).partial_fit(X, y)
+    assert Trainer().partial_fit(X[:1], y[:1], classes=y).classes_.dtype == dtype
+    with pytest.raises(ValueError, match="first is a label of more than sixteen bytes, and longer"):
+        Trainer().fit(X[:2], ["cat", "dog"]).partial_fit(X[:1], ["a label of more than sixteen bytes, and longer"])
+    if missing:
+        y[4] = missing["na_object"]
+        with pytest.raises((TypeError, ValueError), match="at row 4; expected strings"):
+            LogisticRegression().fit(X, y)
+
+
+@pytest.mark.parametrize("labels", [["0", "1"], np.array(["0", "1"], object), [0, 1], [False, True], [0.0, 1.0]],
+                         ids=repr)
+@pytest.mark.parametrize("make", [LogisticRegression, Trainer, lambda: Trainer("squared_error")])
+def test_text_is_not_scored_against_numbers(labels, make):
+    X = np.array([[-1.0], [1.0]])
+    model = make().fit(X, labels)
+    others = [[0, 1], [False, True]] if isinstance(labels[0], str) else [["0", "1"], np.array(["0", "1"], object)]
+    for other in others:
+        with pytest.raises(TypeError, match=r"the classes have .*: use the same labels"):
+            model.score(X, other)
+    if not isinstance(labels[0], str):
+        assert model.score(X, [0, 1]) == model.score(X, [False, True]) == model.score(X, np.uint64([0, 1])) == 1.0
+    for other in ([np.nan, 1], [0.5, 1], [None, 1]):
+        with pytest.raises((TypeError, ValueError)):
+            model.score(X, other)
+
+
+@pytest.mark.parametrize("classes", [np.array([2**63 + 1, 2**63 + 3, 5], np.uint64), np.array([2**60, 2**60 + 1, -7])])
+def test_large_labels_are_told_apart(classes):
+    y = classes[[0, 1, 2, 2]]
+    outputs, codes = learn_outputs(y, 4, np.float64, "softmax")
+    for form in (y, y[::-1].copy()[::-1], y.astype(y.dtype.newbyteorder())):
+        np.testing.assert_array_equal(outputs.encode(form, 4, np.float64), codes)
+    with pytest.raises(ValueError, match="1 label not among"):
+        outputs.encode(np.array([300]), 1, np.float64)
+    with pytest.raises(ValueError, match=r"9.22\S+e\+18 at row 0; expected .* in an array of dtype uint64"):
+        outputs.encode([2**63 + 1, 1], 2, np.float64)
+
+
+def test_scores_are_weighted():
+    X = np.array([[-1.0], [1.0], [1.0]])
+    for model in (LogisticRegression().fit(X, [0, 1, 1]), Trainer().fit(X, [0, 1, 1])):
+        assert model.score(X, [0, 1, 0], [1, 2, 3]) == pytest.approx(0.5)
+    labels = LogisticRegression().fit(X, [[0, 1], [1, 0], [1, 0]])
+    assert labels.score(X, [[0.1, 0.9], [1, 0], [0.9, 0.6]], [1, 2, 3]) == pytest.approx(0.5)
