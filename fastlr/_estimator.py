@@ -19,6 +19,7 @@ from fastlr._validation import (
     as_kernels_read,
     check_feature_vector,
     check_X,
+    is_in_range,
     is_real,
     refuse_masked,
 )
@@ -145,7 +146,7 @@ def check_parameters(estimator):
 
 
 def _is_number(value):
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and is_in_range(value)
 
 
 def _is_flag(value):

@@ -48,7 +48,7 @@ class FitMonitor:
         self.line = ProgressLine() if estimator.verbose else None
         self.data = {"X": X, "y": y,
                      "metadata": None if sample_weight is None else {"sample_weight": sample_weight}}
-        self.fit_task = estimator._init_callback_context(max_subtasks=estimator.max_iter + 1)
+        self.fit_task = estimator._init_callback_context(max_subtasks=int(estimator.max_iter) + 1)
         self.has_callbacks = hasattr(estimator, "_skl_callbacks")
         self.iteration = None
 

@@ -7,7 +7,7 @@ from numbers import Integral, Real
 import numpy as np
 
 from fastlr import _core
-from fastlr._validation import check_option
+from fastlr._validation import check_option, is_in_range
 
 
 def check_options(trainer):
@@ -30,7 +30,7 @@ def _is_count(value, minimum=1):
 
 
 def _is_number_in(value, low, high):
-    return isinstance(value, Real) and low <= value < high
+    return isinstance(value, Real) and is_in_range(value) and low <= value < high
 
 
 _GENERATORS = (np.random.Generator, np.random.RandomState)

@@ -254,15 +254,20 @@ def check_count(name, value):
     return int(value)
 
 
+def is_in_range(value):
+    """Whether a real number can be a float: integers may be too large."""
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
+
+
 def check_number(name, value, minimum=-np.inf, maximum=np.inf):
     """A finite real number in [minimum, maximum] as a float."""
     if not isinstance(value, numbers.Real):
         raise TypeError(f"{name} is {value!r}; expected a number")
-    try:
-        finite = math.isfinite(value)
-    except OverflowError:  # an integer beyond every float
-        finite = False
-    if not (finite and minimum <= value <= maximum):
+    if not (is_in_range(value) and math.isfinite(value) and minimum <= value <= maximum):
         raise ValueError(f"{name} is {value!r}; expected a finite number in [{minimum}, {maximum}]")
     return float(value)
 

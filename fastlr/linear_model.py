@@ -180,7 +180,7 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         total = float(n if weight is None else weight.sum())
         scale, shift = check_feature_vector(self.scale, d, "scale"), check_feature_vector(self.shift, d, "shift")
         objective = Objective(
-            X, targets, outputs.k, loss=outputs.loss, alpha=1 / (self.C * total),
+            X, targets, outputs.k, loss=outputs.loss, alpha=1 / (float(self.C) * total),
             penalty=check_penalty_factors(self.penalty_factors, d), fit_intercept=self.fit_intercept, weight=weight,
             offset=check_offset(offset, X, outputs.k), scale=scale, shift=shift, n_threads=n_threads,
             random_state=self._seed(),
@@ -199,7 +199,7 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         monitor = FitMonitor(self, model_at, X, y, sample_weight, enough=separated_below)
         monitor.begin(w)
         result = solvers.minimise(
-            objective, w, solver=self.solver, tol=self.tol, max_iter=self.max_iter, callback=monitor
+            objective, w, solver=self.solver, tol=float(self.tol), max_iter=int(self.max_iter), callback=monitor
         )
         vars(self).update(model_at(result.w))
         self.n_iter_ = np.array([result.n_iter], np.int32)

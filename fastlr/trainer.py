@@ -176,7 +176,7 @@ class Trainer:
             y_val = outputs.encode(y_val, len(X_val), _core.real_dtype(X_val.dtype), "validation y")
             validation = self._problem(X_val, y_val, outputs, **scaling)
         self._start(outputs, d, names, **scaling)
-        return self._train(problem, self.epochs, validation)
+        return self._train(problem, int(self.epochs), validation)
 
     def partial_fit(self, X, y, classes=None, sample_weight=None, *, scale=None, shift=None):
         """Train one epoch over these rows, keeping the weights and velocities there are.
