@@ -11,7 +11,7 @@ from problems import LOSSES, REALS, X_DTYPES, features, layouts, targets, wide
 from tolerances import GRAM_EPS, PASS_EPS
 
 from fastlr import _core, reference
-from fastlr._threads import single_threaded_blas
+from fastlr._threads import blas_limit
 
 
 def parameters(rng, k, d):
@@ -166,7 +166,7 @@ def test_gram(isa, dtype):
         scale, shift, weight = rng.random(d) * 0.1 + 0.1, rng.normal(size=d), rng.random(n)
         for options in ({}, {"scale": scale, "shift": shift}, {"weight": weight}, {"scale": scale, "weight": weight}):
             problem = _core.Problem(X, None, 1, n_threads=2, **options)
-            with single_threaded_blas():
+            with blas_limit():
                 G, s = problem.gram()
             w = options.get("weight", np.longdouble(1))
             X_seen = reference.standardise(*wide(X), options.get("scale"), options.get("shift"))
