@@ -2,9 +2,9 @@
 
     python -m fastlr.bench.interrupts --fits 2000 --seed 0
 
-A timer's thread sends SIGINT to the process some random time after each fit has begun. Afterwards the estimator must have
-either no model, the last one, or a whole new one (`objective_` is F at `coef_` and `intercept_`), BLAS as many threads as
-before, and the next fit must end. A run that hangs prints all stacks and fails.
+A timer's thread sends SIGINT to the process some random time after each fit has begun. Afterwards the estimator must
+have either no model, the last one, or a whole new one (`objective_` is F at `coef_` and `intercept_`), BLAS as many
+threads as before, and the next fit must end. A run that hangs prints all stacks and fails.
 """
 
 import argparse

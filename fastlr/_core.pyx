@@ -227,12 +227,13 @@ cdef class Problem:
         """
         if W.shape != (self.k, self.d) or b.shape != (self.k,):
             raise ValueError(f"W has shape {W.shape} and b {b.shape}; expected {(self.k, self.d)} and {(self.k,)}")
-        cdef int64_t last = self.k - 1
+        cdef int64_t last = self.k - 1, reference = self.c.reference
         if self.c.has_reference:
-            order = np.arange(self.k)
-            order[self.c.reference], order[last] = last, self.c.reference
             with np.errstate(invalid="ignore"):  # infinities, which callers report
-                W, b = W[order[:last]] - W[self.c.reference], b[order]
+                W = W - W[reference]
+            W[reference] = W[last]
+            W, b = W[:last], b.copy()
+            b[reference], b[last] = b[last], b[reference]
         if self.scale is not None:
             W = W * self.scale
         if self.shift is not None:

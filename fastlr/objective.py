@@ -319,7 +319,7 @@ class Objective:
             return y.astype(np.float64)
         if self.k == 1 and self.loss != "softmax":
             return y[:, None].astype(np.float64)
-        return np.eye(self.k)[y]
+        return np.eye(self.k).take(y, axis=0)
 
     def sample(self, step):
         """The objective of every step-th row, in the same coordinates and with the same C: its alpha is larger."""
