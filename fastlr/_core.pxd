@@ -49,8 +49,6 @@ cdef extern from "fastlr.h" nogil:
         int sum
         int (*poll)() noexcept nogil
     extern const flr_isa *flr_active
-    extern void *flr_syrk_f32
-    extern void *flr_syrk_f64
     int flr_available(const flr_isa **list_out, int capacity)
     const flr_isa *flr_select(const char *name)
     int flr_pool_init()

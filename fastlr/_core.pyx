@@ -4,7 +4,6 @@ Nothing is checked here beyond what keeps memory safe; messages for users belong
 """
 
 from libc.stdint cimport int32_t, int64_t
-from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 cimport numpy as np
 
 import numpy as np
@@ -15,21 +14,6 @@ np.import_array()
 
 cdef extern from "Python.h":
     int PyErr_CheckSignals() except -1
-
-
-cdef void *_blas(name) except NULL:
-    from scipy.linalg import cython_blas  # heavy: two thirds of what `import fastlr` would take
-
-    capsule = cython_blas.__pyx_capi__[name]
-    return PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
-
-
-cdef load_blas():
-    """Give the drivers SciPy's syrk, before it is first needed."""
-    global flr_syrk_f32, flr_syrk_f64
-    if flr_syrk_f32 == NULL:
-        flr_syrk_f64 = _blas("dsyrk")
-        flr_syrk_f32 = _blas("ssyrk")
 
 
 if flr_pool_init() != FLR_OK:
@@ -352,7 +336,6 @@ cdef class Problem:
         cdef double *s_out = <double *>np.PyArray_DATA(s)
         cdef int status
         check_file(self.file)
-        load_blas()
         if self.scale is not None:
             scale = self.scale.astype(self.real)
             scale_in = np.PyArray_DATA(scale)

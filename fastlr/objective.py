@@ -11,8 +11,6 @@ for passes fold m and t into their parameters.  m is the weighted mean; t need n
 in X's own real type (small X is converted to float64: proofs to any tolerance for a copy that costs nothing), sums and
 everything here in float64.
 
-Gram matrices call BLAS from fastlr's own threads: callers stay inside `blas_limit`, once a fit.
-
 `lower_bound` turns any gradient into a proved bound of the optimal value by Fenchel duality: docs/solvers.md.
 """
 
