@@ -124,7 +124,10 @@ def _axes(axis, ndim):
         return (ndim - 1,)
     if axis is None:
         return tuple(range(ndim))
-    axes = tuple(operator.index(a) for a in (axis if isinstance(axis, tuple) else (axis,)))
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    if any(isinstance(a, bool) or not hasattr(a, "__index__") for a in axes):
+        raise TypeError(f"axis is {axis!r}; expected an int, a tuple of ints or None")
+    axes = tuple(operator.index(a) for a in axes)
     for a in axes:
         if not -max(ndim, 1) <= a < max(ndim, 1):
             raise np.exceptions.AxisError(a, ndim)

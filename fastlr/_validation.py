@@ -130,7 +130,8 @@ def check_labels(y, n, k, name="y"):
     if y.shape != (n,):
         raise ValueError(f"{name} has shape {y.shape}; expected ({n},), one label for each of the {n} rows")
     y = y.astype(y.dtype.newbyteorder("="), copy=False)
-    if n and y.view(f"u{y.itemsize}").max() >= k:  # as unsigned, negative labels are large: one pass instead of two
+    limit = min(k, 1 << (8 * y.itemsize - 1)) if y.dtype.kind == "i" else k
+    if n and y.view(f"u{y.itemsize}").max() >= limit:  # as unsigned, negative labels are large: one pass, not two
         outside = np.flatnonzero((y < 0) | (y >= k))
         noun = "label" if len(outside) == 1 else "labels"
         raise ValueError(f"{name} has {len(outside)} {noun} outside [0, {k}): first is {y[outside[0]]} at row "

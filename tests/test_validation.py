@@ -310,3 +310,25 @@ def test_no_warnings_about_numbers():
         fastlr.logit([0.0, 1, 2])
         fastlr.cross_entropy_and_grad(extreme, [0, 0, 0, 0])
         fastlr.cross_entropy(np.empty((0, 2)), np.empty(0, int))
+
+
+@pytest.mark.parametrize("dtype", ["i1", "i2", "i4", "i8", ">i2"])
+@pytest.mark.parametrize("k", [3, 128, 129, 255, 256, 257, 400, 32_769, 65_536, 65_537])
+def test_negative_labels_are_outside_whatever_their_size(dtype, k):
+    """Read as unsigned, -1 of one byte is 255, which is a label of 256 classes."""
+    for label in (-1, -100, np.iinfo(dtype).min):
+        y = np.array([0, 1, label, 2], dtype)
+        with pytest.raises(ValueError, match=rf"1 label outside \[0, {k}\): first is {label} at row 2"):
+            fastlr.one_hot(y, k)
+        if k < 1000:
+            with pytest.raises(ValueError, match="outside"):
+                fastlr.cross_entropy(np.zeros((4, k)), y)
+            with pytest.raises(ValueError, match="outside"):
+                fastlr.loss_and_grad(np.zeros((4, 1)), np.zeros((k, 1)), np.zeros(k), y)
+
+
+@pytest.mark.parametrize("axis", [True, 1.5, "0", [0], (0, True), None.__class__], ids=repr)
+@pytest.mark.parametrize("function", [fastlr.softmax, fastlr.log_softmax, fastlr.logsumexp])
+def test_axes_are_integers(function, axis):
+    with pytest.raises(TypeError, match=r"axis is .*; expected an int, a tuple of ints or None"):
+        function(np.zeros((2, 3)), axis)
