@@ -214,7 +214,7 @@ def check_label_array(y, n, name="y"):
         y = _labels_of_objects(y, name)
     if y.dtype.kind == "f":
         # NumPy makes floats of a list with integers of 2^63 and more, and rounds them
-        wrong = np.flatnonzero(~(np.abs(y) < 2.0**63) | (np.trunc(y) != y))
+        wrong = np.flatnonzero(~(np.abs(y) < np.float64(2**63)) | (np.trunc(y) != y))
         if len(wrong):
             raise ValueError(f"{name} has {y[wrong[0]]} at row {wrong[0]}; expected labels: whole numbers, strings or "
                              f"booleans (target probabilities go in a matrix, a column for each class; integers of "

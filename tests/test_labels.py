@@ -16,6 +16,7 @@ LABELS = {
     "uint64": np.array([2**64 - 1, 2**64 - 5, 2**64 - 1], np.uint64),
     "bool": np.array([True, False, True]),
     "whole float": np.array([1.0, -2.0, 1.0]),
+    "float16": np.array([1.0, -2.0, 1.0], np.float16),
     "str": np.array(["cat", "dog", "ant", "dog"]),
     "object": np.array(["cat", "dog", "a longer one"], object),
 }
@@ -23,7 +24,8 @@ LABELS = {
 
 @pytest.mark.parametrize("y", LABELS.values(), ids=LABELS)
 def test_labels_are_numbered_in_order_and_kept(y):
-    classes, codes = number_labels(check_label_array(y, len(y)))
+    with np.errstate(all="raise"):
+        classes, codes = number_labels(check_label_array(y, len(y)))
     expected, inverse = np.unique(y, return_inverse=True)
     assert classes.dtype == y.dtype
     assert codes.dtype == np.int32
