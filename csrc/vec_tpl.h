@@ -91,6 +91,11 @@ typedef int64_t VDI __attribute__((vector_size(VBYTES)));
 #endif
 
 
+/* the line of p + ahead, fetched; it may lie beyond what p points into, where no pointer may */
+INLINE void fetch_line(const void *p, int64_t ahead) {
+    __builtin_prefetch((const void *)((uintptr_t)p + (uintptr_t)(ahead * (int64_t)sizeof(REAL))), 0, 2);
+}
+
 INLINE V splat(REAL x) { return x - (V){0}; }
 INLINE V load(const REAL *p) { return *(const VU *)p; }
 /* v, loaded once although it is an operand of several instructions */
