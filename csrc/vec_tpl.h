@@ -137,6 +137,28 @@ INLINE VD widen(V v, const int part) {
 #endif
 }
 
+/* its inverse, rounded; high is not read where there is one part */
+INLINE V narrow(VD low, VD high) {
+#if REAL_BITS == 32 && X86_VECTOR && VBYTES == 64
+    return (V)_mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps((__m512d)low)), _mm512_cvtpd_ps((__m512d)high), 1);
+#elif REAL_BITS == 32 && X86_VECTOR && VBYTES == 32
+    return (V)_mm256_set_m128(_mm256_cvtpd_ps((__m256d)high), _mm256_cvtpd_ps((__m256d)low));
+#elif REAL_BITS == 32
+    return __builtin_shufflevector(__builtin_convertvector(low, half_vector), __builtin_convertvector(high, half_vector),
+                                   LANES(LANE_NUMBER, 0));
+#else
+    (void)high;
+    return low;
+#endif
+}
+
+/* v * factor of each lane, in double and rounded once; where factor is 0 that is 0, whatever v holds */
+INLINE V times_wide(V v, const VD *factor) {
+    VD product[2] = {{0}};
+    for (int p = 0; p < WIDE; p++) product[p] = (VD)((VDI)(widen(v, p) * factor[p]) & (factor[p] != 0));
+    return narrow(product[0], product[WIDE - 1]);
+}
+
 /* 0, 1, 2, ... */
 INLINE VI iota(void) { return (VI){LANES(LANE_NUMBER, 0)}; }
 INLINE V iota_real(void) { return (V){LANES(LANE_NUMBER, 0)}; }
