@@ -125,11 +125,12 @@ ACTIVE = {"softmax": 0.5, "sigmoid": 0.25, "squared_error": 1.0}  # the most tha
 class LinearSums:
     """Loss and gradient sums of a linear model over rows, and the errors that they may have.
 
-    Z = X W' + b is made in a type of machine epsilon eps (X, W and b real), to `factor` eps of what is added; W_error and
-    b_error say what W and b themselves may be off.
+    Z = X W' + b is made in the floating type `real` (X, W and b too), to `factor` eps of what is added; W_error and
+    b_error say what W and b themselves may be off.  R may be rounded to a subnormal, if weights are scaled to 1.
     """
 
-    def __init__(self, X, W, b, Y, weight, loss, eps, factor=4, W_error=0, b_error=0, logits_of=2):
+    def __init__(self, X, W, b, Y, weight, loss, real, factor=4, W_error=0, b_error=0):
+        eps, least = REAL(np.finfo(real).eps), REAL(np.finfo(real).smallest_subnormal)
         size = np.abs(X)
         self.Z = X @ W.T + b
         self.Z_error = factor * eps * (size @ np.abs(W).T + np.abs(b)) + size @ (np.zeros_like(W) + W_error).T + b_error
@@ -147,7 +148,7 @@ class LinearSums:
                 R, losses = self.Z - Y, 0.5 * ((self.Z - Y) ** 2).sum(axis=1)
                 largest, slope = np.abs(self.Z) + np.abs(Y), np.abs(R) + self.Z_error
         w = np.ones(len(X), REAL) if weight is None else weight
-        R_error = w[:, None] * (ACTIVE[loss] * Z_error + 4 * eps * largest)
+        R_error = w[:, None] * (ACTIVE[loss] * Z_error + 4 * eps * largest) + w.max(initial=0) * least
         self.R = w[:, None] * R
         self.loss = (w * losses).sum()
         self.loss_error = (w * ((slope * self.Z_error).sum(axis=1) + 4 * eps * losses)).sum()

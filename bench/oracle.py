@@ -319,14 +319,14 @@ def model(draw, smallest_k=1):
     return X, loss, k, y, Y, draw.weights(n), scaling, real
 
 
-def linear_sums(X, W, b, Y, weight, loss, scaling, real, W_error=0, b_error=0):
+def linear_sums(X, W, b, Y, weight, loss, scaling, real, W_error=None, b_error=0):
     """Exact sums of the model of (X - shift) * scale, gradients in W and b as given, and their errors."""
     scale, shift = (np.zeros(X.shape[1], REAL) + scaling.get(name, default) for name, default in (("scale", 1), ("shift", 0)))
-    folded = W * scale
-    moved = np.abs(folded) @ np.abs(shift)
-    sums = exact.LinearSums(X, folded, b - folded @ shift, Y, weight, loss, REAL(np.finfo(real).eps),
-                            W_error=W_error * np.abs(scale), b_error=b_error + np.finfo(real).eps * moved
-                            + W_error.max() * (np.abs(scale) @ np.abs(shift)) if np.ndim(W_error) else np.finfo(real).eps * moved)
+    folded, size = W * scale, np.abs(shift)
+    W_error = np.zeros_like(W) if W_error is None else W_error
+    b_error = b_error + np.finfo(real).eps * (np.abs(folded) @ size) + (W_error * np.abs(scale)) @ size
+    sums = exact.LinearSums(X, folded, b - folded @ shift, Y, weight, loss, real, W_error=W_error * np.abs(scale),
+                            b_error=b_error)
     sums.G_error = (sums.G_error + np.outer(sums.g_error, np.abs(shift))) * np.abs(scale)
     sums.G = (sums.G - np.outer(sums.g, shift)) * scale
     return sums
@@ -359,10 +359,13 @@ def loss_and_grad(draw):
     facts = ("weights" if w is not None else "", *scaling, "many" if k >= 32 and n >= 32 else "")
     slack = (np.sqrt(n) + 8) * 2.0**-52
     penalty = alpha / 2 * (W**2).sum()
-    compare(f"loss {what}", np.float64(value), sums.loss / total + penalty, sums.loss_error / total + slack * (sums.loss / total + penalty), *facts)
-    compare(f"gradient W {what}", G, (sums.G / total + alpha * W).reshape(G.shape),
-            (sums.G_error / total + slack * (np.abs(sums.G) / total + alpha * np.abs(W))).reshape(G.shape), *facts)
-    compare(f"gradient b {what}", g, (sums.g / total).reshape(np.shape(g)), ((sums.g_error + slack * np.abs(sums.g)) / total).reshape(np.shape(g)), *facts)
+    for name, got, sum_, error, more in (
+        ("loss", value, sums.loss, sums.loss_error, penalty),
+        ("gradient W", G, sums.G, sums.G_error, alpha * W), ("gradient b", g, sums.g, sums.g_error, np.zeros(k, REAL)),
+    ):
+        expected = sum_ / total + more
+        error = error / total + slack * (np.abs(sum_) / total + np.abs(more)) + exact.unit(expected, np.float64)
+        compare(f"{name} {what}", np.float64(got), expected.reshape(np.shape(got)), error.reshape(np.shape(got)), *facts)
     return None
 
 
