@@ -207,7 +207,7 @@ def cross_entropy(draw):
     if n == 1 and draw.chance(0.5):
         given = given[0].reshape(k), given[1].reshape(y.shape[1:])
     kind = "targets" if y.ndim > 1 else ""
-    check_losses(draw, "cross_entropy", given, losses[:, None], infinite[:, None], REAL(0), rows.residual(Y), rows.softmax(), Y,
+    check_losses(draw, "cross_entropy", given, losses[:, None], infinite[:, None], None, rows.residual(Y), rows.softmax(), Y,
                  draw.weights(n), s, real, f"{real} {Z.shape}", kind, np.log2(k) + 1 if kind or s else 0)
 
 
@@ -235,7 +235,7 @@ def binary_cross_entropy(draw):
 def check_losses(draw, name, given, losses, either, slopes, residuals, A, Y, weight, s, real, what, kind, more):
     """A loss function of logits and targets `given`: losses (n, 1) or of each element, residuals A - Y.
 
-    either: losses that may be inf or nan; slopes: derivatives of the losses in their targets.
+    either: losses that may be inf or nan; slopes: derivatives of the losses in their targets, if that matters.
     """
     n = len(losses)
     reduction, with_grad = draw.choice(("mean", "sum", "none")), draw.chance(0.7)
@@ -257,7 +257,7 @@ def check_losses(draw, name, given, losses, either, slopes, residuals, A, Y, wei
     losses = np.where(w == 0, 0, w * losses)
     eps, least = np.finfo(real).eps, np.finfo(real).smallest_subnormal
     loss_error = (3.5 + more + exact.OWN_ULP[real]) * w * exact.unit(np.where(w == 0, 0, losses / np.where(w == 0, 1, w)), real)
-    loss_error = loss_error + w * (A.shape[1] / 2 * least + (np.abs(slopes) * 2 * exact.unit(Y, real) if s else 0))
+    loss_error = loss_error + w * (A.shape[1] / 2 * least + (np.abs(slopes) * 2 * exact.unit(Y, real) if s and slopes is not None else 0))
     loss_error = np.where(np.isfinite(losses), loss_error, 0)
     facts = (kind, "smoothed" if s else "", "weights" if weight is not None else "", reduction)
     broadcast = np.zeros(losses.shape, REAL) + w
@@ -369,6 +369,25 @@ def loss_and_grad(draw):
     return None
 
 
+def learning_rule(X, Y, weight, real, batch, *, loss="softmax", learning_rate=0.1, momentum=0.0, alpha=0.0,
+                  reduction="mean", **scaling):
+    """W, b and what they may be off after one epoch from 0, rows in their order; all long double."""
+    k, d = Y.shape[1], X.shape[1]
+    W, b, V, v = np.zeros((k, d), REAL), np.zeros(k, REAL), np.zeros((k, d), REAL), np.zeros(k, REAL)
+    W_error, b_error, V_error, v_error = W, b, V, v
+    for first in range(0, len(X), batch):
+        rows = slice(first, first + batch)
+        w = None if weight is None else weight[rows]
+        sums = linear_sums(X[rows], W, b, Y[rows], w, loss, scaling, real, W_error, b_error)
+        divisor = 1 if reduction == "sum" else len(X[rows]) if w is None else w.sum()
+        V, v = momentum * V + sums.G / divisor + alpha * W, momentum * v + sums.g / divisor
+        V_error = momentum * V_error + sums.G_error / divisor + alpha * W_error
+        v_error = momentum * v_error + sums.g_error / divisor
+        W, b = W - learning_rate * V, b - learning_rate * v
+        W_error, b_error = W_error + learning_rate * V_error, b_error + learning_rate * v_error
+    return W, b, W_error + 1e-14 * np.abs(W) + 1e-300, b_error + 1e-14 * np.abs(b) + 1e-300
+
+
 def trainer(draw):
     """The learning rule over a few batches, and the logits of the model it gives."""
     X, loss, k, y, Y, weight, scaling, real = model(draw, 2)
@@ -391,23 +410,14 @@ def trainer(draw):
     t.fit(given, draw.layout(y), sample_weight=weight, **scaling)
     what = f"{X.dtype} {X.shape} k={k} {loss} batch={batch}"
     wide = X.astype(REAL)
-    W, b, V, v = np.zeros((k, d), REAL), np.zeros(k, REAL), np.zeros((k, d), REAL), np.zeros(k, REAL)
-    W_error, b_error, V_error, v_error = W.copy(), b.copy(), V.copy(), v.copy()
-    batch = min(batch or n, n)
-    for first in range(0, n, batch):
-        rows = slice(first, first + batch)
-        w = None if weight is None else weight[rows].astype(REAL)
-        sums = linear_sums(wide[rows], W, b, Y[rows], w, loss, scaling, real, W_error, b_error)
-        divisor = 1 if reduction == "sum" else len(wide[rows]) if w is None else w.sum()
-        V, v = momentum * V + sums.G / divisor + alpha * W, momentum * v + sums.g / divisor
-        V_error = momentum * V_error + sums.G_error / divisor + alpha * W_error
-        v_error = momentum * v_error + sums.g_error / divisor
-        W, b, W_error, b_error = W - rate * V, b - rate * v, W_error + rate * V_error, b_error + rate * v_error
+    W, b, W_error, b_error = learning_rule(wide, Y, None if weight is None else weight.astype(REAL), real, batch or n,
+                                           loss=loss, learning_rate=rate, momentum=momentum, alpha=alpha,
+                                           reduction=reduction, **scaling)
     if not np.isfinite(W).all() or np.abs(W).max(initial=0) > 1e6:
         return
     facts = ("weights" if weight is not None else "", *scaling, f"momentum {momentum}" if momentum else "", "one row" if batch == 1 else "")
-    compare(f"W {what}", t.coef_, W, W_error + 1e-14 * np.abs(W) + 1e-300, *facts)
-    compare(f"b {what}", t.intercept_, b, b_error + 1e-14 * np.abs(b) + 1e-300, *facts)
+    compare(f"W {what}", t.coef_, W, W_error, *facts)
+    compare(f"b {what}", t.intercept_, b, b_error, *facts)
     sums = linear_sums(wide, t.coef_.astype(REAL), t.intercept_.astype(REAL), Y, None, loss, scaling, real)
     Z = t.decision_function(given)
     compare(f"decision_function {what}", Z, sums.Z.reshape(Z.shape), sums.Z_error.reshape(Z.shape) + exact.unit(sums.Z, real).reshape(Z.shape), *facts)
