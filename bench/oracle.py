@@ -439,13 +439,17 @@ def make_call(seed, index):
     """One call: its function, instruction set, and what is wrong with it or None."""
     draw = Draw(seed, index)
     name, isa = draw.choice(_WHEEL), draw.choice(ISAS)
+    before = _core.isa_name()
     _core.select_isa(isa)
     try:
-        CALLS[name][1](draw)
+        with np.errstate(all="ignore"):
+            CALLS[name][1](draw)
     except Fault as fault:
         return name, isa, str(fault)
     except Exception as error:
         return name, isa, f"{type(error).__name__}: {error}"
+    finally:
+        _core.select_isa(before)
     return name, isa, None
 
 
@@ -469,7 +473,6 @@ class State:
 def work(seed, first, last, deadline, state):
     """The calls [first, last), until the deadline; faults are printed."""
     warnings.simplefilter("ignore")
-    np.seterr(all="ignore")
     for index in range(first, last):
         if time.time() > deadline:
             break
