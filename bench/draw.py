@@ -1,10 +1,10 @@
-"""Arguments drawn at random for `fastlr.bench.oracle`: a stream of numbers for each (seed, index), so that a call can be
-made again alone.  Sizes are mostly tiny, values of all magnitudes, layouts whatever NumPy has.
+"""Arguments drawn at random for `fastlr.bench.oracle`: a stream of numbers for each (seed, index), so that a call can
+be made again alone.  Sizes are mostly tiny, values of all magnitudes, layouts whatever NumPy has.
 """
 
 import numpy as np
 
-SIZES = ((0.87, 300), (0.125, 3000), (0.0048, 40_000), (0.0002, 400_000))  # how often, at most how many values
+SIZES = ((0.87, 300), (0.995, 3000), (0.9998, 40_000), (1.0, 400_000))  # up to this draw at most so many values
 NEAR = {4: (50, 100), 8: (650, 760)}  # by bytes: logits near which kernels change their way
 OTHER_DTYPES = ("float16", "int8", "uint8", "int16", "int64", "uint16", "bool", ">f4", ">f8")
 
@@ -47,10 +47,7 @@ class Draw:
         if self.chance(0.08):  # where blocks of rows and of classes end
             return 1 + self.below(70), 1 + self.below(70)
         at = self.random()
-        for part, most in SIZES:
-            if at < part:
-                break
-            at -= part
+        most = next(most for part, most in SIZES if at < part)
         if self.chance(0.004):
             k = 200 + self.length(4800)
             return self.length(max(3, most // k)), k
@@ -92,7 +89,7 @@ class Draw:
         return np.clip(Z, -float(info.max), float(info.max)).astype(dtype)
 
     def spoil(self, Z):
-        """nan and infinities in some rows, in place; often a row some vectors on gets large, so that a lane has both."""
+        """nan and infinities in some rows, in place; often a row some vectors on gets large: a lane has both."""
         if Z.dtype.kind == "f" and Z.size and self.chance(0.35):
             for _ in range(self.length(3)):
                 i = self.below(len(Z))

@@ -1,7 +1,7 @@
 """What fastlr computes, from the formulas, in long double: values to judge it by, and the errors that it may make.
 
-n rows, k classes, d features; every array is np.longdouble and every function plain NumPy.  `bounded` compares.  x86's 64
-bits leave 11 beyond float64; where long double is no wider than double, this judge is none.
+n rows, k classes, d features; every array is np.longdouble and every function plain NumPy.  `bounded` compares.  The
+64 bits of x86 leave 11 beyond float64; where long double is no wider than double, this judge is none.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ OWN_ULP = {np.dtype(np.float32): 0.0, np.dtype(np.float64): 0.3}
 
 
 def bounded(actual, exact, tolerance):
-    """Where |actual - exact| <= tolerance; nan for nan, and the infinity that a number within the tolerance rounds to."""
+    """Where |actual - exact| <= tolerance; nan for nan, an infinity where numbers within the tolerance round to it."""
     good = np.abs(actual - exact) <= tolerance
     if good.all():
         return good
@@ -29,7 +29,7 @@ def unit(exact, dtype):
     return np.spacing(size).astype(REAL)
 
 
-# ---- of one number ----------------------------------------------------------------------------------------------------
+# ---- of one number --------------------------------------------------------------------------------------------------
 def sigmoid(z):
     """1 / (1 + exp(-z))."""
     t = np.exp(-np.abs(z))
@@ -54,7 +54,7 @@ def logit(p):
     return np.where(inside, value, np.nan)
 
 
-# ---- of rows ----------------------------------------------------------------------------------------------------------
+# ---- of rows --------------------------------------------------------------------------------------------------------
 class Rows:
     """Softmax of Z (n, k): z - max, exp of it, and their sum without the largest term."""
 
@@ -79,7 +79,7 @@ class Rows:
         """z - max - log(total); of a row with +inf nan there and -inf elsewhere."""
         value = self.least - np.log1p(self.rest)
         top = self.max == np.inf
-        return np.where(top & (self.Z < np.inf), -np.inf, value) if top.any() else value
+        return np.where(top & (self.Z != np.inf), -np.inf, value) if top.any() else value
 
     def logsumexp(self):
         """max + log(total) (n,); the maximum itself where it is infinite."""
@@ -87,8 +87,8 @@ class Rows:
 
     def cross_entropy(self, Y):
         """-sum of Y log softmax (n,), without the terms of Y = 0."""
-        loss = np.where(Y == 0, 0, -Y * self.log_softmax()).sum(axis=1)
-        return loss + self.max[:, 0] * 0 if np.isnan(self.max).any() else loss
+        loss = np.where(Y > 0, -Y * self.log_softmax(), 0).sum(axis=1)
+        return np.where(np.isnan(self.max[:, 0]), np.nan, loss)
 
     def residual(self, Y):
         """softmax - Y, with the digits of 1 - softmax where Y is 1."""
@@ -118,21 +118,23 @@ def smoothed(Y, smoothing, k):
     return Y + REAL(smoothing) * (REAL(1) / k - Y) if smoothing else Y
 
 
-# ---- of a linear model ------------------------------------------------------------------------------------------------
+# ---- of a linear model ----------------------------------------------------------------------------------------------
 ACTIVE = {"softmax": 0.5, "sigmoid": 0.25, "squared_error": 1.0}  # the most that a residual changes with its logits
 
 
 class LinearSums:
     """Loss and gradient sums of a linear model over rows, and the errors that they may have.
 
-    Z = X W' + b is made in the floating type `real` (X, W and b too), to `factor` eps of what is added; W_error and
-    b_error say what W and b themselves may be off.  R may be rounded to a subnormal, if weights are scaled to 1.
+    Z = X W' + b is made in the floating type `real` (X, W and b too), to 4 + d / 64 eps of what is added;
+    W_error and b_error say what W and b themselves may be off.  R may be rounded to a subnormal, weights
+    of the largest 1.
     """
 
-    def __init__(self, X, W, b, Y, weight, loss, real, factor=4, W_error=0, b_error=0):
+    def __init__(self, X, W, b, Y, weight, loss, real, W_error=0, b_error=0):
         eps, least = REAL(np.finfo(real).eps), REAL(np.finfo(real).smallest_subnormal)
         size = np.abs(X)
         self.Z = X @ W.T + b
+        factor = 4 + X.shape[1] / 64  # terms of one sign, added lane by lane
         self.Z_error = factor * eps * (size @ np.abs(W).T + np.abs(b)) + size @ (np.zeros_like(W) + W_error).T + b_error
         if loss == "softmax":
             rows = Rows(self.Z)
@@ -153,7 +155,7 @@ class LinearSums:
         self.loss = (w * losses).sum()
         self.loss_error = (w * ((slope * self.Z_error).sum(axis=1) + 4 * eps * losses)).sum()
         self.G, self.g = self.R.T @ X, self.R.sum(axis=0)
-        R_error = R_error + factor * eps * np.abs(self.R)
+        R_error = R_error + 4 * eps * np.abs(self.R)
         self.G_error, self.g_error = R_error.T @ size, R_error.sum(axis=0)
         if loss == "softmax" and len(W) > 1:  # the class without sums of its own has minus those of the others
             left_out = np.argmin((W**2).sum(axis=1))

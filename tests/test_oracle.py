@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from fastlr.bench import long_double, oracle
+from fastlr.bench import long_double, oracle, oracle_functions
 
 pytestmark = pytest.mark.skipif(not long_double.WIDE_ENOUGH, reason="long double is no wider than double")
 
@@ -34,7 +34,7 @@ def test_every_function_is_called_on_every_instruction_set():
 def test_a_wrong_value_is_found_and_found_again(monkeypatch):
     """A judge that finds nothing proves nothing."""
     monkeypatch.setattr(long_double, "sigmoid_derivative", lambda z: long_double.sigmoid(z) ** 2)
-    monkeypatch.setitem(oracle.CALLS, "sigmoid", (1, oracle.elementwise("sigmoid_derivative")))
+    monkeypatch.setitem(oracle.CALLS, "sigmoid", (1, oracle_functions.elementwise("sigmoid_derivative")))
     found = [index for index in range(300) if (call := oracle.make_call(5, index))[2] and call[0] == "sigmoid"]
     assert found
     assert all(oracle.make_call(5, index)[2] for index in found)
