@@ -1,6 +1,6 @@
 """Build the test harness of tests/c: csrc with its kernels, linked with scratch memory that ends at guard pages.
 
-    python tests/c/build.py [--cc gcc] [--sanitize address,undefined] [--races] OUT
+    python tests/c/build.py [--cc gcc] [--sanitize address,undefined] [--isa base] [--races] OUT
 
 leaves the program OUT/harness (with --races OUT/races, which keeps csrc/scratch.c) and its objects beside it.  Flags are
 those of the package; objects are made anew when a source or header is younger.
@@ -25,6 +25,9 @@ def jobs(args, out):
     cflags = [*FLAGS["CFLAGS"], "-Werror", f"-I{CSRC}", f"-I{HERE}", "-DFLR_CHECK_BOUNDS"]
     cflags += FLAGS["sanitizer_flags"](args.sanitize)
     for isa, (_, flags) in FLAGS["KERNELS"].items():
+        if args.isa and isa not in args.isa:
+            yield out / f"absent_{isa}.o", HERE / "absent.c", headers, [*cflags, f"-DISA={isa}"]
+            continue
         for bits in (32, 64):
             macros = [f"-D{name}={value}" for name, value in FLAGS["kernel_macros"](isa, bits)]
             yield out / f"kernels_{isa}{bits}.o", CSRC / "kernels.c", headers, [*cflags, *flags, *macros]
@@ -32,7 +35,9 @@ def jobs(args, out):
     for source in sorted(CSRC.glob("*.c")):
         if source.name not in replaced:
             yield out / f"{source.stem}.o", source, headers, cflags
-    own = [HERE / "races.c"] if args.races else [s for s in sorted(HERE.glob("*.c")) if s.name != "races.c"]
+    own = [s for s in sorted(HERE.glob("*.c")) if s.name not in ("races.c", "absent.c")]
+    if args.races:
+        own = [HERE / "races.c"]
     for source in own:
         yield out / f"test_{source.stem}.o", source, own_headers, [*cflags, "-O1" if args.sanitize else "-O2", "-g"]
 
@@ -50,6 +55,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cc", default=os.environ.get("CC", "cc"), help="compiler (default: CC, else cc)")
     parser.add_argument("--sanitize", default="", help="address,undefined or thread")
+    parser.add_argument("--isa", action="append", help="build this instruction set and none that is not named so")
     parser.add_argument("--races", action="store_true", help="build races.c in place of the harness")
     parser.add_argument("out", type=Path)
     args = parser.parse_args()

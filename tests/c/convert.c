@@ -31,8 +31,8 @@ static void one_layout(const target *t, int dtype, int64_t m, int64_t d, int whi
 
 static void one(const target *t, int dtype, int64_t m, int64_t k, int64_t d) {
     const int64_t columns = k <= 130 ? k : d;
-    for (int i = 0; i < 2; i++) one_layout(t, dtype, m, columns, (int)below(N_LAYOUTS), below(3) == 0);
-    one_layout(t, dtype, m, columns, 2, 0);
+    one_layout(t, dtype, m, columns, (int)below(N_LAYOUTS), below(3) == 0);
+    one_layout(t, dtype, m, columns, 2, 0); /* blocks, transposed */
 }
 
 static void run(const target *t, int dtype) { for_shapes(t, dtype, one); }

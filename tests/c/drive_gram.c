@@ -33,7 +33,7 @@ static int call(void *context, int n_threads) {
 }
 
 static void one(const target *t) {
-    const problem p = random_problem(t, 0);
+    const problem p = random_problem(t, FEW_COLUMNS);
     const int64_t n = p.n, d = p.d, size = p.size;
     const int with = (int)below(4), integers = p.pass.X.dtype > FLR_BF16;
     void *scale = plain(d * size), *shift = plain(d * size);

@@ -10,6 +10,7 @@
 
 #include "fastlr.h"
 
+#include <math.h>
 #include <stdint.h>
 
 /* ---- what is tested ------------------------------------------------------------------------------------------------ */
@@ -81,6 +82,11 @@ static inline void put(void *p, int64_t i, int64_t size, double value) {
 void *plain(int64_t bytes);
 void free_plain(void);
 
+/* for reals of this size: a double's own error does not matter to a float */
+static inline long double exp_for(int64_t size, long double x) { return size == 4 ? (long double)exp((double)x) : expl(x); }
+static inline long double log1p_for(int64_t size, long double x) {
+    return size == 4 ? (long double)log1p((double)x) : log1pl(x);
+}
 static inline long double eps_of(int64_t size) { return size == 4 ? 0x1p-23L : 0x1p-52L; }
 static inline long double tiny_of(int64_t size) { return size == 4 ? 0x1p-149L : 0x1p-1074L; }
 /* as a real holds it */
@@ -141,7 +147,7 @@ typedef struct {
     long double *Z, *error; /* (n, k) logits; (n,) what the drivers' may be off by */
     char text[120];
 } problem;
-enum { MAY_REFER = 1, MAY_OFFSET = 2 };
+enum { MAY_REFER = 1, MAY_OFFSET = 2, FEW_COLUMNS = 4 };
 /* X of a type whose reals have t's size; may: which may have a reference class, an offset */
 problem random_problem(const target *t, int may);
 /* the pass with every input in a slot of the case */

@@ -61,15 +61,18 @@ targets random_targets(flr_loss loss, int kind, int64_t m, int64_t k, int64_t si
     return t;
 }
 
-/* max of a row, and exp(z - max) summed over the other classes; 0 if softmax has no value there */
-static int row_sum(long double *max, long double *rest, const long double *z, int64_t k) {
+/* max of a row, its terms exp(z - max), and the sum of the other classes'; 0 if softmax has no value there */
+static int row_sum(long double *terms, long double *max, long double *rest, const long double *z, int64_t k,
+                   int64_t size) {
     int64_t best = 0;
     for (int64_t j = 1; j < k; j++)
         if (z[j] > z[best]) best = j;
     *max = z[best], *rest = 0;
     if (isinf(*max)) return 0;
-    for (int64_t j = 0; j < k; j++)
-        if (j != best) *rest += expl(z[j] - *max);
+    for (int64_t j = 0; j < k; j++) {
+        terms[j] = j == best ? 1 : exp_for(size, z[j] - *max);
+        if (j != best) *rest += terms[j];
+    }
     return 1;
 }
 
@@ -90,22 +93,24 @@ int expected_residual(long double *R, long double *R_allowed, long double *loss,
         *loss = NAN;
         return 1;
     }
-    if (loss_kind == FLR_SOFTMAX && !row_sum(&max, &rest, z, k)) return 0;
+    if (loss_kind == FLR_SOFTMAX && !row_sum(R, &max, &rest, z, k, size)) return 0;
     for (int64_t j = 0; j < k; j++) mass += (long double)Y[j];
+    const long double share = mass / (1 + rest);
     if (loss_kind == FLR_SOFTMAX) {
-        *loss = mass * log1pl(rest);
+        *loss = mass * log1p_for(size, rest);
         *loss_allowed = 16 * eps * *loss + 2 * mass * z_error;
     }
     for (int64_t j = 0; j < k; j++) {
-        const long double y = (long double)Y[j], t = expl(-fabsl(z[j]));
+        const long double y = (long double)Y[j];
         long double A = 0, term = 0;
         if (loss_kind == FLR_SOFTMAX) {
-            A = mass * expl(z[j] - max) / (1 + rest);
+            A = R[j] * share;
             term = y == 0 ? 0 : y * (max - z[j]);
         } else if (loss_kind == FLR_SIGMOID) {
+            const long double t = exp_for(size, -fabsl(z[j]));
             A = (z[j] > 0 ? 1 : t) / (1 + t);
             const long double against = fabsl((z[j] > 0) - y);
-            term = (against == 0 ? 0 : fabsl(z[j]) * against) + log1pl(t);
+            term = (against == 0 ? 0 : fabsl(z[j]) * against) + log1p_for(size, t);
         } else {
             A = z[j];
             term = (z[j] - y) * (z[j] - y) / 2;
@@ -130,14 +135,15 @@ int expected_curvature(long double *H, long double *H_allowed, const long double
         for (int64_t j = 0; j < k; j++) H[j] = NAN, H_allowed[j] = 0;
         return 1;
     }
-    if (loss_kind == FLR_SOFTMAX && !row_sum(&max, &rest, z, k)) return 0;
+    if (loss_kind == FLR_SOFTMAX && !row_sum(H, &max, &rest, z, k, size)) return 0;
     for (int64_t j = 0; loss_kind == FLR_SOFTMAX && j < k; j++) {
-        mean += expl(z[j] - max) / (1 + rest) * u[j];
-        absolute += expl(z[j] - max) / (1 + rest) * fabsl(u[j]);
+        H[j] /= 1 + rest;
+        mean += H[j] * u[j];
+        absolute += H[j] * fabsl(u[j]);
     }
     for (int64_t j = 0; j < k; j++) {
-        const long double t = expl(-fabsl(z[j]));
-        const long double slope = loss_kind == FLR_SOFTMAX   ? expl(z[j] - max) / (1 + rest)
+        const long double t = loss_kind == FLR_SIGMOID ? exp_for(size, -fabsl(z[j])) : 0;
+        const long double slope = loss_kind == FLR_SOFTMAX   ? H[j]
                                   : loss_kind == FLR_SIGMOID ? t / ((1 + t) * (1 + t))
                                                              : 1;
         H[j] = slope * (u[j] - mean);

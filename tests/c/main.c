@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -46,6 +47,13 @@ static double clock_seconds(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static double child_seconds(void) {
+    struct rusage usage;
+    getrusage(RUSAGE_CHILDREN, &usage);
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           1e-6 * (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
 /* ---- blocks and cases ------------------------------------------------------------------------------------------------ */
@@ -234,7 +242,7 @@ static void parse(int count, char **argument) {
 }
 
 int main(int count, char **argument) {
-    static struct { const char *name; int64_t cases[MOST_TARGETS], faults[MOST_TARGETS], wrong[MOST_TARGETS]; } rows[MOST_TESTS];
+    static struct { const char *name; double seconds; int64_t cases[MOST_TARGETS], faults[MOST_TARGETS], wrong[MOST_TARGETS]; } rows[MOST_TESTS];
     parse(count, argument);
     const double began = clock_seconds();
     now = mmap(NULL, sizeof *now, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -247,7 +255,7 @@ int main(int count, char **argument) {
         for (const test *one = tables[table]; one->name; one++)
             if (chosen(one)) rows[n_chosen++].name = one->name;
     for (int i = 0; i < n_isas; i++) {
-        if (options.isa && strcmp(options.isa, isas[i]->name) != 0) continue;
+        if (isas[i]->f32->size == 0 || (options.isa && strcmp(options.isa, isas[i]->name) != 0)) continue;
         flr_select(isas[i]->name);
         for (int64_t size = 4; size <= 8; size += 4, n_targets++) {
             const int64_t vector = strcmp(isas[i]->name, "avx512") == 0 ? 64 : strcmp(isas[i]->name, "avx2") == 0 ? 32 : 16;
@@ -259,7 +267,9 @@ int main(int count, char **argument) {
                     if (!chosen(one)) continue;
                     snprintf(running, sizeof running, "%s %s", one->name, heads[n_targets]);
                     test_seed = mixed(options.seed, (uint64_t)(n_rows * 16 + n_targets));
+                    const double started = child_seconds();
                     rows[n_rows].faults[n_targets] = run_test(one, &t, options.seconds / (n_chosen * n_isas * 2));
+                    rows[n_rows].seconds += child_seconds() - started;
                     rows[n_rows].cases[n_targets] = now->cases;
                     rows[n_rows++].wrong[n_targets] = now->wrong_cases;
                 }
@@ -273,11 +283,11 @@ int main(int count, char **argument) {
     int64_t cases = 0, faults = 0, wrong_cases = 0;
     printf("\n%-28s", "cases");
     for (int t = 0; t < n_targets; t++) printf("%14s", heads[t]);
-    printf("\n");
+    printf("%10s\n", "seconds");
     for (int r = 0; r < n_rows; r++) {
         printf("%-28s", rows[r].name);
         for (int t = 0; t < n_targets; t++) printf("%14lld", (long long)rows[r].cases[t]);
-        printf("\n");
+        printf("%10.1f\n", rows[r].seconds);
         for (int t = 0; t < n_targets; t++) {
             cases += rows[r].cases[t], faults += rows[r].faults[t], wrong_cases += rows[r].wrong[t];
             if (rows[r].faults[t] + rows[r].wrong[t] > 0)
@@ -285,7 +295,8 @@ int main(int count, char **argument) {
                        (long long)rows[r].wrong[t]);
         }
     }
-    printf("\n%lld cases, %lld faults, %lld with wrong values; seed %llu, %.0f s\n", (long long)cases, (long long)faults,
-           (long long)wrong_cases, (unsigned long long)options.seed, clock_seconds() - began);
+    printf("\n%lld cases, %lld faults, %lld with wrong values; seed %llu, %.0f s (%.0f s of processors)\n",
+           (long long)cases, (long long)faults, (long long)wrong_cases, (unsigned long long)options.seed,
+           clock_seconds() - began, child_seconds());
     return faults + wrong_cases > 0;
 }

@@ -23,6 +23,7 @@ problem random_problem(const target *t, int may) {
     p.k = below(3) == 0 ? 1 + below(3) : below(5) ? 1 + below(70) : 1 + below(400);
     p.n = random_size(MOST_PRODUCTS / p.k);
     p.d = random_size(MOST_PRODUCTS / (p.k * (p.n + 1)) + 1);
+    if (may & FEW_COLUMNS && p.d > 150) p.d = 150;
     shape(p.n, p.k, p.d);
     const int64_t n = p.n, d = p.d, k = p.k, ldw = (d + 15) / 16 * 16, own = dtype_size[dtype];
 

@@ -18,14 +18,14 @@ static int expected_row(long double *out, long double *allowed, const void *Z, i
     }
     if (isinf(max)) return 0;
     for (int64_t j = 0; j < k; j++) {
-        const long double z = (long double)get(Z, i * k + j, size), term = expl(z - max);
+        const long double z = (long double)get(Z, i * k + j, size), term = exp_for(size, z - max);
         sum += term;
         if (z == max && first)
             first = 0;
         else
             rest += term;
     }
-    const long double eps = eps_of(size), tiny = tiny_of(size), log_sum = max != max ? max : log1pl(rest);
+    const long double eps = eps_of(size), tiny = tiny_of(size), log_sum = max != max ? max : log1p_for(size, rest);
     if (map == FLR_ROWS_LOGSUMEXP) {
         out[0] = max + log_sum;
         allowed[0] = 8 * eps * (fabsl(max) + log_sum) + tiny;
@@ -33,7 +33,7 @@ static int expected_row(long double *out, long double *allowed, const void *Z, i
     }
     for (int64_t j = 0; j < k; j++) {
         const long double z = (long double)get(Z, i * k + j, size);
-        out[j] = map == FLR_ROWS_SOFTMAX ? expl(z - max) / sum : z - max - log_sum;
+        out[j] = map == FLR_ROWS_SOFTMAX ? exp_for(size, z - max) / sum : z - max - log_sum;
         allowed[j] = 16 * eps * fabsl(out[j]) + 4 * tiny;
     }
     return 1;
