@@ -2,7 +2,7 @@
 
     python tests/c/build.py [--cc gcc] [--sanitize address,undefined] [--isa base] [--races] OUT
 
-leaves the program OUT/harness (with --races OUT/races, which keeps csrc/scratch.c) and its objects beside it.  Flags are
+leaves the program OUT/harness (with --races OUT/races) and its objects beside it.  Flags are
 those of the package; objects are made anew when a source or header is younger.
 """
 

@@ -116,7 +116,7 @@ int expected_residual(long double *R, long double *R_allowed, long double *loss,
             term = (z[j] - y) * (z[j] - y) / 2;
         }
         R[j] = A - y;
-        R_allowed[j] = 16 * eps * (fabsl(A) + y) + 4 * tiny;
+        R_allowed[j] = (16 + (long double)k / 64) * eps * (fabsl(A) + y) + 4 * tiny;
         R_allowed[j] += loss_kind == FLR_SOFTMAX ? 2 * z_error * A : z_error;
         *loss += term;
         const long double size_of_term = loss_kind == FLR_SQUARED_ERROR ? (fabsl(z[j]) + y) * (fabsl(z[j]) + y) : term;
