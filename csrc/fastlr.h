@@ -90,6 +90,11 @@ typedef struct {
                      const flr_ahead *next);
     /* G (k, d) double += sums, which become 0 */
     void (*flush)(double *G, void *sums, int64_t k, int64_t d);
+
+    /* the same with R = X (m, ldx) and k = d, of which only what is not below the diagonal is made; ldx is a multiple
+     * of 16 and at least d + 7: what lies behind column d is read, and comes to nothing */
+    void (*gram)(void *sums, const void *X, int64_t ldx, void *scratch, int64_t m, int64_t d);
+    void (*flush_gram)(double *G, void *sums, int64_t d);
 } flr_many;
 
 /* The kernels of one instruction set and one real type; void * stands for real *. */
@@ -248,11 +253,6 @@ int flr_find_nonfinite(int64_t *row_out, int64_t *col_out, const flr_matrix *X, 
 
 /* loss sum and the number of rows the model labels correctly (label targets only) */
 int flr_evaluate(double *loss_out, int64_t *correct_out, const flr_pass *pass);
-
-/* What Gram matrices need of BLAS, Fortran's conventions: the binding gives it before. */
-typedef void flr_syrk(char *uplo, char *trans, int *n, int *k, void *alpha, void *A, int *lda, void *beta, void *C,
-                      int *ldc);
-extern flr_syrk *flr_syrk_f32, *flr_syrk_f64;
 
 /* tile.c: rows of X as the products read them: in place where they are real, or of a type with products of its own, else
  * converted to real */

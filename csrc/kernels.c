@@ -57,7 +57,8 @@ const flr_kernels TABLE = {
         [FLR_BF16] = {forward_bf16, backward_bf16},
 #endif
     },
-    .many = {packed_size, pack, forward_many, sums_size, backward_size, backward_many, flush_many},
+    .many = {packed_size, pack, forward_many, sums_size, backward_size, backward_many, flush_many,
+             gram, flush_gram},
     .flush = flush_sums,
     .add = add,
     .exchange_columns = exchange_columns,

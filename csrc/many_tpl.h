@@ -133,36 +133,45 @@ INLINE void gradient_step(V *acc, const REAL *r, const REAL *x, const int vector
     }
 }
 
-/* G (ROWS, vectors VLEN) += R (m, ROWS)' x (m, vectors VLEN) */
-INLINE void gradient_block(REAL *G, const REAL *R, const REAL *x, int64_t m, fetch *ahead, const int vectors) {
+/* G (ROWS, vectors VLEN) += R (m, ldr)[:, :ROWS]' x (m, ldx)[:, :vectors VLEN], summed from 0: two short sums err less
+ * than a long one */
+INLINE void gradient_block(REAL *G, const REAL *R, const int64_t ldr, const REAL *x, const int64_t ldx, int64_t m,
+                           fetch *ahead, const int vectors) {
     fetch f = *ahead;
     V acc[ROWS * PANEL];
-    UNROLL for (int i = 0; i < ROWS * vectors; i++) acc[i] = load(G + i * VLEN);
+    UNROLL for (int i = 0; i < ROWS * vectors; i++) acc[i] = (V){0};
     int64_t i = 0;
     while (i + 2 <= m)
-        for (int64_t steps = fetch_stretch(&f, (m - i) / 2); steps > 0; steps--, i += 2, R += 2 * ROWS) {
-            gradient_step(acc, R, x + i * vectors * VLEN, vectors);
-            gradient_step(acc, R + ROWS, x + (i + 1) * vectors * VLEN, vectors);
+        for (int64_t steps = fetch_stretch(&f, (m - i) / 2); steps > 0; steps--, i += 2, R += 2 * ldr) {
+            gradient_step(acc, R, x + i * ldx, vectors);
+            gradient_step(acc, R + ldr, x + (i + 1) * ldx, vectors);
             fetch_step(&f, 1);
         }
-    if (i < m) gradient_step(acc, R, x + i * vectors * VLEN, vectors);
+    if (i < m) gradient_step(acc, R, x + i * ldx, vectors);
     *ahead = f;
-    UNROLL for (int i = 0; i < ROWS * vectors; i++) store(G + i * VLEN, acc[i]);
+    UNROLL for (int i = 0; i < ROWS * vectors; i++) store(G + i * VLEN, load(G + i * VLEN) + acc[i]);
 }
 
+/* gradient: n_blocks of packed R, one behind another; square: columns of both products lie in the same rows */
 #define DEFINE_GRADIENT(vectors)                                                                                      \
     static void gradient_##vectors(REAL *G, const REAL *R, const REAL *x, int64_t m, int64_t n_blocks,                \
                                    fetch *ahead) {                                                                    \
         for (int64_t q = 0; q < n_blocks; q++, G += ROWS * (vectors) * VLEN, R += m * ROWS)                           \
-            gradient_block(G, R, x, m, ahead, vectors);                                                               \
+            gradient_block(G, R, ROWS, x, (vectors) * VLEN, m, ahead, vectors);                                       \
+    }                                                                                                                 \
+    static void square_##vectors(REAL *G, const REAL *x, int64_t ldx, int64_t m, int64_t n_blocks) {                  \
+        fetch nothing = fetch_rows(NULL, 0, 1);                                                                       \
+        for (int64_t q = 0; q < n_blocks; q++, G += ROWS * (vectors) * VLEN)                                          \
+            gradient_block(G, x + q * ROWS, ldx, x, ldx, m, &nothing, vectors);                                       \
     }
 PANELS(DEFINE_GRADIENT)
 #define GRADIENT_ENTRY(vectors) gradient_##vectors,
+#define SQUARE_ENTRY(vectors) square_##vectors,
+typedef void (*gradient_fn)(REAL *, const REAL *, const REAL *, int64_t, int64_t, fetch *);
+static const gradient_fn gradient[] = {PANELS(GRADIENT_ENTRY)};
 
 static void backward_many(void *sums, const void *R_, const void *const *x_, void *scratch, int64_t m, int64_t d,
                           int64_t k, const flr_ahead *next) {
-    typedef void (*gradient_fn)(REAL *, const REAL *, const REAL *, int64_t, int64_t, fetch *);
-    static const gradient_fn gradient[] = {PANELS(GRADIENT_ENTRY)};
     const REAL *const *x = (const REAL *const *)x_, *R = R_;
     const int64_t n_blocks = round_up(k, ROWS) / ROWS;
     REAL *blocks = scratch, *panel = blocks + n_blocks * m * ROWS;
@@ -184,10 +193,41 @@ static void backward_many(void *sums, const void *R_, const void *const *x_, voi
     }
 }
 
-static void flush_many(double *G, void *sums, int64_t k, int64_t d) {
+/* ---- Gram matrix ---------------------------------------------------------------------------------------------------- */
+/* G = X' X is symmetric: of the panel of columns [j, j + width), the rows that are not all below the diagonal */
+INLINE int64_t upper_rows(int64_t j, int64_t width, int64_t d) { return j + width < d ? j + width : d; }
+
+static void gram(void *sums_, const void *X_, int64_t ldx, void *scratch, int64_t m, int64_t d) {
+    typedef void (*square_fn)(REAL *, const REAL *, int64_t, int64_t, int64_t);
+    static const square_fn square[] = {PANELS(SQUARE_ENTRY)};
+    const int64_t n_blocks = round_up(d, ROWS) / ROWS;
+    const REAL *X = X_;
+    REAL *sums = sums_, *blocks = scratch, *panel = blocks + n_blocks * m * ROWS;
+    if (d <= PANEL * VLEN) {
+        if (d > 0) square[panel_width(0, d) / VLEN - 1](sums, X, ldx, m, n_blocks);
+        return;
+    }
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t q = 0; q < n_blocks; q++)
+            memcpy(blocks + (q * m + i) * ROWS, X + i * ldx + q * ROWS, ROWS * sizeof(REAL));
+    fetch nothing = fetch_rows(NULL, 0, 1);
     for (int64_t j = 0; j < d; j += PANEL * VLEN) {
-        const int64_t width = panel_width(j, d);
-        REAL *panel = (REAL *)sums + j * round_up(k, ROWS);
-        for (int64_t c = 0; c < k; c++) flush_sums(G + c * d + j, panel + c * width, d - j < width ? d - j : width);
+        const int64_t width = panel_width(j, d), rows = upper_rows(j, width, d);
+        for (int64_t i = 0; i < m; i++)
+            for (int64_t l = 0; l < width; l += VLEN) store(panel + i * width + l, load(X + i * ldx + j + l));
+        gradient[width / VLEN - 1](sums + j * n_blocks * ROWS, blocks, panel, m, round_up(rows, ROWS) / ROWS, &nothing);
     }
 }
+
+INLINE void flush_panels(double *G, REAL *sums, int64_t k, int64_t d, int symmetric) {
+    for (int64_t j = 0; j < d; j += PANEL * VLEN) {
+        const int64_t width = panel_width(j, d);
+        REAL *panel = sums + j * round_up(k, ROWS);
+        for (int64_t c = 0; c < (symmetric ? upper_rows(j, width, k) : k); c++)
+            flush_sums(G + c * d + j, panel + c * width, d - j < width ? d - j : width);
+    }
+}
+
+static void flush_many(double *G, void *sums, int64_t k, int64_t d) { flush_panels(G, sums, k, d, 0); }
+
+static void flush_gram(double *G, void *sums, int64_t d) { flush_panels(G, sums, d, d, 1); }

@@ -49,11 +49,11 @@ cdef extern from "fastlr.h" nogil:
         int sum
         int (*poll)() noexcept nogil
     extern const flr_isa *flr_active
-    extern void *flr_syrk_f32
-    extern void *flr_syrk_f64
     int flr_available(const flr_isa **list_out, int capacity)
     const flr_isa *flr_select(const char *name)
     int flr_pool_init()
+    void flr_parallel_for(void (*fn)(void *context, int64_t task, int worker) noexcept nogil, void *context,
+                          int64_t n_tasks, int n_threads)
     int64_t flr_real_size(flr_dtype dtype)
     bint flr_wants_reference(const flr_pass *p)
     int flr_loss_and_grad(double *loss_out, double *G_out, double *g_out, const flr_pass *p)

@@ -4,7 +4,6 @@ Nothing is checked here beyond what keeps memory safe; messages for users belong
 """
 
 from libc.stdint cimport int32_t, int64_t
-from cpython.pycapsule cimport PyCapsule_GetName, PyCapsule_GetPointer
 cimport numpy as np
 
 import numpy as np
@@ -15,21 +14,6 @@ np.import_array()
 
 cdef extern from "Python.h":
     int PyErr_CheckSignals() except -1
-
-
-cdef void *_blas(name) except NULL:
-    from scipy.linalg import cython_blas  # heavy: two thirds of what `import fastlr` would take
-
-    capsule = cython_blas.__pyx_capi__[name]
-    return PyCapsule_GetPointer(capsule, PyCapsule_GetName(capsule))
-
-
-cdef load_blas():
-    """Give the drivers SciPy's syrk, before it is first needed."""
-    global flr_syrk_f32, flr_syrk_f64
-    if flr_syrk_f32 == NULL:
-        flr_syrk_f64 = _blas("dsyrk")
-        flr_syrk_f32 = _blas("ssyrk")
 
 
 if flr_pool_init() != FLR_OK:
@@ -227,12 +211,13 @@ cdef class Problem:
         """
         if W.shape != (self.k, self.d) or b.shape != (self.k,):
             raise ValueError(f"W has shape {W.shape} and b {b.shape}; expected {(self.k, self.d)} and {(self.k,)}")
-        cdef int64_t last = self.k - 1
+        cdef int64_t last = self.k - 1, reference = self.c.reference
         if self.c.has_reference:
-            order = np.arange(self.k)
-            order[self.c.reference], order[last] = last, self.c.reference
             with np.errstate(invalid="ignore"):  # infinities, which callers report
-                W, b = W[order[:last]] - W[self.c.reference], b[order]
+                W = W - W[reference]
+            W[reference] = W[last]
+            W, b = W[:last], b.copy()
+            b[reference], b[last] = b[last], b[reference]
         if self.scale is not None:
             W = W * self.scale
         if self.shift is not None:
@@ -351,7 +336,6 @@ cdef class Problem:
         cdef double *s_out = <double *>np.PyArray_DATA(s)
         cdef int status
         check_file(self.file)
-        load_blas()
         if self.scale is not None:
             scale = self.scale.astype(self.real)
             scale_in = np.PyArray_DATA(scale)
@@ -398,6 +382,89 @@ cdef class Problem:
             _raise_pending()
         _check(status)
         return loss, correct
+
+
+# ---- threads of BLAS ---------------------------------------------------------------------------------------------------
+ctypedef int (*get_threads)() noexcept nogil
+ctypedef void (*set_threads)(int) noexcept nogil
+
+
+cdef class BlasLimit:
+    """BLAS on one thread while anyone is inside: the first in sets the limit of the process, the last out lifts it.
+
+    Entering and leaving run no Python code: neither a signal's handler nor another Python thread comes between the count
+    and the limit, so that no interrupt leaves one without the other and nothing waits for a lock.
+
+    functions: pairs of addresses of int get(void) and void set(int), for each BLAS there is.
+    """
+
+    cdef get_threads get[8]
+    cdef set_threads set[8]
+    cdef int before[8]
+    cdef int n_libraries, n_inside
+
+    def __init__(self, functions):
+        for get, set_ in functions[:8]:
+            self.get[self.n_libraries] = <get_threads><size_t>get
+            self.set[self.n_libraries] = <set_threads><size_t>set_
+            self.n_libraries += 1
+
+    def __enter__(self):
+        if self.n_inside == 0:
+            for i in range(self.n_libraries):
+                self.before[i] = self.get[i]()
+                self.set[i](1)
+        self.n_inside += 1
+
+    def __exit__(self, *_):
+        self.n_inside -= 1
+        if self.n_inside == 0:
+            self.lift()
+
+    def start_again_after_fork(self):
+        """The threads that were inside are not in the child."""
+        if self.n_inside:
+            self.n_inside = 0
+            self.lift()
+
+    cdef void lift(self) noexcept:
+        for i in range(self.n_libraries):
+            self.set[i](self.before[i])
+
+
+# ---- Python work on the pool's threads ---------------------------------------------------------------------------------
+cdef class _Tasks:
+    """Calls of one function, some of them made, and what the first that failed raised."""
+
+    cdef object work
+    cdef list results
+    cdef object error
+
+
+cdef void _run_task(void *context, int64_t task, int worker) noexcept with gil:
+    cdef _Tasks tasks = <_Tasks>context
+    if tasks.error is not None:
+        return
+    try:
+        tasks.results[task] = tasks.work(task)
+    except BaseException as error:
+        tasks.error = error
+
+
+def parallel_for(work, int64_t n_tasks, int n_threads):
+    """[work(0), ..., work(n_tasks - 1)], made by up to n_threads threads of the pool, the caller's among them.
+
+    They take turns to hold the GIL, so this is for work that gives it up: NumPy's, and passes, each on its own thread
+    alone.  What the first task to fail raises is raised again, and no other task is begun after it.
+    """
+    cdef _Tasks tasks = _Tasks()
+    tasks.work, tasks.results = work, [None] * n_tasks
+    cdef void *context = <void *>tasks
+    with nogil:
+        flr_parallel_for(_run_task, context, n_tasks, n_threads)
+    if tasks.error is not None:
+        raise tasks.error
+    return tasks.results
 
 
 cdef object _pending = None

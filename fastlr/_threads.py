@@ -4,13 +4,14 @@
 to, or fewer where a container's quota (cgroup) allows fewer. Results never depend on the number.
 """
 
+import ctypes
 import math
 import operator
 import os
-import threading
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+
+from fastlr import _core
 
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
 
@@ -93,59 +94,40 @@ def _quota(folder):
         return math.inf
 
 
+_BLAS_FUNCTIONS = [
+    *(
+        (f"{prefix}openblas_get_num_threads{suffix}", f"{prefix}openblas_set_num_threads{suffix}")
+        for prefix in ("", "scipy_")
+        for suffix in ("", "64_", "_64")
+    ),
+    ("MKL_Get_Max_Threads", "MKL_Set_Num_Threads"),
+]
+"""Names under which BLAS libraries give and take the number of threads of the whole process."""
+
+
 @cache
-def _blas_controller():
-    """Finding the loaded BLAS libraries takes milliseconds, setting their limits microseconds."""
-    import scipy.linalg.cython_blas  # noqa: F401  the BLAS fastlr calls: it must be there to be found
+def blas_limit():
+    """The context manager that holds BLAS to one thread: results do not depend on its threads, nor do these go on
+    spinning after a call and take a core from the next pass.
+
+    The limit is set through the libraries' own functions, for threadpoolctl lets only the thread that was first do so.
+    It finds the libraries, which takes milliseconds: once a process.
+    """
+    import scipy.linalg.cython_blas  # noqa: F401  SciPy's BLAS must be there to be found
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController().select(user_api="blas")
-
-
-class _BlasLimit:
-    """BLAS on one thread while anyone is inside.
-
-    The limit is the whole process's: of several Python threads the first in sets it and the last out lifts it, else
-    they would restore one another's.
-    """
-
-    def __init__(self):
-        self.lock = threading.Lock()
-        self.n_inside = 0
-        self.limiter = None
-
-    def enter(self):
-        with self.lock:
-            if self.n_inside == 0:
-                self.limiter = _blas_controller().limit(limits=1)
-            self.n_inside += 1
-
-    def leave(self):
-        with self.lock:
-            self.n_inside -= 1
-            if self.n_inside == 0:
-                self.limiter.restore_original_limits()
-
-    def start_again_after_fork(self):
-        """The threads inside are not in the child, and one of them may have held the lock."""
-        if self.n_inside:
-            self.limiter.restore_original_limits()
-        self.__init__()
-
-
-_blas_limit = _BlasLimit()
-
-
-@contextmanager
-def single_threaded_blas():
-    """Keep BLAS to the calling thread, for Gram matrices, which call it inside fastlr's own threads."""
-    _blas_limit.enter()
-    try:
-        yield
-    finally:
-        _blas_limit.leave()
+    libraries = [controller.dynlib for controller in ThreadpoolController().select(user_api="blas").lib_controllers]
+    found = [
+        tuple(ctypes.cast(getattr(library, name), ctypes.c_void_p).value for name in names)
+        for library in libraries
+        for names in _BLAS_FUNCTIONS
+        if all(hasattr(library, name) for name in names)
+    ]
+    limit = _core.BlasLimit(found)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=limit.start_again_after_fork)
+    return limit
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=default_n_threads.cache_clear)
-    os.register_at_fork(after_in_child=_blas_limit.start_again_after_fork)

@@ -8,7 +8,6 @@ classified with confidence and weigh nothing, so a few thousand rows drawn with 
 weighted by q_i / p_i, give an unbiased H_c of small variance.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -18,6 +17,7 @@ from fastlr import _core
 _PILOT_VALUES = 1 << 22  # probabilities computed at most to draw samples from
 _SLOPE_VALUES = 1 << 25  # probabilities computed at most for their mean slopes
 _BLOCK_VALUES = 1 << 18  # values of X whose squares are made at a time
+_SUMS = 24  # parts of a sum over all rows, whatever the number of threads
 _LEAST_ERROR = 1e-9  # whose logit is finite
 _PRODUCT_VALUES = 1 << 21  # values of the weighted rows made at a time for the whole Hessian
 
@@ -129,16 +129,19 @@ def _own_curvature(objective, Q, step):
 
 def _over_squares(objective, step, dtype, part):
     """Sum, over s, of part(slice, u_j^2 of these rows) over blocks of every step-th row, on all threads."""
-    size = max(1, _BLOCK_VALUES // objective.d)
-    n = -(-objective.n // step)
+    n, size = -(-objective.n // step), max(1, _BLOCK_VALUES // objective.d)
+    n_blocks = -(-n // size)
+    n_sums = min(n_blocks, _SUMS)
 
     def block(start):
         stop = min(start + size, n)
         U = objective.standardised(slice(start * step, stop * step, step), dtype)
         return part(slice(start, stop), np.square(U, out=U)).astype(np.float64)
 
-    with ThreadPoolExecutor(objective.n_threads) as pool:
-        return sum(pool.map(block, range(0, n, size))) / objective.total_weight
+    def partial_sum(i):
+        return sum(block(b * size) for b in range(i * n_blocks // n_sums, (i + 1) * n_blocks // n_sums))
+
+    return sum(_core.parallel_for(partial_sum, n_sums, objective.n_threads)) / objective.total_weight
 
 
 def _slopes_ahead(A, Y, loss, ahead):

@@ -11,8 +11,6 @@ for passes fold m and t into their parameters.  m is the weighted mean; t need n
 in X's own real type (small X is converted to float64: proofs to any tolerance for a copy that costs nothing), sums and
 everything here in float64.
 
-Gram matrices call BLAS from fastlr's own threads: callers stay inside `single_threaded_blas`, once a fit.
-
 `lower_bound` turns any gradient into a proved bound of the optimal value by Fenchel duality: docs/solvers.md.
 """
 
@@ -319,7 +317,7 @@ class Objective:
             return y.astype(np.float64)
         if self.k == 1 and self.loss != "softmax":
             return y[:, None].astype(np.float64)
-        return np.eye(self.k)[y]
+        return np.eye(self.k).take(y, axis=0)
 
     def sample(self, step):
         """The objective of every step-th row, in the same coordinates and with the same C: its alpha is larger."""

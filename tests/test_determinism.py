@@ -13,7 +13,6 @@ from problems import LOSSES, X_DTYPES, features, targets
 
 import fastlr
 from fastlr import _core
-from fastlr._threads import single_threaded_blas
 
 N_THREADS = (1, 2, 3, 7)
 
@@ -40,9 +39,8 @@ def test_passes(isa, dtype, loss):
 
             def run(n_threads, layout=layout, y=y, k=k, W=W, b=b):
                 problem = _core.Problem(layout, y, k, loss=loss, weight=weight, n_threads=n_threads)
-                with single_threaded_blas():
-                    results = *problem.loss_and_grad(W, b), *problem.hessp(W, b, W, b), *problem.evaluate(W, b)
-                    return *results, problem.logits(W, b), *problem.gram()
+                results = *problem.loss_and_grad(W, b), *problem.hessp(W, b, W, b), *problem.evaluate(W, b)
+                return *results, problem.logits(W, b), *problem.gram()
 
             assert_same_bits(run, f"{dtype} {loss} k={k}")
 

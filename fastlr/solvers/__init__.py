@@ -1,4 +1,4 @@
-"""Solvers: they see an objective's values, gradients and second derivatives, never X.
+"""Solvers: they ask an objective for values, gradients, second derivatives and, some of them, rows of features.
 
 `minimise` is the one entry; docs/solvers.md tells the algorithms, their sources and when each is chosen.
 """

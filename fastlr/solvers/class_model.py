@@ -13,8 +13,6 @@ of each class is a problem in the m changes x of its logits, x = x0 - K phi'(x) 
 steps.  The model's curvature at the minimum then is a metric at the point reached.
 """
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 from scipy.linalg import blas, lapack
 from scipy.optimize import minimize_scalar
@@ -198,9 +196,10 @@ class ClassModel:
 
     def _by_class(self, work):
         """work(slice) for slices of the classes, on all threads."""
-        parts = [slice(c, c + _CLASSES) for c in range(0, len(self.K), _CLASSES)]
-        with ThreadPoolExecutor(self.spectrum.objective.n_threads) as pool:
-            list(pool.map(work, parts))
+        n_parts = -(-len(self.K) // _CLASSES)
+        _core.parallel_for(
+            lambda i: work(slice(i * _CLASSES, (i + 1) * _CLASSES)), n_parts, self.spectrum.objective.n_threads
+        )
 
 
 def _telling_rows(A, weight, m):

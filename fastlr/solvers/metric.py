@@ -4,11 +4,10 @@ Both are block diagonal, one block M_c (D, D) a class, D = d + 1 with an interce
 factors in float32: a metric need not be exact, and applying it reads half the memory.
 """
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 from scipy.linalg import blas, lapack
 
+from fastlr import _core
 from fastlr.curvature import class_blocks
 
 SAMPLED, WHOLE, LEAST = 0.15, 1e-3, 1e-8  # damping of blocks of a sample, of all rows, and at least
@@ -22,8 +21,8 @@ class Metric:
     ----------
     objective : Objective
         Gives alpha P and the shapes.
-    blocks : iterable of ndarray (D, D)
-        H_c of each class, or one for all.
+    blocks : list of callables
+        From a number of threads to H_c (D, D) of each class, or one for all.
     damping : float
         Added to the diagonal, in units of its mean: it stands for what a sample of rows or the change of the curvature
         on the way leaves out.
@@ -40,11 +39,10 @@ class Metric:
         workers = min(objective.n_threads, len(blocks))
         n_threads = max(1, objective.n_threads // workers)
 
-        def factor(make):
-            return _inverse_factor(make(n_threads), penalty, damping)
+        def factor(c):
+            return _inverse_factor(blocks[c](n_threads), penalty, damping)
 
-        with ThreadPoolExecutor(workers) as pool:
-            self.inverse_factors = list(pool.map(factor, blocks))
+        self.inverse_factors = _core.parallel_for(factor, len(blocks), workers)
 
     def solve(self, grad):
         """The step M^-1 grad (size,)."""

@@ -8,10 +8,9 @@ A bound also wants the mean of p - y to be 0, and pays in first order for what t
 before each, p goes the way J(p) e of the shift e of all rows' logits that makes it so.
 """
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 
+from fastlr import _core
 from fastlr.certificate import probability_bound
 from fastlr.curvature import Leverage
 from fastlr.solvers import dual
@@ -96,8 +95,7 @@ class _Probabilities:
         self.L = np.empty((objective.n, objective.k), objective.problem.real)
 
     def _by_part(self, work):
-        with ThreadPoolExecutor(self.objective.n_threads) as pool:
-            return list(pool.map(work, self.parts))
+        return _core.parallel_for(lambda i: work(self.parts[i]), len(self.parts), self.objective.n_threads)
 
     def _rows(self, part):
         """p, targets and weights of some rows."""

@@ -6,7 +6,7 @@
    solution, from the rows that weigh there.
 """
 
-from fastlr._threads import single_threaded_blas
+from fastlr._threads import blas_limit
 from fastlr.certificate import newton_bound
 from fastlr.solvers.class_model import ClassModel, Spectrum, serves
 from fastlr.solvers.lbfgs import Pairs, lbfgs
@@ -69,7 +69,7 @@ def minimise(objective, w0=None, *, solver="auto", tol=1e-4, max_iter=1000, call
     """
     progress = Progress(objective, tol, max_iter, callback)
     try:
-        with single_threaded_blas():
+        with blas_limit():
             _run(objective, w0, progress, solver)
     except KeyboardInterrupt:
         if progress.w is None:
