@@ -18,10 +18,11 @@ elif platform.machine().lower() in ("aarch64", "arm64"):
 
 
 def sanitizer_flags(sanitizers):
-    """For sanitizers such as "address,undefined"; -O3 would compile for many minutes with them."""
+    """For sanitizers such as "address,undefined", where -O3 would compile for many minutes; scratch checks its bounds."""
     if not sanitizers:
         return ["-g0"]
-    return [f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g", "-O1"]
+    checks = [f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all", "-DFLR_CHECK_BOUNDS"]
+    return [*checks, "-fno-omit-frame-pointer", "-g", "-O1"]
 
 
 def kernel_macros(isa, bits):

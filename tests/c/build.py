@@ -22,7 +22,7 @@ def jobs(args, out):
     """(object, source, time of the youngest header, flags) of all that is linked."""
     headers = max(p.stat().st_mtime for p in [*CSRC.glob("*.h"), CSRC / "flags.py"])
     own_headers = max(headers, (HERE / "harness.h").stat().st_mtime)
-    cflags = [*FLAGS["CFLAGS"], "-Werror", f"-I{CSRC}", f"-I{HERE}", "-DFLR_CHECK_BOUNDS"]
+    cflags = [*FLAGS["CFLAGS"], "-Werror", f"-I{CSRC}", f"-I{HERE}"]
     cflags += FLAGS["sanitizer_flags"](args.sanitize)
     for isa, (_, flags) in FLAGS["KERNELS"].items():
         if args.isa and isa not in args.isa:

@@ -6,24 +6,6 @@
 
 enum { PROBLEMS = 100 };
 
-/* what csrc asks of BLAS: C = alpha A A' + beta C of Fortran's lower triangle, A (n, k) */
-#define DEFINE_SYRK(name, real)                                                                                       \
-    static void name(char *uplo, char *trans, int *n, int *k, void *alpha, void *A_, int *lda, void *beta, void *C_,  \
-                     int *ldc) {                                                                                      \
-        const real *A = A_;                                                                                           \
-        real *C = C_;                                                                                                 \
-        (void)uplo, (void)trans, (void)alpha;                                                                         \
-        for (int j = 0; j < *n; j++)                                                                                  \
-            for (int i = j; i < *n; i++) {                                                                            \
-                double sum = 0;                                                                                       \
-                for (int l = 0; l < *k; l++) sum += (double)A[i + l * *lda] * (double)A[j + l * *lda];                \
-                real *c = C + i + (int64_t)j * *ldc;                                                                  \
-                *c = (real)(*(real *)beta == 0 ? sum : (double)*c + sum);                                             \
-            }                                                                                                         \
-    }
-DEFINE_SYRK(syrk_f32, float)
-DEFINE_SYRK(syrk_f64, double)
-
 typedef struct { flr_pass pass; double *G, *s; const void *scale, *shift; } arguments;
 
 static int call(void *context, int n_threads) {
@@ -67,7 +49,6 @@ static void one(const target *t) {
 
 static void run(const target *t, int which) {
     (void)which;
-    flr_syrk_f32 = syrk_f32, flr_syrk_f64 = syrk_f64;
     for (int64_t i = 0; more_problems(i, PROBLEMS); i++)
         if (block(i, 0, 0)) one(t);
 }

@@ -197,7 +197,40 @@ static void one_many_backward(const target *t, int which, int64_t m, int64_t k, 
     }
 }
 
+/* the upper triangle of X'X; the columns behind d are read, and come to nothing */
+static void one_many_gram(const target *t, int which, int64_t m, int64_t k, int64_t d) {
+    const int64_t size = t->size, columns = k <= 130 ? k : d % 300 + 1, ldx = (columns + 7 + 15) / 16 * 16 + 16 * below(2);
+    const flr_many *many = &t->kernels->many;
+    const int64_t sums_bytes = many->sums_size(columns, columns) * size;
+    void *X = plain(m * ldx * size);
+    (void)which;
+    for (int64_t i = 0; i < m * ldx; i++) put(X, i, size, normal());
+    BOTH_SIDES {
+        if (!begin_case(side, "%lld columns", (long long)columns)) continue;
+        const void *x = guarded_copy("X", X, m * ldx * size);
+        void *sums = guarded("sums", sums_bytes), *scratch = guarded("scratch", many->backward_size(m, columns) * size);
+        double *G = guarded("G", columns * columns * 8);
+        memset(sums, 0, (size_t)sums_bytes);
+        memset(G, 0, (size_t)(columns * columns * 8));
+        many->gram(sums, x, ldx, scratch, m, columns);
+        many->flush_gram(G, sums, columns);
+        for (int64_t a = 0; a < columns; a++)
+            for (int64_t b = a; b < columns; b++) {
+                double sum = 0, absolute = 0;
+                for (int64_t i = 0; i < m; i++) {
+                    const double term = get(X, i * ldx + a, size) * get(X, i * ldx + b, size);
+                    sum += term, absolute += fabs(term);
+                }
+                check("G", a * columns + b, (long double)G[a * columns + b], (long double)sum,
+                      (8 + (long double)m) * eps_of(size) * (long double)absolute);
+            }
+        end_case();
+    }
+}
+
 static void run_many_forward(const target *t, int which) { for_shapes(t, which, one_many_forward); }
 static void run_many_backward(const target *t, int which) { for_shapes(t, which, one_many_backward); }
+static void run_many_gram(const target *t, int which) { for_shapes(t, which, one_many_gram); }
 
-const test many_tests[] = {{"many.forward", run_many_forward, 0}, {"many.backward", run_many_backward, 0}, {0}};
+const test many_tests[] = {
+    {"many.forward", run_many_forward, 0}, {"many.backward", run_many_backward, 0}, {"many.gram", run_many_gram, 0}, {0}};

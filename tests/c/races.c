@@ -24,19 +24,6 @@ static int64_t order[N];
 typedef struct { double loss, G[WIDE_K * D], g[WIDE_K], gram[D * D], s[D], values[4]; float Z[N * WIDE_K], R[N * WIDE_K]; } results;
 typedef struct { double W[WIDE_K * D], b[WIDE_K], Wv[WIDE_K * D], bv[WIDE_K]; float W_real[WIDE_K * LDW], b_real[WIDE_K]; } model;
 
-/* what csrc asks of BLAS: Fortran's lower triangle of A A', A (n, k) */
-static void syrk(char *uplo, char *trans, int *n, int *k, void *alpha, void *A_, int *lda, void *beta, void *C_, int *ldc) {
-    const float *A = A_;
-    float *C = C_;
-    (void)uplo, (void)trans, (void)alpha;
-    for (int j = 0; j < *n; j++)
-        for (int i = j; i < *n; i++) {
-            float *c = C + i + j * *ldc, sum = *(float *)beta == 0 ? 0 : *c;
-            for (int l = 0; l < *k; l++) sum += A[i + l * *lda] * A[j + l * *lda];
-            *c = sum;
-        }
-}
-
 static int never(void) { return 0; }
 
 static flr_pass pass_of(int64_t k, flr_loss loss, int n_threads) {
@@ -108,7 +95,6 @@ static void *caller(void *argument) {
 int main(int count, char **argument) {
     if (count > 1) rounds = atoi(argument[1]);
     if (flr_pool_init() != FLR_OK) return 2;
-    flr_syrk_f32 = syrk;
     const flr_isa *list[8];
     for (int i = flr_available(list, 8) - 1; i >= 0; i--) /* the best of those that were built */
         if (list[i]->f32->size) flr_select(list[i]->name);
