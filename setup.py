@@ -1,7 +1,7 @@
 """Build fastlr._core: the bindings, the drivers, and the kernels once for each instruction set."""
 
 import os
-import platform
+import runpy
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,23 +14,9 @@ from setuptools.command.build_ext import build_ext
 DRIVERS = sorted(str(p) for p in Path("csrc").glob("*.c") if p.name != "kernels.c")
 HEADERS = sorted(str(p) for p in Path("csrc").glob("*.h"))
 
-# No -ffast-math: reductions are asked for explicitly, and a * b + c is fused only where the source says so.
-CFLAGS = ["-std=gnu11", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-pthread", "-Wall", "-Wextra"]
-CFLAGS += ["-fno-math-errno", "-fno-trapping-math", "-Wno-psabi"]
-
-# instruction set -> bytes in a vector, and the flags its kernels are compiled with
-KERNELS = {"base": (16, [])}
-if platform.machine().lower() in ("x86_64", "amd64"):
-    AVX2 = ["-mavx2", "-mfma", "-mf16c"]
-    KERNELS["avx2"] = (32, AVX2)
-    AVX512 = [f"-mavx512{part}" for part in ("f", "bw", "dq", "vl")]
-    KERNELS["avx512"] = (64, [*AVX2, *AVX512, "-mprefer-vector-width=512"])
-elif platform.machine().lower() in ("aarch64", "arm64"):
-    KERNELS["neon"] = (16, [])
-
-# FASTLR_SANITIZE=address,undefined builds everything for the sanitizers, with which -O3 would compile for many minutes
-SANITIZERS = os.environ.get("FASTLR_SANITIZE")
-SANITIZE = [f"-fsanitize={SANITIZERS}", "-fno-omit-frame-pointer", "-g", "-O1"] if SANITIZERS else ["-g0"]
+FLAGS = runpy.run_path("csrc/flags.py")
+KERNELS, CFLAGS = FLAGS["KERNELS"], FLAGS["CFLAGS"]
+SANITIZE = FLAGS["sanitizer_flags"](os.environ.get("FASTLR_SANITIZE"))
 
 
 class BuildExt(build_ext):
@@ -44,13 +30,12 @@ class BuildExt(build_ext):
 
     def compile_kernels(self, pair):
         isa, bits = pair
-        vector_bytes, flags = KERNELS[isa]
         return self.compiler.compile(
             ["csrc/kernels.c"],
             output_dir=f"{self.build_temp}/{isa}{bits}",
-            macros=[("ISA", isa), ("VBYTES", str(vector_bytes)), ("REAL_BITS", str(bits))],
+            macros=FLAGS["kernel_macros"](isa, bits),
             include_dirs=["csrc"],
-            extra_postargs=CFLAGS + SANITIZE + flags,
+            extra_postargs=CFLAGS + SANITIZE + KERNELS[isa][1],
             depends=HEADERS,
         )
 

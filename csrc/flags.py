@@ -1,0 +1,30 @@
+"""What csrc is compiled with, for setup.py and for the tests in C, which read this file by runpy.run_path."""
+
+import platform
+
+# No -ffast-math: reductions are asked for explicitly, and a * b + c is fused only where the source says so.
+CFLAGS = ["-std=gnu11", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-pthread", "-Wall", "-Wextra"]
+CFLAGS += ["-fno-math-errno", "-fno-trapping-math", "-Wno-psabi"]
+
+# instruction set -> bytes in a vector, and the flags its kernels are compiled with
+KERNELS = {"base": (16, [])}
+if platform.machine().lower() in ("x86_64", "amd64"):
+    AVX2 = ["-mavx2", "-mfma", "-mf16c"]
+    KERNELS["avx2"] = (32, AVX2)
+    AVX512 = [f"-mavx512{part}" for part in ("f", "bw", "dq", "vl")]
+    KERNELS["avx512"] = (64, [*AVX2, *AVX512, "-mprefer-vector-width=512"])
+elif platform.machine().lower() in ("aarch64", "arm64"):
+    KERNELS["neon"] = (16, [])
+
+
+def sanitizer_flags(sanitizers):
+    """For sanitizers such as "address,undefined", where -O3 would compile for many minutes; scratch checks its bounds."""
+    if not sanitizers:
+        return ["-g0"]
+    checks = [f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all", "-DFLR_CHECK_BOUNDS"]
+    return [*checks, "-fno-omit-frame-pointer", "-g", "-O1"]
+
+
+def kernel_macros(isa, bits):
+    """Definitions with which kernels.c becomes the kernels of one instruction set and real type."""
+    return [("ISA", isa), ("VBYTES", str(KERNELS[isa][0])), ("REAL_BITS", str(bits))]
