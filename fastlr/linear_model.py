@@ -166,7 +166,7 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             offset=check_offset(offset, X, outputs.k), scale=scale, shift=shift, n_threads=n_threads,
             random_state=self._seed(),
         )
-        w = objective.start(*self._last_fit(outputs, d))
+        w = objective.centred(objective.start(*self._last_fit(outputs, d)))
         self._outputs, self.classes_, self.scale_, self.shift_ = outputs, outputs.classes, scale, shift
 
         def model_at(w):

@@ -72,6 +72,11 @@ class Progress:
         """Take note of a number that the optimal value is proved not to be below."""
         self.lower_bound = max(self.lower_bound, lower_bound)
 
+    def see_exactly(self, value, lower_bound):
+        """Take note of F at the best point without the rounding of X's type, and of a bound."""
+        self.value = value
+        self.see_bound(lower_bound)
+
     def stop(self):
         """Whether to stop, asked once an iteration; self.message then says why."""
         if self.suboptimality <= self.tol:

@@ -7,7 +7,7 @@
 """
 
 from fastlr._threads import single_threaded_blas
-from fastlr.certificate import newton_bound
+from fastlr.newton_bound import newton_bound
 from fastlr.solvers.class_model import ClassModel, Spectrum, serves
 from fastlr.solvers.lbfgs import Pairs, lbfgs
 from fastlr.solvers.line_search import LineSearch
@@ -123,8 +123,9 @@ def _run(objective, w, progress, solver):
                 _lbfgs(objective, progress, early, metric, progress.max_iter, proves=proves)
         if progress.message not in ("", STALLED):
             break
-    if not objective.is_penalised and objective.size <= NEWTON_SIZE and progress.message in (STALLED, EXHAUSTED):
-        progress.see_bound(newton_bound(objective, progress.w, hessian_solver(objective, progress.w)))
+    ended = progress.message == STALLED or progress.message == EXHAUSTED and not objective.is_penalised
+    if ended and progress.suboptimality > progress.tol and objective.size <= NEWTON_SIZE:
+        progress.see_exactly(*newton_bound(objective, progress.w))
 
 
 def _plan(objective, solver):
