@@ -82,7 +82,7 @@ def _targets(rng, X, W, kind, k):
             Y[:, rng.integers(k)] = rng.integers(2)
         return Y
     Y = rng.dirichlet(np.full(k, rng.choice([0.05, 0.3, 2.0])), len(X))
-    Y[Y < rng.choice([0.0, 0.05, 0.2])] = 0
+    Y[rng.choice([0.0, 0.05, 0.2]) > Y] = 0
     Y[Y.sum(axis=1) == 0, 0] = 1
     return Y / Y.sum(axis=1, keepdims=True)
 

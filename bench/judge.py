@@ -92,7 +92,7 @@ class Judge:
             m = np.zeros(self.d, LONG)
         S = self.U - m
         t = np.sqrt(self.w @ S**2)
-        constant = (self.U == self.U[:1]).all(axis=0) & (self.fit_intercept | (self.U[0] == 0))
+        constant = (self.U[:1] == self.U).all(axis=0) & (self.fit_intercept | (self.U[0] == 0))
         t = np.where(constant | (t == 0), LONG(1), t)
         S = np.where(constant, LONG(0), S / t)
         strength = self.penalty / t**2

@@ -143,7 +143,7 @@ def _balanced(objective, dual, G, g):
     return (1 - theta) * dual + theta * q_value, (1 - theta) * G + theta * objective.gradient_at_base_rate()
 
 
-def _entropies(p, loss):
+def entropies(p, loss):
     """-p log p for probabilities of any shape, plus the same of 1 - p for labels."""
     def part(p):
         return -p * np.log(np.where(p > 0, p, 1.0))
@@ -153,4 +153,4 @@ def _entropies(p, loss):
 
 def _entropy(q, loss):
     """Entropy of the row q (k,), or the sum of its k binary entropies."""
-    return float(np.sum(_entropies(q, loss)))
+    return float(np.sum(entropies(q, loss)))

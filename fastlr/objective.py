@@ -21,10 +21,12 @@ import copy
 import numpy as np
 
 from fastlr import _core, moments
-from fastlr.certificate import gradient_bound, shifted_bound
+from fastlr.certificate import entropies, gradient_bound, shifted_bound
 
 SMALL = 1 << 19  # values of X: up to here they are computed with in float64, whatever their type
 SAFE = {4: 60, 8: 400}  # powers of two that X's values may be from 1, by size: beyond, a copy nearer to it is made
+NEGLIGIBLE = 1e-26  # strength of a penalty that is none
+FAR_POWER = 900  # of two, that alpha may be from 1
 TINIEST = 1e-300  # deviation of a feature whose coefficient is a float64
 STIFFEST = 1e-15  # root of the strongest penalty in units of a feature's deviation
 FAR = 16  # rows so far apart are copied: passes over them would wait for memory
@@ -79,7 +81,7 @@ class Objective:
             y = y / y.sum(axis=1, keepdims=True)
         self.y, self.loss, self.alpha, self.fit_intercept = y, loss, float(alpha), fit_intercept
         self.offset, self.n_threads = offset, n_threads
-        self.weight = None if weight is None else np.ldexp(weight, -int(np.frexp(weight.max())[1]))
+        self.weight = scaled_weight(weight)[0]
         self.size = self.k * self.d + (self.k if fit_intercept else 0)
         self.total_weight = float(self.n if weight is None else self.weight.sum())
         self.resolution = float(np.finfo(_core.real_dtype(X.dtype)).eps)
@@ -140,6 +142,9 @@ class Objective:
         self.problem_shift = mean
         self.problem_scale = np.where(varies, np.sign(scale) * (true / self.deviation) / deviation, 0.0)
         self.factors = (penalty_root / self.deviation) ** 2
+        # too weak to hold what separates the rows: added to F when all is done
+        self.neglected = np.where(self.alpha * self.factors < NEGLIGIBLE, self.alpha * self.factors, 0.0)
+        self.factors = np.where(self.neglected > 0, 0.0, self.factors)
         self.kappa = 1 + np.abs(self.problem_shift * self.problem_scale)
         self.is_constant = self.problem_scale == 0  # such features need no coefficient
         return class_sums
@@ -176,6 +181,14 @@ class Objective:
         M = self.by_class(v)
         return self.flat(M - M.mean(axis=0))
 
+    def finished(self, v, value):
+        """The same model centred, and F with what was neglected until now, from F(v)."""
+        change = 0.5 * float(np.sum(self.neglected * self.split(v)[0] ** 2))
+        centred = self.centred(v)
+        if centred is not v:
+            change -= 0.5 * self.k * float(np.sum(self.strength * self.split(v)[0].mean(axis=0) ** 2))
+        return centred, value + change
+
     def coefficients(self, v):
         """W (k, d) and b (k,) of the user's features."""
         V, c = self.split(v)
@@ -211,6 +224,8 @@ class Objective:
         self.n_passes += 1
         total, G, g = self.problem.loss_and_grad(V, c, self._residuals)
         self._residuals_at = v
+        if np.isnan(total) and _core.first_nonfinite(self.X, self.n_threads) is not None:
+            raise self.blame()
         penalised = self.strength * V
         self.note_gradient(V, G / self.total_weight)
         value = total / self.total_weight + 0.5 * float(np.vdot(V, penalised))
@@ -301,6 +316,17 @@ class Objective:
     def strength(self):
         """alpha p / t^2 (d,): the penalty's curvature in v."""
         return self.alpha * self.factors
+
+    @property
+    def is_free(self):
+        """Whether nothing is penalised."""
+        return not (self.strength[~self.is_constant] > 0).any()
+
+    def constant_value(self):
+        """F of the model of the base rates."""
+        if self.offset is None and self.fit_intercept and self.loss != "squared_error":
+            return float(np.sum(entropies(self.base_rate, self.loss)))
+        return self.loss_and_grad(self.start())[0]
 
     def gradient_at_base_rate(self):
         """Mean of (rate - y) u' (k, d): the gradient of a constant model, whatever the constant."""
@@ -437,6 +463,29 @@ def as_computed(array, size):
     if array is None or array.ndim == 1 or size > SMALL:
         return array
     return array.astype(np.float64, copy=False)
+
+
+def scaled_weight(weight):
+    """Weights (n,) or None over the power of two above the largest, and its exponent: their sum is then in range."""
+    if weight is None:
+        return None, 0
+    exponent = int(np.frexp(weight.max(initial=0.0))[1])
+    with np.errstate(under="ignore"):
+        return np.ldexp(weight, -exponent), exponent
+
+
+def penalty_strength(C, weight_sum, exponent, factors, d):
+    """alpha = 1 / (C 2^exponent weight_sum) and the penalty's factors (d,) or None, which take what alpha cannot hold."""
+    if np.isinf(C):
+        return 0.0, factors
+    (mantissa, power), (total, total_power) = np.frexp(C), np.frexp(weight_sum)
+    power = -int(power) - int(total_power) - exponent
+    within = min(max(power, -FAR_POWER), FAR_POWER)
+    if power != within:
+        with np.errstate(over="ignore", under="ignore"):
+            factors = np.ldexp(np.ones(d) if factors is None else factors, power - within)
+        factors = np.minimum(factors, 2.0**FAR_POWER)
+    return float(np.ldexp(1 / (mantissa * total), within)), factors
 
 
 def _far_exponents(X, safe):

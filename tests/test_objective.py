@@ -6,9 +6,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fastlr import curvature, reference, solvers
-from fastlr.newton_bound import newton_bound
 from fastlr.curvature import activations, class_blocks, hessian
 from fastlr.moments import moments
+from fastlr.newton_bound import newton_bound
 from fastlr.objective import Objective
 
 LOSSES = ("softmax", "sigmoid", "squared_error")

@@ -42,6 +42,8 @@ class Progress:
     def begin(self, w):
         """Evaluate the first point."""
         self.see(w, *self.objective.loss_and_grad(w))
+        if self.w is None:
+            raise self.objective.blame()
 
     def keep(self, w, value, bound):
         """Take note of F at w without its gradient, and of a bound."""
