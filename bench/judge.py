@@ -59,6 +59,14 @@ class Judge:
             W, b = np.asarray(W, LONG), np.asarray(b, LONG)
             return self._mean_loss(self.U @ W.T + b + self.offset) + (self.penalty * W**2).sum() / 2
 
+    def sensitivity(self, W, b):
+        """By how much F changes, at most, if all that makes a logit changes by parts of itself."""
+        with np.errstate(all="ignore"):
+            W, b = np.asarray(W, LONG), np.asarray(b, LONG)
+            R = np.abs(self._probabilities(self.U @ W.T + b + self.offset) - self.Y)
+            parts = np.abs(self.U) @ np.abs(W).T + np.abs(b) + np.abs(self.offset)
+            return self.w[self.w > 0] @ (R * parts).sum(axis=1)[self.w > 0]
+
     def _mean_loss(self, Z):
         return self.w[self.w > 0] @ self._losses(Z)[self.w > 0]
 
@@ -86,10 +94,7 @@ class Judge:
             return self._optimum(models, steps)
 
     def _optimum(self, models, steps):
-        if self.fit_intercept:
-            m = self.w @ self.U
-        else:
-            m = np.zeros(self.d, LONG)
+        m = self.w @ self.U if self.fit_intercept else np.zeros(self.d, LONG)
         S = self.U - m
         t = np.sqrt(self.w @ S**2)
         constant = (self.U[:1] == self.U).all(axis=0) & (self.fit_intercept | (self.U[0] == 0))

@@ -8,8 +8,9 @@ w_i (r_i . o_i - f_i*(r_i)) and G_j = 1/s sum_i w_i r_i u_ij,
 `gradient_bound` takes r_i = loss'(z_i) at any point, moved so that the intercept's G is 0: it costs no pass.
 `shifted_bound` moves them less, by a Newton step of the intercept: a Hessian product.
 
-Rounding (rounding.py) counts against them.  Where the point V itself is used, D = S - <V, G> - sum_j ||G_j||^2 / (2 alpha
-p_j) changes with G by -(V + G / (alpha p)), which vanishes at an optimum: errors of G only cost what is left of it.
+Rounding (rounding.py) counts against them.  Where the point V itself is used, D = S - <V, G> - sum_j ||G_j||^2 / (2
+alpha p_j) changes with G by -(V + G / (alpha p)), which vanishes at an optimum: errors of G only cost what is left of
+it.
 """
 
 import numpy as np
@@ -19,6 +20,7 @@ from fastlr.curvature import mean_slopes
 
 _TINY = np.finfo(float).tiny
 _ALWAYS = 1e-12  # what a rate may be short of 1 that is taken for it
+_MEANS = 16 * np.finfo(float).eps  # what means of the targets and offsets, and logarithms near 0, are off by
 _SLOPE = 100  # times the slopes, at most, an entropy is: -log a of the least probability that counts
 
 
@@ -140,6 +142,7 @@ def _balanced(objective, dual, G, g):
     theta = ratio / (1 + ratio)
     q = np.clip(rate - g / ratio, 0, 1)
     q_value = _entropy(q, objective.loss) + float(q @ objective.mean_offset) - objective.mean_target_offset
+    q_value -= _MEANS * (objective.k + objective.offset_size)
     return (1 - theta) * dual + theta * q_value, (1 - theta) * G + theta * objective.gradient_at_base_rate()
 
 

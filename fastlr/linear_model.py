@@ -184,8 +184,7 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         result = solvers.minimise(
             objective, w, solver=self.solver, tol=self.tol, max_iter=self.max_iter, callback=monitor
         )
-        w, value = objective.finished(result.w, float(result.value))
-        vars(self).update(model_at(w))
+        self.coef_, self.intercept_, value = objective.finished(result.w, float(result.value))
         if not (np.isfinite(self.coef_).all() and np.isfinite(self.intercept_).all() and np.isfinite(value)):
             raise ValueError(f"the optimum's coefficients leave the range of float64: features are as small as "
                              f"{objective.deviation.min():.1e}; expected moderate sizes: use scale")
@@ -197,10 +196,10 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                   "(C=inf) larger ones always fit better, so there is no optimum. These separate the rows; use a "
                   "finite C for a unique model")
         elif objective.is_free and result.lower_bound == 0 and not monitor.stopped and are_separable(objective):
-            _warn("the classes are separable, perhaps but for rows on the border (quasi-complete separation): without a "
-                  "penalty (C=inf) some coefficients always fit better when they grow, so there is no optimum; use a "
-                  "finite C for a unique model")
-        elif not result.converged and not monitor.stopped:
+            _warn("the classes are separable, perhaps but for rows on the border (quasi-complete separation): without "
+                  "a penalty (C=inf) some coefficients always fit better when they grow, so there is no optimum; use "
+                  "a finite C for a unique model")
+        elif self.suboptimality_ > self.tol and not monitor.stopped:
             _warn(self._shortfall(result.message, X.dtype))
         return self
 

@@ -1,8 +1,8 @@
 """Means and deviations of raw features, cheaply: means are exact, deviations only have to be roughly right.
 
-Small X is measured.  Of larger X random groups of rows are summed, in one pass of the kernels whatever its type: the sum
-of m independent values scatters with m times their variance, so that 16 sums tell it within a third.  Features whose
-sums tell nothing, because they hardly vary beside their mean, are measured too.
+Small X is measured.  Of larger X random groups of rows are summed, in one pass of the kernels whatever its type: the
+sum of m independent values scatters with m times their variance, so that 16 sums tell it within a third.  Features
+whose sums tell nothing, because they hardly vary beside their mean, are measured too.
 
 Whether a feature is constant is never told by rounding: its values are compared.  Squares are made of values that were
 divided by the power of two above the largest, so that they neither over- nor underflow.

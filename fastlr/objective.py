@@ -25,8 +25,10 @@ from fastlr.certificate import entropies, gradient_bound, shifted_bound
 
 SMALL = 1 << 19  # values of X: up to here they are computed with in float64, whatever their type
 SAFE = {4: 60, 8: 400}  # powers of two that X's values may be from 1, by size: beyond, a copy nearer to it is made
+VISIBLE = 1e-11  # part of a value that rounding of logits may change unseen
+MOST_SHIFT = 1e14  # deviations from a feature's mean that float64 can subtract
 NEGLIGIBLE = 1e-26  # strength of a penalty that is none
-FAR_POWER = 900  # of two, that alpha may be from 1
+FAR_POWER = 600  # of two, that alpha may be from 1
 TINIEST = 1e-300  # deviation of a feature whose coefficient is a float64
 STIFFEST = 1e-15  # root of the strongest penalty in units of a feature's deviation
 FAR = 16  # rows so far apart are copied: passes over them would wait for memory
@@ -138,10 +140,17 @@ class Objective:
                              f"values deviate from their mean by about {self.deviation[fits.argmin()]:.1e}; expected "
                              f"at least {TINIEST:g} and at most 1e308: use another scale or shift")
         self.deviation = np.where(self.deviation < TINIEST, 1.0, self.deviation)
+        lost = (np.abs(self.mean) > MOST_SHIFT * self.deviation) & varies
+        if shift is not None and lost.any():
+            j = lost.argmax()
+            raise ValueError(f"shift is {np.ldexp(shift[j], exponent[j]):.3g} for column {j}, whose values deviate from "
+                             f"their mean by {np.ldexp(deviation[j], exponent[j]):.3g} only: expected a shift among "
+                             f"them, or their difference keeps no digit")
         self.mean_deviations = self.mean / self.deviation
+        self.own_scale, self.own_shift = np.ldexp(scale, power), shift
         self.problem_shift = mean
         self.problem_scale = np.where(varies, np.sign(scale) * (true / self.deviation) / deviation, 0.0)
-        self.factors = (penalty_root / self.deviation) ** 2
+        self.factors = np.minimum((penalty_root / self.deviation) ** 2, 1e300)  # reached without a penalty only
         # too weak to hold what separates the rows: added to F when all is done
         self.neglected = np.where(self.alpha * self.factors < NEGLIGIBLE, self.alpha * self.factors, 0.0)
         self.factors = np.where(self.neglected > 0, 0.0, self.factors)
@@ -153,7 +162,8 @@ class Objective:
         """The passes over X, and what `lower_bound` needs of y and the offset."""
         self.problem = self.rows_problem(slice(None), self.weight)
         self.base_rate = self._base_rate()
-        self.effective_rows = float(self.n if self.weight is None else self.total_weight**2 / (self.weight @ self.weight))
+        squares = self.n if self.weight is None else float(self.weight @ self.weight)
+        self.effective_rows = self.total_weight**2 / squares
         self.mean_offset, self.mean_target_offset, self.offset_size = np.zeros(self.k), 0.0, 0.0
         if self.offset is not None:
             self.offset_size = float(np.abs(self.offset).max(initial=0.0))
@@ -182,12 +192,24 @@ class Objective:
         return self.flat(M - M.mean(axis=0))
 
     def finished(self, v, value):
-        """The same model centred, and F with what was neglected until now, from F(v)."""
-        change = 0.5 * float(np.sum(self.neglected * self.split(v)[0] ** 2))
-        centred = self.centred(v)
-        if centred is not v:
-            change -= 0.5 * self.k * float(np.sum(self.strength * self.split(v)[0].mean(axis=0) ** 2))
-        return centred, value + change
+        """W, b and F of the model, centred, with what was neglected until now, from F(v).
+
+        Where v's rounding shows, for the features' means are far from 0, F is that of W and b as they are returned.
+        """
+        v = self.centred(v)
+        V, _ = self.split(v)
+        W, b = self.coefficients(v)
+        logits = float(np.linalg.norm(V * self.kappa))
+        if self.X.size <= SMALL or VISIBLE * value < self.resolution * logits < VISIBLE:
+            problem = _core.Problem(
+                self.X, self.y, self.k, loss=self.loss, weight=self.weight, offset=self.offset, scale=self.own_scale,
+                shift=self.own_shift, n_threads=self.n_threads,
+            )
+            self.n_passes += 1
+            total = problem.loss_and_grad(W, b)[0]
+            if np.isfinite(total):
+                value = total / self.total_weight + 0.5 * float(np.sum(self.strength * V**2))
+        return W, b, value + 0.5 * float(np.sum(self.neglected * V**2))
 
     def coefficients(self, v):
         """W (k, d) and b (k,) of the user's features."""
@@ -475,7 +497,7 @@ def scaled_weight(weight):
 
 
 def penalty_strength(C, weight_sum, exponent, factors, d):
-    """alpha = 1 / (C 2^exponent weight_sum) and the penalty's factors (d,) or None, which take what alpha cannot hold."""
+    """alpha = 1 / (C 2^exponent weight_sum) and factors (d,) or None of the penalty, which take what alpha cannot."""
     if np.isinf(C):
         return 0.0, factors
     (mantissa, power), (total, total_power) = np.frexp(C), np.frexp(weight_sum)

@@ -70,6 +70,12 @@ def minimise(objective, w0=None, *, solver="auto", tol=1e-4, max_iter=1000, call
         After KeyboardInterrupt too: the best point so far, message "interrupted".
     """
     progress = Progress(objective, tol, max_iter, callback)
+    with np.errstate(all="ignore"):  # what is not finite is told from results
+        return _interruptible(objective, w0, progress, solver)
+
+
+def _interruptible(objective, w0, progress, solver):
+    """Run the solvers until they end or Ctrl-C is pressed."""
     try:
         with single_threaded_blas():
             _run(objective, w0, progress, solver)
