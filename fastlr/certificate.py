@@ -1,25 +1,27 @@
-"""Numbers that the optimal value of an objective cannot be below, by Fenchel duality: docs/solvers.md has the proofs.
+"""Numbers that the optimal value of an objective cannot be below: docs/solvers.md has the proofs.
 
-For residuals r_i (k,) in the domain of the conjugates f_i* of the rows' losses, with S* = 1/s sum_i w_i (r_i . o_i -
-f_i*(r_i)) and G_j = 1/s sum_i w_i r_i u_ij,
+By Fenchel duality: for residuals r_i (k,) in the domain of the conjugates f_i* of the rows' losses, with S* = 1/s sum_i
+w_i (r_i . o_i - f_i*(r_i)) and G_j = 1/s sum_i w_i r_i u_ij,
 
     F* >= S* - sum_j ||G_j||^2 / (2 alpha p_j),    provided that G_j = 0 where nothing is penalised, as the intercept.
 
 `gradient_bound` takes r_i = loss'(z_i) at any point, moved so that the intercept's G is 0: it costs no pass.
 `shifted_bound` moves them less, by a Newton step of the intercept: a Hessian product.
-`newton_bound` takes the residuals after a Newton step, linearised, which makes any G_j 0: a pass and a solve.
+
+Rounding (rounding.py) counts against them.  Where the point V itself is used, D = S - <V, G> - sum_j ||G_j||^2 / (2
+alpha p_j) changes with G by -(V + G / (alpha p)), which vanishes at an optimum: errors of G only cost what is left of
+it.
 """
 
 import numpy as np
 
-from fastlr.curvature import activations, mean_slopes
+from fastlr import rounding
+from fastlr.curvature import mean_slopes
 
-_ROW_VALUES = 1 << 20  # values of the float64 rows that newton_bound makes at a time
-_REFINEMENTS = 3
-_REST = 1e-9  # mean residual times standardised feature that may be taken for rounding
 _TINY = np.finfo(float).tiny
-_ROUNDING = 8 * np.finfo(float).eps  # of sums, and of a value from the next
-_ALWAYS = 1e-12  # rounding of a weighted mean of ones
+_ALWAYS = 1e-12  # what a rate may be short of 1 that is taken for it
+_MEANS = 16 * np.finfo(float).eps  # what means of the targets and offsets, and logarithms near 0, are off by
+_SLOPE = 100  # times the slopes, at most, an entropy is: -log a of the least probability that counts
 
 
 def gradient_bound(objective, v, value, grad, *, is_balanced=False):
@@ -29,7 +31,7 @@ def gradient_bound(objective, v, value, grad, *, is_balanced=False):
     what `shifted_bound` might prove.
     """
     G, g = objective.split(grad)
-    G = G - objective.alpha * objective.factors * objective.split(v)[0]
+    G = G - objective.strength * objective.split(v)[0]
     return _bound(objective, v, value, 0.0, G, None if is_balanced else g)
 
 
@@ -48,7 +50,7 @@ def shifted_bound(objective, v, value, grad):
     objective.split(step)[1][:] = e
     change = objective.hessp(v, step)
     G, g = objective.split(grad + change)
-    G = G - objective.alpha * objective.factors * objective.split(v)[0]
+    G = G - objective.strength * objective.split(v)[0]
     return _bound(objective, v, value, float(step @ change), G, g)
 
 
@@ -62,31 +64,36 @@ def _pseudo_solve(J, g):
 def _bound(objective, v, value, lost, G, g):
     """The dual value of residuals with gradients G, g of the mean loss, less what their conjugates lost."""
     V, c = objective.split(v)
-    S = value - 0.5 * float(np.vdot(V, objective.alpha * objective.factors * V))
-    terms = [S, -lost, -float(np.vdot(V, G))]
-    if objective.fit_intercept and g is not None:
-        terms.append(-float(c @ g))
-    return _dual_value(objective, terms, G, g)
+    S = value - 0.5 * float(np.vdot(V, objective.strength * V))
+    known = np.zeros(objective.k) if g is None else g
+    dual = S - lost - float(np.vdot(V, G)) - float(c @ known)
+    dual -= rounding.value_error(objective, V, c, S, G, known)
+    return _dual_value(objective, dual, G, g, V)
 
 
 def probability_bound(objective, S, G, g):
     """A bound of the optimal value from any probabilities: their S*, and the gradients of their residuals."""
-    return _dual_value(objective, [S], G, g)
+    dual = S - rounding.unit(objective) * (rounding.VALUE * abs(S) + rounding.LOGITS * objective.offset_size)
+    return _dual_value(objective, dual, G, g)
 
 
-def _dual_value(objective, terms, G, g):
-    """S* = sum of the terms, less what G costs, for residuals moved so that g, if given, becomes 0."""
-    strength = objective.alpha * objective.factors
-    dual = sum(terms)
-    if objective.fit_intercept and g is not None:
-        dual, G = _balanced(objective, *_without_absent(objective, dual, G, g))
-    squares = np.einsum("cj,cj->j", G, G)
-    free = strength == 0
-    if np.any(squares[free] > 0):
+def _dual_value(objective, dual, G, g, V=0.0):
+    """A bound from the S* of residuals, less what G costs, once they are moved so that g, if given, becomes 0.
+
+    V (k, d) is the point that S* was made with, if any.
+    """
+    if ((objective.strength == 0) & ~objective.is_constant).any():
         return 0.0
-    dual -= 0.5 * float(np.sum(squares / np.where(free, 1.0, strength)))
-    rounding = 4 * objective.resolution + _ROUNDING  # of each term: X's real type, and float64 whatever X is
-    return max(dual - rounding * sum(map(abs, terms)), 0.0)
+    strength = np.where(objective.strength == 0, np.inf, objective.strength)
+    error = rounding.gradient_error(objective, G)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if objective.fit_intercept and g is not None:
+            scattered = float(error.max(initial=0.0)) ** 2 * objective.k
+            dual -= _SLOPE * scattered / max(dual, _TINY) if objective.loss != "squared_error" else scattered
+            dual, G = _balanced(objective, *_without_absent(objective, dual, G, g))
+        dual -= rounding.together((V + G / strength) * error)
+        dual -= 0.5 * float(np.sum((G**2 + error**2) / strength))
+    return max(dual, 0.0) if np.isfinite(dual) else 0.0
 
 
 def _without_absent(objective, dual, G, g):
@@ -103,7 +110,8 @@ def _without_absent(objective, dual, G, g):
         absent |= rate >= 1 - _ALWAYS
     if not absent.any():
         return dual, G, g
-    chosen = np.minimum(np.abs(g[absent]), 0.5)
+    never = rate[absent] if objective.loss == "softmax" else np.minimum(rate, 1 - rate)[absent]
+    chosen = np.minimum(np.abs(g[absent]) + np.abs(never) + objective.resolution, 0.5)
     largest = 0.0 if objective.offset is None else float(np.abs(objective.offset).max())
     dual -= _entropy(chosen, "sigmoid") + 2 * largest * float(np.abs(g[absent]).sum())
     G, g = G.copy(), g.copy()
@@ -134,81 +142,11 @@ def _balanced(objective, dual, G, g):
     theta = ratio / (1 + ratio)
     q = np.clip(rate - g / ratio, 0, 1)
     q_value = _entropy(q, objective.loss) + float(q @ objective.mean_offset) - objective.mean_target_offset
+    q_value -= _MEANS * (objective.k + objective.offset_size)
     return (1 - theta) * dual + theta * q_value, (1 - theta) * G + theta * objective.gradient_at_base_rate()
 
 
-def newton_bound(objective, v, solve):
-    """A bound of the optimal value from a point near the optimum, with or without a penalty.
-
-    With s = -H^-1 grad, the probabilities a' = a + J U s satisfy G' = -alpha P (V + s) up to rounding: the condition of
-    an optimum.  If they lie in [0, 1] they are a dual point whose gap is of second order in s.  What rounding leaves of
-    G' where there is no penalty is counted with the coefficients at v + s in place of the optimum's.
-
-    Parameters
-    ----------
-    objective : Objective
-    v : ndarray (size,)
-    solve : callable
-        (size,) -> (size,), the inverse of the Hessian at v, or nearly.
-
-    Returns
-    -------
-    float
-        0 where some a' is no probability: v is not yet near enough.
-    """
-    strength = objective.alpha * objective.factors
-    free = strength == 0
-    s, best = np.zeros(objective.size), 0.0
-    for _ in range(_REFINEMENTS):
-        dual, residual, inside = _linearised(objective, v, s)
-        V, c = objective.split(v + s)
-        G, g = objective.split(residual)
-        rest = max(np.abs(G[:, free]).max(initial=0.0), np.abs(g).max(initial=0.0))
-        if inside and rest <= _REST:
-            squares = np.einsum("cj,cj->j", G, G)
-            penalty = 0.5 * float(np.sum(squares[~free] / strength[~free]))
-            rounding = float(np.abs(G * V)[:, free].sum() + np.abs(g * c).sum())
-            best = max(best, dual - penalty - 2 * rounding - 4 * np.finfo(float).eps * abs(dual))
-        gradient = (G + strength * V).ravel()
-        s = s - solve(np.concatenate([gradient, g]) if objective.fit_intercept else gradient)
-    return best
-
-
-def _linearised(objective, v, s):
-    """S* and G of the residuals at a + J U s, in v's order, and whether these are probabilities; float64 throughout."""
-    S, e = objective.split(s)
-    G, g = np.zeros_like(S), np.zeros_like(e)
-    dual, inside, k = 0.0, True, objective.k
-    block = max(1, _ROW_VALUES // (objective.d + k))
-    for start in range(0, objective.n, block):
-        rows = slice(start, start + block)
-        U, A = objective.standardised(rows)[:, : objective.d], activations(objective, v, rows).astype(np.float64)
-        Y = objective.dense_targets(rows)
-        change = U @ S.T + e
-        if objective.loss == "softmax":
-            A /= A.sum(axis=1, keepdims=True)
-            A *= 1 + change - (A * change).sum(axis=1, keepdims=True)
-        else:
-            A += change * (A * (1 - A) if objective.loss == "sigmoid" else 1.0)
-        R = A - Y
-        if objective.loss == "squared_error":
-            values = -R * (0.5 * R + Y)
-        else:
-            inside = inside and A.min(initial=0.0) >= 0 and A.max(initial=0.0) <= 1 + 1e-12
-            values = _entropies(A, objective.loss)
-        if objective.offset is not None:
-            values = values + R * objective.offset[rows]
-        if objective.weight is not None:
-            values, R = values * objective.weight[rows, None], R * objective.weight[rows, None]
-        dual += float(values.sum())
-        G += R.T @ U
-        g += R.sum(axis=0)
-    objective.n_passes += 1
-    residual = np.concatenate([G.ravel(), g]) if objective.fit_intercept else G.ravel()
-    return dual / objective.total_weight, residual / objective.total_weight, inside
-
-
-def _entropies(p, loss):
+def entropies(p, loss):
     """-p log p for probabilities of any shape, plus the same of 1 - p for labels."""
     def part(p):
         return -p * np.log(np.where(p > 0, p, 1.0))
@@ -218,4 +156,4 @@ def _entropies(p, loss):
 
 def _entropy(q, loss):
     """Entropy of the row q (k,), or the sum of its k binary entropies."""
-    return float(np.sum(_entropies(q, loss)))
+    return float(np.sum(entropies(q, loss)))

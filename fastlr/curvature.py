@@ -19,6 +19,7 @@ _SLOPE_VALUES = 1 << 25  # probabilities computed at most for their mean slopes
 _BLOCK_VALUES = 1 << 18  # values of X whose squares are made at a time
 _SUMS = 24  # parts of a sum over all rows, whatever the number of threads
 _LEAST_ERROR = 1e-9  # whose logit is finite
+_TINY = np.finfo(float).tiny
 _PRODUCT_VALUES = 1 << 21  # values of the weighted rows made at a time for the whole Hessian
 
 
@@ -61,7 +62,7 @@ def class_blocks(objective, v, n_rows, ahead=0.0):
     rows = slice(None, None, step)
     Q = _slopes_ahead(activations(objective, v, rows), objective.dense_targets(rows), objective.loss, ahead)
     weight = np.ones(len(Q)) if objective.weight is None else objective.weight[rows]
-    Q *= (weight * (objective.total_weight / weight.sum())).astype(Q.dtype)[:, None]
+    Q *= (weight * (objective.total_weight / max(weight.sum(), _TINY))).astype(Q.dtype)[:, None]
     own = _own_curvature(objective, Q, step) if n_rows < len(Q) else np.zeros((objective.k, 1))
     return _blocks(objective, Q, Q, n_rows, own, step)
 
@@ -110,7 +111,7 @@ class Leverage:
         """q sum_j u_j^2 / M_jj (n, k), and the diagonals (k, D) of H_c."""
         o = self.objective
         M = self.own.copy()
-        M[:, : o.d] += o.alpha * o.factors
+        M[:, : o.d] += o.strength
         inverse = np.ascontiguousarray((1 / np.maximum(M, np.finfo(np.float32).tiny)).T, Q.dtype)
         pull = np.empty_like(Q)
 
@@ -233,7 +234,7 @@ def add_penalty(H, objective):
     """The Hessian of F (size, size) from that of the mean loss (k, D, k, D), which is used up."""
     k, D = H.shape[:2]
     H = H.reshape(k * D, k * D)
-    np.einsum("jj->j", H).reshape(k, D)[:, : objective.d] += objective.alpha * objective.factors
+    np.einsum("jj->j", H).reshape(k, D)[:, : objective.d] += objective.strength
     return H
 
 

@@ -22,7 +22,8 @@ from fastlr._targets import encode_targets, weigh_classes
 from fastlr._threads import resolve_n_threads
 from fastlr._validation import as_array, check_feature_vector, check_option, check_sample_weight
 from fastlr._warnings import warn_user
-from fastlr.objective import Objective
+from fastlr.objective import Objective, as_computed, penalty_strength, scaled_weight
+from fastlr.separation import are_separable
 
 
 class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
@@ -175,35 +176,40 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         n_threads = resolve_n_threads(self.n_threads)
         X = check_input(self, X, n_threads, fitting=True)
         n, d = X.shape
-        outputs, targets = encode_targets(self, y, n, _core.real_dtype(X.dtype))
-        weight = weigh_classes(self.class_weight, check_sample_weight(sample_weight, n), outputs, targets)
-        total = float(n if weight is None else weight.sum())
+        computed = as_computed(X, X.size)
+        outputs, targets = encode_targets(self, y, n, _core.real_dtype(computed.dtype))
+        sample_weight, weight_exponent = scaled_weight(check_sample_weight(sample_weight, n))
+        weight = weigh_classes(self.class_weight, sample_weight, outputs, targets)
         scale, shift = check_feature_vector(self.scale, d, "scale"), check_feature_vector(self.shift, d, "shift")
-        objective = Objective(
-            X, targets, outputs.k, loss=outputs.loss, alpha=1 / (float(self.C) * total),
-            penalty=check_penalty_factors(self.penalty_factors, d), fit_intercept=self.fit_intercept, weight=weight,
-            offset=check_offset(offset, X, outputs.k), scale=scale, shift=shift, n_threads=n_threads,
-            random_state=self._seed(),
+        alpha, penalty = penalty_strength(
+            self.C, float(n if weight is None else weight.sum()), weight_exponent,
+            check_penalty_factors(self.penalty_factors, d), d,
         )
-        w = objective.start(*self._last_fit(outputs, d))
+        objective = Objective(
+            computed, targets, outputs.k, loss=outputs.loss, alpha=alpha, penalty=penalty,
+            fit_intercept=self.fit_intercept, weight=weight, offset=check_offset(offset, computed, outputs.k),
+            scale=scale, shift=shift, n_threads=n_threads, random_state=self._seed(),
+        )
+        w = objective.centred(objective.start(*self._last_fit(outputs, d)))
         self.classes_, self.scale_, self.shift_ = outputs.classes, scale, shift
         self.targets_ = "labels" if outputs.multilabel else "classes"
 
         def model_at(w):
-            coef, intercept = objective.coefficients(w)
-            if outputs.loss == "softmax":  # the same added to all classes changes nothing but the penalty
-                coef, intercept = coef - coef.mean(axis=0), intercept - intercept.mean()
+            coef, intercept = objective.coefficients(objective.centred(w))
             return {"coef_": coef, "intercept_": intercept}
 
-        separated_below = _certain_separation(weight, total) if math.isinf(self.C) else 0.0
+        separated_below = _certain_separation(objective) if objective.is_free else 0.0
         monitor = FitMonitor(self, model_at, X, y, sample_weight, enough=separated_below)
         monitor.begin(w)
         result = solvers.minimise(
             objective, w, solver=self.solver, tol=float(self.tol), max_iter=int(self.max_iter), callback=monitor
         )
-        vars(self).update(model_at(result.w))
+        self.coef_, self.intercept_, value = objective.finished(result.w, float(result.value))
+        if not (np.isfinite(self.coef_).all() and np.isfinite(self.intercept_).all() and np.isfinite(value)):
+            raise ValueError(f"the optimum's coefficients leave the range of float64: features are as small as "
+                             f"{objective.deviation.min():.1e}; expected moderate sizes: use scale")
         self.n_iter_ = np.array([result.n_iter], np.int32)
-        self.objective_, self.suboptimality_ = float(result.value), float(result.suboptimality)
+        self.objective_, self.suboptimality_ = value, _suboptimality(value, result.lower_bound)
         monitor.end()
         if result.value < separated_below:
             _warn("the classes are separable: some coefficients classify every row right, and without a penalty "
@@ -211,7 +217,11 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                   "finite C for a unique model")
         elif result.message == "interrupted":
             return self._shortfall(result.message, X.dtype)
-        elif not result.converged and not monitor.stopped:
+        elif objective.is_free and result.lower_bound == 0 and not monitor.stopped and are_separable(objective):
+            _warn("the classes are separable, perhaps but for rows on the border (quasi-complete separation): without "
+                  "a penalty (C=inf) some coefficients always fit better when they grow, so there is no optimum; use "
+                  "a finite C for a unique model")
+        elif self.suboptimality_ > self.tol and not monitor.stopped:
             _warn(self._shortfall(result.message, X.dtype))
         return None
 
@@ -283,6 +293,9 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             raise ValueError(f"warm_start: the last fit has coef_ of shape {last.coef.shape} and classes "
                              f"{last.outputs.classes}; the new data ask for {(outputs.k, d)} and {outputs.classes}: "
                              f"use warm_start=False")
+        if not (np.isfinite(last.coef).all() and np.isfinite(last.intercept).all()):
+            raise ValueError("warm_start: coef_ or intercept_ of the last fit has values that are not finite; expected "
+                             "finite numbers to start from: set them, or use warm_start=False")
         return last.coef, last.intercept * self.fit_intercept
 
     def _seed(self):
@@ -306,9 +319,17 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 f"model is usable; {remedy}")
 
 
-def _certain_separation(weight, total):
+def _certain_separation(objective):
     """A mean loss below this leaves no row a loss of log 2, which means that every row is classified right."""
-    return math.log(2) * (1.0 if weight is None else weight[weight > 0].min()) / total
+    weight = objective.weight
+    return math.log(2) * (1.0 if weight is None else weight[weight > 0].min()) / objective.total_weight
+
+
+def _suboptimality(value, lower_bound):
+    """(value - lower_bound) / lower_bound, inf where nothing above 0 is known."""
+    if value <= lower_bound:
+        return 0.0
+    return value / lower_bound - 1 if lower_bound > 0 else math.inf
 
 
 def _warn(message):

@@ -1,7 +1,11 @@
-"""Means and variances of raw features, cheaply: means are exact, variances only have to be roughly right.
+"""Means and deviations of raw features, cheaply: means are exact, deviations only have to be roughly right.
 
-Small X is converted and measured.  Of larger X random groups of rows are summed, in one pass of the kernels whatever
-its type: the sum of m independent values scatters with m times their variance, so that 16 sums tell it within a third.
+Small X is measured.  Of larger X random groups of rows are summed, in one pass of the kernels whatever its type: the
+sum of m independent values scatters with m times their variance, so that 16 sums tell it within a third.  Features
+whose sums tell nothing, because they hardly vary beside their mean, are measured too.
+
+Whether a feature is constant is never told by rounding: its values are compared.  Squares are made of values that were
+divided by the power of two above the largest, so that they neither over- nor underflow.
 """
 
 import numpy as np
@@ -12,12 +16,13 @@ from fastlr import _core
 GROUPS = 16
 MANY_GROUPS = 64  # from here on a sparse product costs less than a pass
 BLOCK = 1 << 19  # values of X that it converts at a time
-SMALL = 1 << 17  # values of X; up to here they are converted
+SMALL = 1 << 17  # values of X; up to here they are measured
 ROWS = 1 << 14  # rows that tell the variance, unless a feature is constant in them
+NOISE = 64  # machine epsilons of a mean that sums of groups may scatter by
 
 
 def moments(X, weight, rng, n_threads, labels=None):
-    """Weighted means and rough variances of the features; a variance is 0 where only rounding varies.
+    """Weighted means and rough deviations of the features; a deviation is 0 where a feature is constant.
 
     Parameters
     ----------
@@ -31,24 +36,53 @@ def moments(X, weight, rng, n_threads, labels=None):
 
     Returns
     -------
-    mean, variance : ndarray (d,) float64
+    mean, deviation : ndarray (d,) float64
     class_sums : ndarray (n_classes, d) float64, or None
         Weighted sums of each class's rows, where the mean comes from them.
     """
     if X.size <= SMALL:
-        values = X.astype(np.float64)
-        mean = np.average(values, axis=0, weights=weight)
-        variance = np.average((values - mean) ** 2, axis=0, weights=weight)
-        return mean, _without_noise(variance, mean, X.dtype), None
+        return *measured(X, weight), None
     step = len(X) // ROWS
     if step > 8:
         part = None if weight is None else weight[::step].copy()
-        _, variance = _group_moments(X[::step], part, rng, n_threads)
-        if variance.all():
-            group = np.zeros(len(X), np.int32) if labels is None else labels
-            sums, weights = group_sums(X, group, int(group.max()) + 1, weight, n_threads)
-            return sums.sum(axis=0) / weights.sum(), variance, None if labels is None else sums
-    return *_group_moments(X, weight, rng, n_threads), None
+        if part is None or part.any():
+            about, deviation = _group_moments(X[::step], part, rng, n_threads)
+            if deviation.all():
+                group = np.zeros(len(X), np.int32) if labels is None else labels
+                sums, weights = group_sums(X, group, int(group.max()) + 1, weight, n_threads)
+                mean = sums.sum(axis=0) / weights.sum()
+                if (np.abs(mean - about) <= deviation).all():  # else the sample has missed what varies most
+                    return mean, deviation, None if labels is None else sums
+    mean, deviation = _group_moments(X, weight, rng, n_threads)
+    doubtful = np.flatnonzero((deviation == 0) & (mean != 0) | ~np.isfinite(deviation))
+    at_once = max(1, BLOCK // len(X))
+    for start in range(0, len(doubtful), at_once):
+        some = doubtful[start : start + at_once]
+        mean[some], deviation[some] = measured(X[:, some], weight)
+    return mean, deviation, None
+
+
+def measured(X, weight):
+    """Weighted means (d,) and deviations (d,) of the features of X (n, d), whose values are converted to float64."""
+    values = X.astype(np.float64) if weight is None else X[weight > 0].astype(np.float64)
+    size = exponents(values)
+    values = np.ldexp(values, -size)
+    first = values[0].copy()
+    values -= first
+    weight = None if weight is None else weight[weight > 0]
+    mean = np.average(values, axis=0, weights=weight)
+    values -= mean
+    largest = np.abs(values).max(axis=0)
+    constant = (values == values[0]).all(axis=0)
+    deviation = np.sqrt(np.average(np.square(values, out=values), axis=0, weights=weight))
+    deviation = np.where(constant, 0.0, np.where(deviation > 0, deviation, largest))
+    return np.ldexp(first + np.where(constant, 0.0, mean), size), np.ldexp(deviation, size)
+
+
+def exponents(X):
+    """For each feature of X (n, d) the e of the power of two above its largest value; 0 for zeros."""
+    largest = np.maximum(X.max(axis=0, initial=0), -X.min(axis=0, initial=0).astype(np.float64))
+    return np.frexp(largest.astype(np.float64))[1].astype(np.intc)
 
 
 def group_sums(X, group, n_groups, weight, n_threads):
@@ -58,6 +92,8 @@ def group_sums(X, group, n_groups, weight, n_threads):
     costs less.
     """
     if n_groups < MANY_GROUPS:
+        if n_groups == 1:  # one output takes values, not labels
+            group = np.ones((len(X), 1), _core.real_dtype(X.dtype))
         problem = _core.Problem(X, group, n_groups, loss="squared_error", weight=weight, n_threads=n_threads)
         _, sums, weights = problem.loss_and_grad(np.zeros((n_groups, X.shape[1])), np.zeros(n_groups))
         return -sums, -weights
@@ -72,15 +108,13 @@ def group_sums(X, group, n_groups, weight, n_threads):
 
 
 def _group_moments(X, weight, rng, n_threads):
-    """Of random groups."""
+    """Of random groups; the deviation is 0 where it may be rounding."""
     group = rng.integers(0, GROUPS, len(X), dtype=np.int32)
     sums, weights = group_sums(X, group, GROUPS, weight, n_threads)
     mean = sums.sum(0) / weights.sum()
     squared_weight = len(X) if weight is None else float(weight @ weight)
-    scatter = ((sums - np.outer(weights, mean)) ** 2).sum(0)
-    return mean, _without_noise(scatter * (GROUPS / (GROUPS - 1) / squared_weight), mean, X.dtype)
-
-
-def _without_noise(variance, mean, dtype):
-    noise = 16 * np.finfo(_core.real_dtype(dtype)).eps * np.abs(mean)
-    return np.where(variance <= noise**2, 0.0, variance)
+    with np.errstate(over="ignore"):
+        scatter = ((sums - np.outer(weights, mean)) ** 2).sum(0)
+    deviation = np.sqrt(scatter * (GROUPS / (GROUPS - 1) / squared_weight))
+    noise = NOISE * np.finfo(_core.real_dtype(X.dtype)).eps * np.abs(mean)
+    return mean, np.where(deviation <= noise, 0.0, deviation)

@@ -19,9 +19,16 @@ import copy
 import numpy as np
 
 from fastlr import _core, moments
-from fastlr.certificate import gradient_bound, shifted_bound
+from fastlr.certificate import entropies, gradient_bound, shifted_bound
 
 SMALL = 1 << 19  # values of X: up to here they are computed with in float64, whatever their type
+SAFE = {4: 60, 8: 400}  # powers of two that X's values may be from 1, by size: beyond, a copy nearer to it is made
+VISIBLE = 1e-11  # part of a value that rounding of logits may change unseen
+MOST_SHIFT = 1e14  # deviations from a feature's mean that float64 can subtract
+NEGLIGIBLE = 1e-26  # strength of a penalty that is none
+FAR_POWER = 600  # of two, that alpha may be from 1
+TINIEST = 1e-300  # deviation of a feature whose coefficient is a float64
+STIFFEST = 1e-15  # root of the strongest penalty in units of a feature's deviation
 FAR = 16  # rows so far apart are copied: passes over them would wait for memory
 
 
@@ -58,6 +65,10 @@ class Objective:
         Passes over the rows so far; a Hessian product is one, a sample of rows the fraction that it is.
     resolution : float
         Relative rounding error of a value.
+    kappa : ndarray (d,)
+        1 + |mean| / deviation of each feature: what digits are lost by.
+    effective_rows : float
+        (sum w)^2 / sum w^2.
     """
 
     def __init__(
@@ -65,39 +76,95 @@ class Objective:
         scale=None, shift=None, n_threads=1, random_state=0,
     ):
         (self.n, self.d), self.k = X.shape, n_logits
-        if X.size <= SMALL:
-            X, y, offset = (_precise(array) for array in (X, y, offset))
-            if loss == "softmax" and y.ndim == 2:  # probabilities were rounded when they had another type
-                y = y / y.sum(axis=1, keepdims=True)
-        self.X, self.y, self.loss, self.alpha, self.fit_intercept = X, y, loss, float(alpha), fit_intercept
-        self.weight, self.offset, self.n_threads = weight, offset, n_threads
+        X, y, offset = (as_computed(array, X.size) for array in (X, y, offset))
+        if X.size <= SMALL and loss == "softmax" and y.ndim == 2:  # probabilities were rounded when of another type
+            y = y / y.sum(axis=1, keepdims=True)
+        self.y, self.loss, self.alpha, self.fit_intercept = y, loss, float(alpha), fit_intercept
+        self.offset, self.n_threads = offset, n_threads
+        self.weight = scaled_weight(weight)[0]
         self.size = self.k * self.d + (self.k if fit_intercept else 0)
-        self.total_weight = float(self.n if weight is None else weight.sum())
+        self.total_weight = float(self.n if weight is None else self.weight.sum())
         self.resolution = float(np.finfo(_core.real_dtype(X.dtype)).eps)
         self.rng = np.random.default_rng(random_state)
-        scale = np.ones(self.d) if scale is None else scale
-        shift = np.zeros(self.d) if shift is None else shift
         self.n_passes = 1.0
-        labels = y if y.ndim == 1 and loss != "squared_error" and n_logits <= moments.GROUPS else None
-        mean, variance, class_sums = moments.moments(X, weight, self.rng, n_threads, labels)
-        if not fit_intercept:
-            mean, variance = shift, variance + (mean - shift) ** 2
-        deviation = np.sqrt(variance)
-        self.deviation = np.where(deviation * scale == 0, 1.0, np.abs(deviation * scale))
-        self.mean = (mean - shift) * scale
-        self.problem_shift = mean
-        self.problem_scale = np.where(deviation == 0, 0.0, scale) / self.deviation  # 0: a constant needs no coefficient
-        self.factors = (1.0 if penalty is None else penalty) / self.deviation**2
+        with np.errstate(over="ignore", under="ignore"):
+            class_sums = self._take_coordinates(X, scale, shift, penalty)
         self._describe_targets()
         if class_sums is not None:
             self._base_gradient = self._gradient_by_class(class_sums)
+
+    def _take_coordinates(self, X, scale, shift, penalty):
+        """Choose m and t, and describe the user's features by them; returns the sums of each class's rows, or None.
+
+        Powers of two are kept apart: those of X, of its deviations and of `scale` may leave the range where their
+        product does not.
+        """
+        labels = self.y if self.y.ndim == 1 and self.loss != "squared_error" and self.k <= moments.GROUPS else None
+        safe = SAFE[np.dtype(_core.real_dtype(X.dtype)).itemsize]
+        exponent = np.zeros(self.d, np.intc)
+        if X.size <= SMALL:
+            exponent = _far_exponents(X, safe)
+        else:
+            mean, deviation, class_sums = moments.moments(X, self.weight, self.rng, self.n_threads, labels)
+            size = np.frexp(np.abs(mean) + deviation)[1]
+            if not np.isfinite(deviation).all() or np.abs(np.where(deviation == 0, 0, size)).max() > safe:
+                exponent = _far_exponents(X, safe)
+        if exponent.any():
+            X = np.ldexp(X.astype(_core.real_dtype(X.dtype), copy=False), -exponent)
+        if X.size <= SMALL or exponent.any():
+            mean, deviation, class_sums = moments.moments(X, self.weight, self.rng, self.n_threads, labels)
+        self.X = X
+        scale, power = np.frexp(np.ones(self.d) if scale is None else scale)
+        power = power + exponent
+        if shift is None:
+            centre = mean
+        else:
+            shift = np.ldexp(shift, -exponent)
+            centre = mean - shift
+        if not self.fit_intercept:
+            deviation, mean = np.hypot(deviation, centre), np.zeros(self.d) if shift is None else shift
+            centre = np.zeros(self.d)
+        varies = (deviation > 0) | (mean == 0) & (X.size > moments.SMALL)  # sums of 0 need not be of zeros
+        deviation = np.where(deviation == 0, 1.0, deviation)
+        true = np.ldexp(deviation * np.abs(scale), power)
+        penalty_root = np.ones(self.d) if penalty is None else np.sqrt(penalty)
+        # far below the penalty's size a feature's own does not matter
+        self.deviation = np.maximum(true, STIFFEST * np.sqrt(self.alpha) * penalty_root)
+        self.mean = np.ldexp(centre * scale, power)
+        fits = np.isfinite(self.deviation + np.abs(self.mean) + np.abs(mean))
+        fits &= (self.deviation >= TINIEST) | (scale == 0) | ~varies
+        if not fits.all():
+            raise ValueError(f"(X - shift) * scale leaves the range of float64, first in column {fits.argmin()}, whose "
+                             f"values deviate from their mean by about {self.deviation[fits.argmin()]:.1e}; expected "
+                             f"at least {TINIEST:g} and at most 1e308: use another scale or shift")
+        self.deviation = np.where(self.deviation < TINIEST, 1.0, self.deviation)
+        lost = (np.abs(self.mean) > MOST_SHIFT * self.deviation) & varies
+        if shift is not None and lost.any():
+            j = lost.argmax()
+            raise ValueError(f"shift is {np.ldexp(shift[j], exponent[j]):.3g} for column {j}, whose values deviate from "
+                             f"their mean by {np.ldexp(deviation[j], exponent[j]):.3g} only: expected a shift among "
+                             f"them, or their difference keeps no digit")
+        self.mean_deviations = self.mean / self.deviation
+        self.own_scale, self.own_shift = np.ldexp(scale, power), shift
+        self.problem_shift = mean
+        self.problem_scale = np.where(varies, np.sign(scale) * (true / self.deviation) / deviation, 0.0)
+        self.factors = np.minimum((penalty_root / self.deviation) ** 2, 1e300)  # reached without a penalty only
+        # too weak to hold what separates the rows: added to F when all is done
+        self.neglected = np.where(self.alpha * self.factors < NEGLIGIBLE, self.alpha * self.factors, 0.0)
+        self.factors = np.where(self.neglected > 0, 0.0, self.factors)
+        self.kappa = 1 + np.abs(self.problem_shift * self.problem_scale)
+        self.is_constant = self.problem_scale == 0  # such features need no coefficient
+        return class_sums
 
     def _describe_targets(self):
         """The passes over X, and what `lower_bound` needs of y and the offset."""
         self.problem = self.rows_problem(slice(None), self.weight)
         self.base_rate = self._base_rate()
-        self.mean_offset, self.mean_target_offset = np.zeros(self.k), 0.0
+        squares = self.n if self.weight is None else float(self.weight @ self.weight)
+        self.effective_rows = self.total_weight**2 / squares
+        self.mean_offset, self.mean_target_offset, self.offset_size = np.zeros(self.k), 0.0, 0.0
         if self.offset is not None:
+            self.offset_size = float(np.abs(self.offset).max(initial=0.0))
             self.mean_offset = self._mean(self.offset)
             self.mean_target_offset = self._target_offset()
         self._base_gradient = None
@@ -110,16 +177,42 @@ class Objective:
         V, c = self.split(v)
         if W is not None:
             V[:] = W * self.deviation
-            c += b + W @ self.mean
+            c += b + V @ self.mean_deviations
         elif self.fit_intercept:
             c[:] = _link(self.base_rate, self.loss)
         return v
 
+    def centred(self, v):
+        """v with class rows that sum to 0 for softmax: the same added to all changes nothing but the penalty."""
+        if self.loss != "softmax":
+            return v
+        M = self.by_class(v)
+        return self.flat(M - M.mean(axis=0))
+
+    def finished(self, v, value):
+        """W, b and F of the model, centred, with what was neglected until now, from F(v).
+
+        Where v's rounding shows, for the features' means are far from 0, F is that of W and b as they are returned.
+        """
+        v = self.centred(v)
+        V, _ = self.split(v)
+        W, b = self.coefficients(v)
+        logits = float(np.linalg.norm(V * self.kappa))
+        if self.X.size <= SMALL or VISIBLE * value < self.resolution * logits < VISIBLE:
+            problem = _core.Problem(
+                self.X, self.y, self.k, loss=self.loss, weight=self.weight, offset=self.offset, scale=self.own_scale,
+                shift=self.own_shift, n_threads=self.n_threads,
+            )
+            self.n_passes += 1
+            total = problem.loss_and_grad(W, b)[0]
+            if np.isfinite(total):
+                value = total / self.total_weight + 0.5 * float(np.sum(self.strength * V**2))
+        return W, b, value + 0.5 * float(np.sum(self.neglected * V**2))
+
     def coefficients(self, v):
         """W (k, d) and b (k,) of the user's features."""
         V, c = self.split(v)
-        W = V / self.deviation
-        return W, c - W @ self.mean
+        return V / self.deviation, c - V @ self.mean_deviations
 
     def split(self, v):
         """V (k, d) and c (k,) as views of v; c is a fresh zero without an intercept."""
@@ -135,6 +228,15 @@ class Objective:
         """v (size,) of one row a class."""
         return np.concatenate([M[:, : self.d].ravel(), M[:, self.d :].ravel()])
 
+    def blame(self):
+        """The error that says why values are not finite."""
+        place = _core.first_nonfinite(self.X, self.n_threads)
+        if place is not None:
+            return ValueError(f"X has {float(self.X[place])} at row {place[0]}, column {place[1]}; expected finite "
+                              f"numbers: X was changed during the fit, pass a copy")
+        return ValueError(f"losses or their gradient leave the range of {self.problem.real}: logits or weights are too "
+                          f"large; expected features of moderate size: pass X as float64, or use scale and shift")
+
     # ---- value, gradient, Hessian -----------------------------------------------------------------------------------
     def loss_and_grad(self, v):
         """F(v) and its gradient (size,)."""
@@ -142,7 +244,9 @@ class Objective:
         self.n_passes += 1
         total, G, g = self.problem.loss_and_grad(V, c, self._residuals)
         self._residuals_at = v
-        penalised = self.alpha * self.factors * V
+        if np.isnan(total) and _core.first_nonfinite(self.X, self.n_threads) is not None:
+            raise self.blame()
+        penalised = self.strength * V
         self.note_gradient(V, G / self.total_weight)
         value = total / self.total_weight + 0.5 * float(np.vdot(V, penalised))
         return value, self._join(G, g, penalised)
@@ -174,14 +278,14 @@ class Objective:
         U, e = self.split(u)
         self.n_passes += 1
         G, g = self.problem.hessp(V, c, U, e)
-        return self._join(G, g, self.alpha * self.factors * U)
+        return self._join(G, g, self.strength * U)
 
     def hessp_at(self, logits, u):
         """The Hessian times u (size,) where the rows' logits (n, k), in the real type, are these."""
         U, e = self.split(u)
         self.n_passes += 1
         G, g = self.problem.hessp_at(logits, U, e)
-        return self._join(G, g, self.alpha * self.factors * U)
+        return self._join(G, g, self.strength * U)
 
     def logits(self, v):
         """Z (n, k) in the real type, offset and all."""
@@ -200,7 +304,7 @@ class Objective:
 
     def penalised(self, W):
         """The penalty's gradient (k, D) at W, by class."""
-        return self._as_rows(self.alpha * self.factors * W[:, : self.d], np.zeros(self.k))
+        return self._as_rows(self.strength * W[:, : self.d], np.zeros(self.k))
 
     def _as_rows(self, V, c):
         return np.column_stack([V, c]) if self.fit_intercept else V
@@ -226,7 +330,23 @@ class Objective:
     @property
     def is_penalised(self):
         """Whether every coefficient is; `lower_bound` knows nothing above 0 otherwise."""
-        return bool((self.alpha * self.factors > 0).all())
+        return bool(((self.strength > 0) | self.is_constant).all())
+
+    @property
+    def strength(self):
+        """alpha p / t^2 (d,): the penalty's curvature in v."""
+        return self.alpha * self.factors
+
+    @property
+    def is_free(self):
+        """Whether nothing is penalised."""
+        return not (self.strength[~self.is_constant] > 0).any()
+
+    def constant_value(self):
+        """F of the model of the base rates."""
+        if self.offset is None and self.fit_intercept and self.loss != "squared_error":
+            return float(np.sum(entropies(self.base_rate, self.loss)))
+        return self.loss_and_grad(self.start())[0]
 
     def gradient_at_base_rate(self):
         """Mean of (rate - y) u' (k, d): the gradient of a constant model, whatever the constant."""
@@ -270,7 +390,8 @@ class Objective:
         count the pass themselves.
         """
         if weight is None and self.weight is not None:
-            weight = self.weight[rows] * (self.total_weight / self.weight[rows].sum())
+            weight = self.weight[rows]
+            weight = weight * (self.total_weight / weight.sum()) if weight.any() else np.ones(len(weight))
         problem = self.rows_problem(rows, weight, n_threads=n_threads)
         if n_threads is None:
             self.n_passes += problem.n / max(self.n, 1)
@@ -357,9 +478,40 @@ class Objective:
         return np.bincount(self.y, self.weight, minlength=self.k) / self.total_weight
 
 
-def _precise(array):
-    """A matrix in float64; labels (n,) and None as they are."""
-    return array if array is None or array.ndim == 1 else array.astype(np.float64, copy=False)
+def as_computed(array, size):
+    """A matrix as an objective of `size` values of X computes with it: in float64 if it is small."""
+    if array is None or array.ndim == 1 or size > SMALL:
+        return array
+    return array.astype(np.float64, copy=False)
+
+
+def scaled_weight(weight):
+    """Weights (n,) or None over the power of two above the largest, and its exponent: their sum is then in range."""
+    if weight is None:
+        return None, 0
+    exponent = int(np.frexp(weight.max(initial=0.0))[1])
+    with np.errstate(under="ignore"):
+        return np.ldexp(weight, -exponent), exponent
+
+
+def penalty_strength(C, weight_sum, exponent, factors, d):
+    """alpha = 1 / (C 2^exponent weight_sum) and factors (d,) or None of the penalty, which take what alpha cannot."""
+    if np.isinf(C):
+        return 0.0, factors
+    (mantissa, power), (total, total_power) = np.frexp(C), np.frexp(weight_sum)
+    power = -int(power) - int(total_power) - exponent
+    within = min(max(power, -FAR_POWER), FAR_POWER)
+    if power != within:
+        with np.errstate(over="ignore", under="ignore"):
+            factors = np.ldexp(np.ones(d) if factors is None else factors, power - within)
+        factors = np.minimum(factors, 2.0**FAR_POWER)
+    return float(np.ldexp(1 / (mantissa * total), within)), factors
+
+
+def _far_exponents(X, safe):
+    """Of the features of X (n, d) whose values are far from 1, the e of the power of two above them; else 0."""
+    exponents = moments.exponents(X)
+    return np.where(np.abs(exponents) > safe, exponents, 0).astype(np.intc)
 
 
 def _link(rate, loss):

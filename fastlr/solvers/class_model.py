@@ -52,7 +52,7 @@ class Spectrum:
         base = self.rho * gram
         diagonal = np.einsum("jj->j", base)
         diagonal += 1e-9 * diagonal.mean()
-        diagonal[: objective.d] += objective.alpha * objective.factors
+        diagonal[: objective.d] += objective.strength
         L, _ = lapack.dpotrf(base, lower=1, clean=1)
         reduced, _ = lapack.dsygst(gram, L, lower=1)  # L^-1 gram L^-T, its lower triangle
         self.spread, vectors = np.linalg.eigh(reduced.astype(np.float32))

@@ -12,8 +12,21 @@ from fastlr import _core
 LOWEST = -60.0  # logarithm of a probability: products with subnormal numbers would take ten times as long
 
 
+def losses(loss, Z, Y):
+    """The losses (m,) of a model whose logits are Z (m, k), however large, at targets Y (m, k)."""
+    Z = np.asarray(Z, np.float64, order="C")
+    log = np.empty_like(Z)
+    if loss == "softmax":
+        _core.rows("log_softmax", Z, log, 1)
+        return -np.einsum("ij,ij->i", Y, log)
+    _core.map("log_sigmoid", Z, log, 1)
+    total = Y * log
+    _core.map("log_sigmoid", -Z, log, 1)
+    return -(total + (1 - Y) * log).sum(axis=1)
+
+
 def rows(loss, L):
-    """The probabilities of logits L (m, k)."""
+    """The probabilities of logits L (m, k), but at least e^LOWEST."""
     return (_Softmax if loss == "softmax" else _Sigmoid)(np.asarray(L, np.float64, order="C"))
 
 
@@ -24,13 +37,9 @@ class _Softmax:
         np.maximum(self.log, LOWEST, out=self.log)
         self.p = np.exp(self.log)
 
-    def losses(self, Y):
-        """-sum y log p of each row (m,)."""
-        return -np.einsum("ij,ij->i", Y, self.log)
-
     def entropies(self):
         """-sum p log p of each row (m,)."""
-        return self.losses(self.p)
+        return -np.einsum("ij,ij->i", self.p, self.log)
 
     def slopes(self):
         """d p / d z of each logit (m, k)."""
@@ -63,14 +72,11 @@ class _Softmax:
 
 class _Sigmoid:
     def __init__(self, L):
-        self.L = L
+        self.L = L = np.clip(L, LOWEST, -LOWEST)
         self.log_p, self.log_q = np.empty((2, *L.shape))
         _core.map("log_sigmoid", L, self.log_p, 1)
         _core.map("log_sigmoid", -L, self.log_q, 1)
         self.p, self.q = np.exp(self.log_p), np.exp(self.log_q)
-
-    def losses(self, Y):
-        return -(Y * self.log_p + (1 - Y) * self.log_q).sum(axis=1)
 
     def entropies(self):
         return -(self.p * self.log_p + self.q * self.log_q).sum(axis=1)
@@ -86,8 +92,7 @@ class _Sigmoid:
         return self.slopes() * (Z - self.L)
 
     def moved(self, x, factor):
-        L = self.L + np.log(factor(self.q * x)) - np.log(factor(-self.p * x))
-        return np.clip(L, LOWEST, -LOWEST, out=L)
+        return self.L + np.log(factor(self.q * x)) - np.log(factor(-self.p * x))
 
     def following(self, Z, factor):
         return self.moved(Z - self.L, factor)

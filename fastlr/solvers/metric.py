@@ -35,7 +35,7 @@ class Metric:
         self.fit_intercept = objective.fit_intercept
         self.centred = objective.loss == "softmax"  # a row added to all classes changes no probability
         self.factors = np.asarray(factors)[:, None]
-        penalty = objective.alpha * objective.factors / np.mean(factors)
+        penalty = objective.strength / np.mean(factors)
         workers = min(objective.n_threads, len(blocks))
         n_threads = max(1, objective.n_threads // workers)
 

@@ -10,8 +10,8 @@ superlinear convergence without solving early systems too well (Dembo and Steiha
 import numpy as np
 from scipy.linalg import lapack
 
-from fastlr.certificate import newton_bound
 from fastlr.curvature import hessian
+from fastlr.newton_bound import newton_bound
 from fastlr.solvers.lbfgs import Pairs, lbfgs
 from fastlr.solvers.line_search import LineSearch
 
@@ -25,7 +25,7 @@ def newton_cholesky(objective, progress):
         solve = hessian_solver(objective, progress.w)
         decrement = float(progress.grad @ solve(progress.grad))
         if not objective.is_penalised and decrement <= progress.tol * progress.value:
-            progress.see_bound(newton_bound(objective, progress.w, solve))
+            progress.see_exactly(*newton_bound(objective, progress.w))
         lbfgs(objective, progress, solve, Pairs(), REUSED)
 
 
@@ -40,6 +40,8 @@ def factorised(objective, H):
     """A function that multiplies (k, D) with the inverse of a Hessian (k D, k D), which is used up."""
     k = objective.k
     diagonal = np.einsum("jj->j", H)
+    if not np.isfinite(diagonal).all():
+        raise objective.blame()
     if objective.loss == "softmax":  # adding one row to all classes changes no probability: fix that freedom
         H += np.tile(np.diag(diagonal.reshape(k, -1).mean(axis=0)), (k, k))
     relative = np.finfo(float).eps
@@ -64,7 +66,7 @@ def newton_cg(objective, progress, metric):
             first = start if first is None else first
             return size <= min(0.25, (start / first) ** 0.5) * start
 
-        s = conjugate_gradients(lambda p: objective.hessp(w, p), solve, -grad, is_done, MAX_CG)
+        s = conjugate_gradients(lambda p: objective.hessp(w, p), solve, -grad, is_done, MAX_CG, objective.resolution)
         return s if s.any() else -solve(grad)
 
     w, value, grad = progress.w, progress.value, progress.grad
@@ -77,11 +79,11 @@ def newton_cg(objective, progress, metric):
         progress.see(w, value, grad)
 
 
-def conjugate_gradients(product, solve, b, is_done, most):
+def conjugate_gradients(product, solve, b, is_done, most, noise):
     """s of H s = b by conjugate gradients: product(p) is H p, solve(r) M^-1 r of a metric.
 
-    Until is_done(r, <r, M^-1 r>, <b, M^-1 b>) of the residual r; after `most` products, or where H has no curvature, s
-    as it is.
+    Until is_done(r, <r, M^-1 r>, <b, M^-1 b>) of the residual r; after `most` products, or where a direction has no
+    curvature beyond the relative error `noise` of products, s as it is.
     """
     s, r, z = np.zeros_like(b), b, solve(b)
     p, start = z, float(b @ z)
@@ -89,14 +91,14 @@ def conjugate_gradients(product, solve, b, is_done, most):
     for _ in range(most):
         Hp = product(p)
         curvature = float(p @ Hp)
-        if not curvature > 0:
+        if not (rz > 0 and curvature > noise * float(np.linalg.norm(p) * np.linalg.norm(Hp))):
             break
         t = rz / curvature
         s += t * p
         r = r - t * Hp
         z = solve(r)
         rz, last = float(r @ z), rz
-        if is_done(r, rz, start):
+        if not rz > 0 or is_done(r, rz, start):
             break
         p = z + (rz / last) * p
     return s

@@ -39,7 +39,7 @@ def serves(objective, most_values=MOST_VALUES):
     rate = objective.base_rate
     return (
         objective.loss != "squared_error"
-        and objective.alpha * objective.factors.min(initial=1.0) > 0
+        and objective.is_penalised
         and objective.n * objective.k <= most_values
         and rate.min() > 0
         and (objective.loss == "softmax" or rate.max() < 1)
@@ -69,9 +69,9 @@ def _pass(objective, rows, W, L, *, follow):
     G, rest = np.zeros((2, k, D))
     for part, U, Y, offset, weight in rows:
         Z = U @ W.T + offset
-        model = dual.rows(objective.loss, Z)
-        losses = model.losses(Y)
-        L[part] = dual.rows(objective.loss, L[part]).following(Z, _factor) if follow else model.raised(FIRST)
+        losses = dual.losses(objective.loss, Z, Y)
+        before = dual.rows(objective.loss, L[part] if follow else Z)
+        L[part] = before.following(Z, _factor) if follow else before.raised(FIRST)
         p = dual.rows(objective.loss, L[part])
         R, lag = p.p - Y, p.lag(Z)
         entropies = p.entropies() + np.sum(R * offset, axis=1)

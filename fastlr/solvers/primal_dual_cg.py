@@ -37,7 +37,9 @@ def primal_dual_cg(objective, progress):
     W = objective.by_class(progress.w)
     p = _Probabilities(objective)
     leverage = Leverage(objective, ROWS * objective.d)
-    penalty = objective.alpha * objective.factors
+    penalty = objective.strength
+
+    noise = objective.resolution
 
     def product(v):
         return objective.hessp_at(p.L, v)
@@ -61,7 +63,7 @@ def primal_dual_cg(objective, progress):
             cost = 0.5 * float(np.sum(objective.split(r)[0] ** 2 / penalty))
             return size <= ETA**2 * start and cost <= cheap
 
-        W = W + objective.by_class(conjugate_gradients(product, solve, rhs, is_done, MOST_PRODUCTS))
+        W = W + objective.by_class(conjugate_gradients(product, solve, rhs, is_done, MOST_PRODUCTS, noise))
     progress.begin(progress.w)
 
 
@@ -147,7 +149,7 @@ class _Probabilities:
             p, Y, weight = self._rows(part)
             z = Z[part].astype(np.float64)
             residual = p.p - Y
-            losses, entropies = dual.rows(self.objective.loss, z).losses(Y), p.entropies()
+            losses, entropies = dual.losses(self.objective.loss, z, Y), p.entropies()
             if offset is not None:
                 entropies += np.einsum("ij,ij->i", residual, offset[part])
             for result, values in zip(results, (residual, p.lag(z), p.slopes()), strict=True):

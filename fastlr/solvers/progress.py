@@ -42,6 +42,8 @@ class Progress:
     def begin(self, w):
         """Evaluate the first point."""
         self.see(w, *self.objective.loss_and_grad(w))
+        if self.w is None:
+            raise self.objective.blame()
 
     def keep(self, w, value, bound):
         """Take note of F at w without its gradient, and of a bound."""
@@ -71,6 +73,11 @@ class Progress:
     def see_bound(self, lower_bound):
         """Take note of a number that the optimal value is proved not to be below."""
         self.lower_bound = max(self.lower_bound, lower_bound)
+
+    def see_exactly(self, value, lower_bound):
+        """Take note of F at the best point without the rounding of X's type, and of a bound."""
+        self.value = value
+        self.see_bound(lower_bound)
 
     def stop(self):
         """Whether to stop, asked once an iteration; self.message then says why."""

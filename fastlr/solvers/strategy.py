@@ -6,8 +6,10 @@
    solution, from the rows that weigh there.
 """
 
+import numpy as np
+
 from fastlr._threads import blas_limit
-from fastlr.certificate import newton_bound
+from fastlr.newton_bound import newton_bound
 from fastlr.solvers.class_model import ClassModel, Spectrum, serves
 from fastlr.solvers.lbfgs import Pairs, lbfgs
 from fastlr.solvers.line_search import LineSearch
@@ -68,6 +70,12 @@ def minimise(objective, w0=None, *, solver="auto", tol=1e-4, max_iter=1000, call
         After KeyboardInterrupt too: the best point so far, message "interrupted".
     """
     progress = Progress(objective, tol, max_iter, callback)
+    with np.errstate(all="ignore"):  # what is not finite is told from results
+        return _interruptible(objective, w0, progress, solver)
+
+
+def _interruptible(objective, w0, progress, solver):
+    """Run the solvers until they end or Ctrl-C is pressed."""
     try:
         with blas_limit():
             _run(objective, w0, progress, solver)
@@ -79,8 +87,18 @@ def minimise(objective, w0=None, *, solver="auto", tol=1e-4, max_iter=1000, call
 
 
 def _run(objective, w, progress, solver):
-    """Solve a sample of the rows for a start if none was given, then the whole."""
+    """Solve a sample of the rows for a start if none was given that is better than the base rates, then the whole."""
     cold = w is None or not w[: objective.k * objective.d].any()
+    if progress.max_iter == 0:
+        progress.begin(np.zeros(objective.size) if cold else w)
+        progress.stop()
+        return
+    if not cold:
+        value, grad = objective.loss_and_grad(w)
+        cold = not value <= objective.constant_value()
+        if not cold:
+            progress.see(w, value, grad)
+        w = None if cold else w
     sampled, early = _start_on_sample(objective, progress, solver) if cold else (False, None)
     fits = objective.k * objective.d**2 <= BLOCK_VALUES
     spectrum = Spectrum(objective) if not fits and serves(objective) else None
@@ -91,7 +109,7 @@ def _run(objective, w, progress, solver):
     by_probabilities = plan[0] == "newton-cholesky" and _pays_for_probabilities(objective)
     if not sampled:
         w = objective.start() if w is None else w
-        if not by_probabilities:
+        if not by_probabilities and progress.w is None:
             progress.begin(w)
 
     def metric(w, factor=1.0, renewed=False):
@@ -123,8 +141,9 @@ def _run(objective, w, progress, solver):
                 _lbfgs(objective, progress, early, metric, progress.max_iter, proves=proves)
         if progress.message not in ("", STALLED):
             break
-    if not objective.is_penalised and objective.size <= NEWTON_SIZE and progress.message in (STALLED, EXHAUSTED):
-        progress.see_bound(newton_bound(objective, progress.w, hessian_solver(objective, progress.w)))
+    ended = progress.message == STALLED or (progress.message == EXHAUSTED and not objective.is_penalised)
+    if ended and progress.suboptimality > progress.tol and objective.size <= NEWTON_SIZE:
+        progress.see_exactly(*newton_bound(objective, progress.w))
 
 
 def _plan(objective, solver):
@@ -190,13 +209,18 @@ def _by_class_models(objective, progress, spectrum):
             lbfgs(objective, progress, model.solve, pairs, MODEL_PASSES)
 
 
+def _samples_weigh(objective, step):
+    """Whether every step-th row has about its share of the weights."""
+    return objective.weight is None or 2 * step * objective.weight[::step].sum() > objective.total_weight
+
+
 def _start_on_sample(objective, whole, solver):
     """Begin `whole` at the rough optimum of some of the rows, if that pays and holds for all of them.
 
     Returns whether so, and the inverse of those rows' Hessian there, where few parameters make it cheap.
     """
     step = objective.n // max(SAMPLE_ROWS * (objective.d + 1), objective.n // SAMPLE_STEP)
-    if step < 2 or objective.X.size < SAMPLE_VALUES:
+    if step < 2 or objective.X.size < SAMPLE_VALUES or not _samples_weigh(objective, step):
         return False, None
     part = objective.sample(step)
     progress = Progress(part, SAMPLE_TOL, SAMPLE_PASSES, None)
@@ -207,7 +231,7 @@ def _start_on_sample(objective, whole, solver):
         lbfgs(part, progress, gram_metric(part, GRAM_ROWS * part.d).solve, Pairs(), SAMPLE_PASSES)
     objective.n_passes += part.n_passes * part.n / objective.n
     value, grad = objective.loss_and_grad(progress.w)
-    if value > OVERFITTED * progress.value:
+    if not (value <= OVERFITTED * progress.value and value <= objective.constant_value()):
         return False, None
     whole.see(progress.w, value, grad)
     if objective.size > NEWTON_SIZE or not _has_cheap_hessian(part) or whole.suboptimality <= whole.tol:

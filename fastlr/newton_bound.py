@@ -1,0 +1,179 @@
+"""A number that the optimal value cannot be below, from a point near the optimum, with or without a penalty.
+
+Losses of logistic type are generalised self-concordant (Bach 2010, Self-concordant analysis for logistic regression,
+section 2; Sun and Tran-Dinh 2019): along a step D their third derivative is at most max_i range(D u_i) times the
+second, range the largest difference of two logits' changes (of labels, the largest change).  With lambda = ||grad
+F||_{H^-1} and R >= range(D u_i) / ||D||_H for all rows and steps,
+
+    F* >= F - (x + (1 - x) log(1 - x)) / R^2,    x = R lambda,    provided that x < 1,
+
+and then there is an optimum, too: the classes are not separable.  For small x the gap is lambda^2 / 2, as by Newton's
+quadratic model, which is exact for squared error.
+
+All is summed in float64.  An error of the gradient's entries adds its norm in H^-1 to lambda; one of the curvatures is
+taken off H before it is factorised.  Where columns depend on each other H then has no factor, and nothing is proved.
+"""
+
+import numpy as np
+from scipy.linalg import lapack
+
+_EPS = np.finfo(float).eps
+_ROW_VALUES = 1 << 20  # values of the float64 rows that are made at a time
+_BLAS = 16  # epsilons of what is added up that a sum of products may be off by
+
+
+def newton_bound(objective, v):
+    """F(v), of centred v, and the bound.
+
+    Parameters
+    ----------
+    objective : Objective
+        Of a size whose Hessian can be factorised.
+    v : ndarray (size,)
+
+    Returns
+    -------
+    value : float
+        Summed in float64, whatever X's real type.
+    bound : float
+        0 where v is not yet near enough, or rounding hides the curvature.
+    """
+    v = objective.centred(v)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
+        value, least, factors = _expansion(objective, v)
+        lamda, inverse = (np.inf, None) if factors is None else factors
+        gap = lamda**2 / 2
+        if not gap < least:
+            return value, 0.0
+        if objective.loss != "squared_error":
+            R = _range(objective, inverse)
+            x = R * lamda
+            if not x < 1:
+                return value, 0.0
+            if x > 1e-3:  # else x^2/2 + x^3/6 + ... loses its digits
+                gap = (x + (1 - x) * np.log1p(-x)) / R**2
+            else:
+                gap *= 1 + x
+        return value, max(float(least - gap), 0.0)
+
+
+def _expansion(objective, v):
+    """F(v), a number that it is at least, and of its derivatives lambda, at most, and H^-1 (k D, k D), H from below.
+
+    None in place of the last two if H has no factor.
+    """
+    k, D = objective.k, objective.d + objective.fit_intercept
+    W = objective.by_class(v)
+    value, lost, G, E = 0.0, 0.0, np.zeros((k, D)), np.zeros((k, D))
+    H, own = np.zeros((k, D, k, D)), np.zeros((k, D))
+    shaken = 0.0
+    for U, Y, offset, weight in _blocks(objective):
+        Z = U @ W.T + offset
+        shake = _EPS * (_BLAS * (np.abs(U) @ np.abs(W).T) + np.abs(offset) + np.abs(Z)).max(axis=1)  # of logits
+        losses, A, R, slopes = _parts(objective.loss, Z, Y)
+        error = _EPS * (8 * np.abs(R) + 2 * Y * A) + 4 * shake[:, None] * slopes
+        value += float(weight @ losses)
+        lost += float(weight @ (np.abs(R).sum(axis=1) * 2 * shake + 8 * _EPS * losses))
+        G += (R * weight[:, None]).T @ U
+        E += ((error + _BLAS * _EPS * np.abs(R)) * weight[:, None]).T @ np.abs(U)
+        shaken = max(shaken, float(shake[weight > 0].max(initial=0.0)))
+        _add_curvature(H, own, objective.loss, U, A, slopes, weight)
+    objective.n_passes += 2
+    total, strength = objective.total_weight, np.append(objective.strength, 0.0)[:D]
+    value, lost, G, E, H, own = value / total, lost / total, G / total, E / total, H / total, own / total
+    G += strength * W
+    E += 4 * _EPS * (strength * np.abs(W) + np.abs(G))
+    value += 0.5 * float(np.sum(strength * W**2))
+    least = value - lost - 8 * _EPS * value
+    own = (own + strength).ravel()
+    H = H.reshape(k * D, k * D)
+    diagonal = np.einsum("jj->j", H)
+    diagonal += np.tile(strength, k)
+    if objective.loss == "softmax":  # one row added to all classes changes no probability: steps are centred
+        H += np.tile(np.diag(own.reshape(k, D).mean(axis=0)), (k, k))
+    used = own > 0
+    if not (np.isfinite(H).all() and np.isfinite(value) and shaken < 0.05 and (G.ravel()[~used] == 0).all()):
+        return value, least, None
+    root = np.sqrt(np.where(used, own, 1.0))
+    H = H / np.outer(root, root)
+    H *= 1 - 8 * shaken
+    H[~used] = H[:, ~used] = 0.0
+    H[~used, ~used] = 1.0
+    H -= np.diag(np.full(len(H), (_BLAS + 4 * np.sqrt(len(H))) * _EPS * len(H) ** 0.5))
+    L, failed = lapack.dpotrf(H, lower=1, clean=1)
+    if failed:
+        return value, least, None
+    inverse = lapack.dpotri(L, lower=1)[0]
+    inverse = np.tril(inverse) + np.tril(inverse, -1).T
+    g, e = np.where(used, G.ravel(), 0) / root, np.where(used, E.ravel(), 0) / root
+    lamda = np.linalg.norm(lapack.dtrtrs(L, g, lower=1)[0]) + float(e @ np.sqrt(np.diag(inverse)))
+    scaled = inverse / np.outer(root, root)
+    scaled[~used] = scaled[:, ~used] = 0.0
+    return value, least, (float(lamda) * (1 + 1e-9), scaled)
+
+
+def _range(objective, inverse):
+    """R."""
+    k, D = objective.k, objective.d + objective.fit_intercept
+    blocks = np.einsum("ajal->ajl", inverse.reshape(k, D, k, D))
+    if objective.loss == "softmax":  # a range is at most sqrt(2) times the norm of the changes
+        blocks = 2 * blocks.sum(axis=0, keepdims=True)
+    largest = 0.0
+    for U, _, _, weight in _blocks(objective):
+        U = U[weight > 0]
+        for block in blocks:
+            largest = max(largest, float(np.einsum("ij,ij->i", U @ block, U).max(initial=0.0)))
+    return np.sqrt(largest) * (1 + 1e-6)
+
+
+def _parts(loss, Z, Y):
+    """Losses (m,), activations, residuals and slopes (m, k) of logits Z; residuals of labels keep their digits."""
+    if loss == "squared_error":
+        R = Z - Y
+        return 0.5 * np.sum(R * R, axis=1), np.abs(Z), R, np.ones_like(Z)
+    if loss == "sigmoid":
+        small = np.exp(-np.abs(Z))
+        p, q = np.where(Z > 0, 1.0, small) / (1 + small), np.where(Z > 0, small, 1.0) / (1 + small)
+        losses = np.log1p(small) + np.where(Z > 0, (1 - Y) * Z, -Y * Z)
+        return losses.sum(axis=1), p, (1 - Y) * p - Y * q, p * q
+    top = Z.argmax(axis=1)[:, None]
+    shifted = Z - np.take_along_axis(Z, top, axis=1)
+    E = np.exp(shifted)
+    np.put_along_axis(E, top, 0.0, axis=1)
+    others = E.sum(axis=1, keepdims=True)
+    np.put_along_axis(E, top, 1.0, axis=1)
+    A = E / (1 + others)
+    rest = _sums_of_others(A)
+    R = (1 - Y) * A - Y * rest  # of rows that sum to 1
+    return np.log1p(others[:, 0]) - np.sum(Y * shifted, axis=1), A, R, A * rest
+
+
+def _sums_of_others(A):
+    """For each class the sum of the other classes' probabilities (m, k)."""
+    before, after = np.zeros_like(A), np.zeros_like(A)
+    np.cumsum(A[:, :-1], axis=1, out=before[:, 1:])
+    np.cumsum(A[:, :0:-1], axis=1, out=after[:, -2::-1])
+    return before + after
+
+
+def _add_curvature(H, own, loss, U, A, slopes, weight):
+    """H (k, D, k, D) += sum_i w_i J_i (x) u_i u_i', and to own (k, D) what its diagonal is made from."""
+    k = A.shape[1]
+    for a in range(k):
+        q = weight * slopes[:, a]
+        H[a, :, a] += (U * q[:, None]).T @ U
+        own[a] += q @ (U * U)
+        for b in range(a if loss == "softmax" else 0):
+            part = (U * (weight * A[:, a] * A[:, b])[:, None]).T @ U
+            H[a, :, b] -= part
+            H[b, :, a] -= part
+
+
+def _blocks(objective):
+    """U (m, D), Y (m, k), offset (m, k), weight (m,) of some rows after the others, float64."""
+    size = max(1, _ROW_VALUES // (objective.d + objective.k))
+    for start in range(0, objective.n, size):
+        rows = slice(start, start + size)
+        U, Y = objective.standardised(rows), objective.dense_targets(rows)
+        offset = np.zeros(Y.shape) if objective.offset is None else objective.offset[rows].astype(np.float64)
+        yield U, Y, offset, np.ones(len(U)) if objective.weight is None else objective.weight[rows]

@@ -1,0 +1,50 @@
+"""What rounding may have done to the sums that bounds are made of, in standardised coordinates.
+
+A pass in a real type of precision eps sees parameters that were rounded to it: another point than V, where its value S
+and gradient G are right but for what its own operations lose.  As a bound may be taken at any point, the first kind
+only costs the difference of the points times the gradient.  The second is random: rows and features lose independently
+of each other.  With kappa_j = 1 + |mean_j| / deviation_j, as X is multiplied with its mean still in it, and rho^2 =
+sum_cj (V_cj kappa_j)^2, sums lose about
+
+    G_cj   eps kappa_j (FLOOR + ROWS / sqrt(n) + SIZE |G_cj|)
+    S      eps (VALUE S + LOGITS (rho + |c| + |o|))
+
+float32 was measured against float64 (n = 100 to 600,000, d = 2 to 6,000, kappa to 2e5, MNIST, at optima and random
+points): G's errors, added up over the features with V, were at most half of that at an optimum, S's 0.6 of it.
+float64 has no need to be tight, and takes LOOSE times as much.  Errors of many features add up like random numbers,
+`together`.
+
+What is lost of the intercept's gradient g is not among them: a step of all rows' logits mends it, which changes the
+dual value in second order only.
+"""
+
+import numpy as np
+
+FLOOR, ROWS, SIZE = 0.03, 3.0, 2.0
+VALUE, LOGITS = 1.0, 0.012
+LOOSE = 64
+
+
+def unit(objective):
+    """eps, or more where that costs nothing."""
+    return objective.resolution if objective.resolution > 1e-10 else LOOSE * objective.resolution
+
+
+def gradient_error(objective, G):
+    """Of the gradient G (k, d) of the mean loss."""
+    relative = FLOOR + ROWS / np.sqrt(objective.effective_rows) + SIZE * np.abs(G)
+    return unit(objective) * objective.kappa * relative
+
+
+def value_error(objective, V, c, S, G, g):
+    """Of S - <V, G> - <c, g>, S the mean loss at V (k, d), c (k,), G and g its gradient, errors of G left out."""
+    eps = unit(objective)
+    logits = float(np.linalg.norm(V * objective.kappa)) + float(np.abs(c).max(initial=0.0))
+    folded = c - (V * objective.problem_scale) @ objective.problem_shift
+    points = 2 * together(V * G) + float(np.abs(g).sum()) * float(np.abs(folded).max(initial=0.0))
+    return eps * (VALUE * abs(S) + LOGITS * (logits + objective.offset_size) + points)
+
+
+def together(errors):
+    """What independent errors of random signs come to."""
+    return float(np.linalg.norm(errors))
