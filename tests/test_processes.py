@@ -103,8 +103,11 @@ def test_a_signal_handler_may_fit():
     assert run("""
         expected, inner = fit(), []
         before = blas_threads()
-        signal.signal(signal.SIGALRM, lambda *_: inner.append(fit()))
-        signal.setitimer(signal.ITIMER_REAL, 0.005, 0.02)
+        def handler(*_):
+            inner.append(fit())
+            signal.setitimer(signal.ITIMER_REAL, 0.005)
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, 0.005)
         outer = [fit() for _ in range(10)]
         signal.setitimer(signal.ITIMER_REAL, 0)
         print(len(inner) > 0, set(outer + inner) == {expected}, blas_threads() == before)
