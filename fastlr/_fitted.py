@@ -66,7 +66,7 @@ def fitted_model(estimator, loss=None):
                          f"{k} rows, at least two{remedy}")
     return FittedModel(
         Outputs(loss, classes, k, multilabel=labels), coef,
-        np.ascontiguousarray(np.broadcast_to(intercept, (k,))),
+        intercept if intercept.ndim else np.full(k, intercept),
         check_feature_vector(getattr(estimator, "scale_", None), d, "scale_"),
         check_feature_vector(getattr(estimator, "shift_", None), d, "shift_"),
     )

@@ -35,6 +35,8 @@ def as_array(value, name):
 
 def refuse_masked(value, name):
     """Raise TypeError for a masked array or a list of them, whose masks NumPy would drop without a word."""
+    if type(value) is np.ndarray:
+        return
     parts = value if isinstance(value, list | tuple) else (value,)
     if any(isinstance(part, np.ma.MaskedArray) for part in parts):
         raise TypeError(f"{name} is a masked array; expected one whose values all count: leave out the masked rows, "

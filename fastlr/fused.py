@@ -30,7 +30,7 @@ def loss_and_grad(
     """Mean loss of the linear model and its gradient, in one pass over X.
 
     With logits Z = ((X - shift) * scale) W' + b, computes sum(w * loss(Z, y)) / sum(w) + alpha / 2 ||W||^2.  X is read
-    once, as it is: no copy of it is made and no (n, k) array.
+    once, as it is: no copy is made of an array in native byte order, and no (n, k) array.
 
     Parameters
     ----------

@@ -138,8 +138,8 @@ class Trainer:
         Parameters
         ----------
         X : array-like (n, d)
-            Any real dtype and layout: such arrays are never copied. Lists and data frames are converted, frames as in
-            scikit-learn.
+            Any real dtype and layout: arrays in native byte order are never copied. Lists and data frames are
+            converted, frames as in scikit-learn.
         y : array-like (n,) or (n, k)
             Labels: integers, whole floats, strings or booleans, all of one kind. Or a matrix of targets in [0, 1]:
             class probabilities (for "softmax" as in `fastlr.cross_entropy`), or with "sigmoid" an indicator of labels
