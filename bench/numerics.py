@@ -22,7 +22,7 @@ PEER = "scipy"  # NumPy for exp and log
 PACKAGES = ("fastlr", "numpy", "scipy", "mpmath")
 REALS = ("float32", "float64")
 SIGMAS = (1, 8, 100)
-CLASSES = (2, 3, 10, 40, 100)  # rows across and along the vectors, with and without remainders
+CLASSES = (2, 3, 10, 40, 100, 1000)  # rows across and along the vectors, with and without remainders
 ROW_FUNCTIONS = ("softmax", "log_softmax", "logsumexp", "cross_entropy")
 # where a float64 logsumexp is smaller than this part of its largest logit, long double itself runs out of digits
 CANCELLED = 2.0**-9

@@ -2,6 +2,11 @@
 
 ULP is the largest error in units in the last place of the exact result, at any finite input.  Tighten an entry when a
 kernel improves; never loosen one without saying why.
+
+Those of the softmax family are what its roundings come to where all are at their worst and of one sign, with rows of
+any length: two exponentials of 1.2 ULP, each up to 2.4 of a result just below a power of 2, a sum, a reciprocal, a
+product or a logarithm.  Samples show two thirds of that.  A sum of subnormal terms errs by half of the least number for
+each of them.
 """
 
 import numpy as np
@@ -13,12 +18,12 @@ ULP = {
     ("sigmoid_derivative", "float32"): 4, ("sigmoid_derivative", "float64"): 4,
     ("log_sigmoid", "float32"): 2, ("log_sigmoid", "float64"): 2,
     ("logit", "float32"): 4, ("logit", "float64"): 4,
-    ("softmax", "float32"): 5, ("softmax", "float64"): 5,
-    ("log_softmax", "float32"): 5, ("log_softmax", "float64"): 5,
-    ("logsumexp", "float32"): 2, ("logsumexp", "float64"): 2,
-    ("cross_entropy", "float32"): 3.5, ("cross_entropy", "float64"): 3.5,
+    ("softmax", "float32"): 7.5, ("softmax", "float64"): 7.5,
+    ("log_softmax", "float32"): 8, ("log_softmax", "float64"): 8,
+    ("logsumexp", "float32"): 3, ("logsumexp", "float64"): 3,
+    ("cross_entropy", "float32"): 8, ("cross_entropy", "float64"): 8,
     ("residual", "float32"): 4, ("residual", "float64"): 4,  # of the larger of A (1 - Y) and Y (1 - A)
-    ("residual of softmax", "float32"): 6, ("residual of softmax", "float64"): 6,
+    ("residual of softmax", "float32"): 9, ("residual of softmax", "float64"): 9,
 }
 
 

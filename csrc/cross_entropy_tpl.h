@@ -16,7 +16,7 @@ typedef struct {
     int weighted;
     VD weight[WIDE];
     V factor;          /* grad_scale; or 1, where residuals are weighed in double: across by wide_factor */
-    int weigh;
+    int weigh;         /* where there are weights, or grad_scale might take the factor of A out of the range of reals */
     VD wide_factor[WIDE];
 } unit_targets;
 
@@ -53,39 +53,52 @@ INLINE target_sums sum_targets(V max, const REAL *z, const unit_targets *y, int6
     return t;
 }
 
-/* The loss.  R, if not NULL, holds the terms and becomes A - Y; for LABELS A, across by what it is still to be multiplied
- * with, share, and label_residual is left to do: one class of a row.  By row also times factor. */
-INLINE V softmax_residual(REAL *R, V share, const REAL *z, const row_sums *s, const unit_targets *y, int64_t count,
-                          const target_kind kind, const int across) {
+/* The loss.  R, if not NULL, holds the terms and becomes A - Y, by row times factor; for LABELS A, by row times times and
+ * across still to be multiplied, and put_labels does the rest: one class of a row. */
+INLINE V softmax_residual(REAL *R, V share, V times, const REAL *z, const row_sums *s, const unit_targets *y,
+                          int64_t count, const target_kind kind, const int across) {
     const target_sums t = sum_targets(s->max, z, y, count, kind, across);
     const V mass = kind == PROBABILITIES ? t.of_max + t.of_others : splat(1);
     for (int64_t j = 0; R && !(across && kind == LABELS) && j < count; j += VLEN) {
-        V r = load(R + j) * share;
-        if (kind != LABELS) {
+        V r = load(R + j);
+        if (kind == LABELS) {
+            r *= times;
+        } else {
             const V target = target_of(y, j, count, kind, across);
             const V of_largest = (t.of_others + (t.of_max - target)) - mass * (s->rest * share);
             const VI most = (take(z + j, count - j, 0) == s->max) & (s->lead > s->rest); /* A > 1/2 */
-            r = vselect(most, of_largest, mass * r - target);
+            r = vselect(most, of_largest, mass * (r * share) - target);
+            if (!across) r *= y->factor;
         }
-        put(R + j, across ? r : r * y->factor, count - j);
+        put(R + j, r, count - j);
     }
     return mass * log_of_sum(s) + t.below;
 }
 
-/* factor * (A - 1) of the labels: A is at most 1/2, with a small error beside the 1, or that of the largest logit */
-INLINE V label_residual(V share, const row_sums *s, const unit_targets *y, const int across) {
-    const V a = vexp_near(vmax(splat(-NEAR), y->z_label - s->max)) * (s->lead * share);
-    const V r = vselect(y->z_label == s->max, -(s->rest * share), a - 1);
-    return across && y->weigh ? times_wide(r, y->wide_factor) : r * y->factor;
+/* R (rows, k) = R * keep + add at the label of each row */
+INLINE void change_labels(REAL *R, V keep_, V add_, const int32_t *label, int64_t rows, int64_t k) {
+    REAL keep[VLEN], add[VLEN];
+    store(keep, keep_);
+    store(add, add_);
+    if (rows == VLEN)
+        for (int l = 0; l < VLEN; l++, R += k) R[label[l]] = R[label[l]] * keep[l] + add[l];
+    else
+        for (int64_t l = 0; l < rows; l++, R += k) R[label[l]] = R[label[l]] * keep[l] + add[l];
 }
 
-INLINE void put_labels(REAL *R, V residual, const int32_t *label, int64_t rows, int64_t k) {
-    REAL r[VLEN];
-    store(r, residual);
-    if (rows == VLEN)
-        for (int l = 0; l < VLEN; l++, R += k) R[label[l]] = r[l];
-    else
-        for (int64_t l = 0; l < rows; l++, R += k) R[label[l]] = r[l];
+/* At the labels A, times factor, becomes A - 1: by itself where it is at most 1/2, else it is made of the other terms.
+ * Across a weight may be beyond the reals; then A is made once more. */
+INLINE void put_labels(REAL *R, V share, V times, const row_sums *s, const unit_targets *y, const int32_t *label,
+                       int64_t rows, int64_t k, const int across) {
+    const VI largest = y->z_label == s->max;
+    if (across && y->weigh) {
+        const V a = vexp_near(vmax(splat(-NEAR), y->z_label - s->max)) * (s->lead * share);
+        REAL r[VLEN];
+        store(r, times_wide(vselect(largest, -(s->rest * share), a - 1), y->wide_factor));
+        for (int64_t l = 0; l < rows; l++) R[l * k + label[l]] = r[l];
+    } else {
+        change_labels(R, vselect(largest, (V){0}, splat(1)), -vselect(largest, s->rest * times, y->factor), label, rows, k);
+    }
 }
 
 /* labels and weights of the unit's rows from i on, count of them; the weights of missing rows are 0 */
@@ -146,7 +159,7 @@ INLINE double all_residuals(void *R_out, void *loss_out, const void *Z_, const f
         t[q].keep = (REAL)(1 - y->smoothing);
         t[q].spread = (REAL)(y->smoothing / (double)k);
         t[q].z_label = (V){0};
-        t[q].weigh = y->weight != NULL || !isnormal((REAL)y->grad_scale);
+        t[q].weigh = y->weight != NULL || !(fabs(y->grad_scale) > 0x1p-32 && fabs(y->grad_scale) < 0x1p32);
         t[q].factor = splat(t[q].weigh ? 1 : (REAL)y->grad_scale);
         for (int p = 0; p < WIDE; p++) t[q].weight[p] = 1 - (VD){0};
     }
@@ -167,18 +180,16 @@ INLINE double all_residuals(void *R_out, void *loss_out, const void *Z_, const f
             const int64_t count = m - i < step ? m - i : step, at = q * stride;
             fetch_lines(&ahead, lines);
             REAL *R = r ? r + at : NULL;
-            const V share = one_over_sum(&s[q]);
-            const V loss = softmax_residual(R, share, z + at, &s[q], &t[q], stride, kind, across);
+            const V share = one_over_sum(&s[q]), times = share * t[q].factor;
+            const V loss = softmax_residual(R, share, times, z + at, &s[q], &t[q], stride, kind, across);
             if (across && R) {
-                const V times = kind == LABELS ? share : splat(1);
                 R = room(&to, count * k, stride);
                 if (t[q].weigh)
-                    times_wide_to_rows(R, r + at, k, times, t[q].wide_factor);
+                    times_wide_to_rows(R, r + at, k, kind == LABELS ? share : splat(1), t[q].wide_factor);
                 else
-                    times_then_to_rows(R, r + at, k, times, t[q].factor);
+                    times_to_rows(R, r + at, k, kind == LABELS ? times : t[q].factor, (V){0});
             }
-            if (R && kind == LABELS)
-                put_labels(R, label_residual(share, &s[q], &t[q], across), y->label + i, count, k);
+            if (R && kind == LABELS) put_labels(R, share, times, &s[q], &t[q], y->label + i, count, k, across);
             if (R && !across && t[q].weigh) weigh_rows(R, y->weight ? y->weight + i : NULL, y->grad_scale, 1, k);
             add_losses(sums, loss_out ? (REAL *)loss_out + i : NULL, &t[q], loss, count, across);
         }

@@ -60,7 +60,7 @@ INLINE void all_curvatures(void *H_out, const void *Z, const void *U, const doub
             if (weight)
                 times_wide_to_rows(H, results, k, splat(1), wide);
             else
-                times_to_rows(H, results, k, splat(1), NULL);
+                times_to_rows(H, results, k, splat(1), (V){0});
         } else {
             curvature_row(H, z, u, k, loss, 0);
             if (weight) weigh_rows(H, weight + i, 1, 1, k);

@@ -3,15 +3,16 @@
  * One row:  max = max_j z_j,  terms t_j = exp(z_j) or exp(z_j - max),  lead = the largest,  rest = the sum of the others,
  *     logsumexp   = max + log(1 + rest / lead):  the largest term is left out of the sum, whose digits it would cost
  *     log_softmax = (z - max) - log(1 + rest / lead)              softmax = t / (lead + rest)
- * Terms are exp(z_j) where all |z_j| <= NEAR: no sum of them overflows, none is subnormal, nothing was rounded before.
+ * Terms are exp(z_j) where all |z_j| <= NEAR: no sum of them overflows, none is subnormal, nothing was rounded before, and
+ * one over their sum is far enough from both ends of the range for another factor.
  * Elsewhere exp takes the rounding error of z - max along (Blanchard, Higham and Higham 2021, "Accurately computing the
  * log-sum-exp and softmax functions", for the theory).  Rows of -inf, +inf and nan come out as in scipy.special.
  */
 enum { FOLD = 4, FOLD_APART = 16 };
 #if REAL_BITS == 32
-#define NEAR ((REAL)72)
+#define NEAR ((REAL)50)
 #else
-#define NEAR ((REAL)690)
+#define NEAR ((REAL)650)
 #endif
 
 #define ACROSS(l, h) ((l) ^ (h))
@@ -280,7 +281,7 @@ INLINE void map_all_rows(void *out_, const void *Z_, void *scratch, int64_t m, i
             else if (!across)
                 finish_row(r + q * k, z + q * k, &s[q], k, map);
             else if (map == FLR_ROWS_SOFTMAX)
-                times_to_rows(room(&to, count * k, stride), r + q * stride, k, one_over_sum(&s[q]), NULL);
+                times_to_rows(room(&to, count * k, stride), r + q * stride, k, one_over_sum(&s[q]), (V){0});
             else
                 minus_to_rows(room(&to, count * k, stride), z + q * stride, k, s[q].max, log_of_sum(&s[q]));
         }

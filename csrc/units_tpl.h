@@ -123,16 +123,14 @@ INLINE void fetch_ahead(const REAL *p, int64_t ahead, int64_t n) {
     for (int64_t j = 0; j < n; j += 64 / (int64_t)sizeof(REAL)) fetch_line(p, ahead + j);
 }
 
-/* What becomes of a column on its way back into rows: column * first, then * then, or * wide in double; or
- * column - first - then. */
+/* What becomes of a column on its way back into rows: column * first, or that * wide in double, or column - first - then. */
 typedef struct { V first, then; const VD *wide; } finish_of;
-typedef enum { TIMES, TIMES_THEN, TIMES_WIDE, MINUS } finish_kind;
+typedef enum { TIMES, TIMES_WIDE, MINUS } finish_kind;
 
 INLINE V finished(const REAL *column, const finish_of *f, const finish_kind kind) {
     const V v = load(column);
     if (kind == MINUS) return v - f->first - f->then;
-    if (kind == TIMES_WIDE) return times_wide(v * f->first, f->wide);
-    return kind == TIMES ? v * f->first : v * f->first * f->then;
+    return kind == TIMES ? v * f->first : times_wide(v * f->first, f->wide);
 }
 
 INLINE void block_to_rows(REAL *rows, const REAL *columns, int64_t k, const finish_of *f, const finish_kind kind,
@@ -180,8 +178,7 @@ INLINE void many_to_rows(REAL *rows, const REAL *columns, int64_t k, const finis
         const finish_of f = {.first = first, .field = field};                                                         \
         k <= 2 ? few_to_rows(rows, columns, k, &f, kind) : many_##name(rows, columns, k, first, field);               \
     }
-DEFINE_TO_ROWS(times_to_rows, TIMES, const VD *, wide) /* NULL */
-DEFINE_TO_ROWS(times_then_to_rows, TIMES_THEN, V, then)
+DEFINE_TO_ROWS(times_to_rows, TIMES, V, then) /* not read */
 DEFINE_TO_ROWS(times_wide_to_rows, TIMES_WIDE, const VD *, wide)
 DEFINE_TO_ROWS(minus_to_rows, MINUS, V, then)
 

@@ -81,6 +81,22 @@ def test_row_kernels(isa, kernel, dtype):
                 np.testing.assert_array_equal(Z, inner, f"{kernel} {dtype} {Z.shape} in place")
 
 
+@pytest.mark.parametrize("k", [1000, 5000, 32_000])
+@pytest.mark.parametrize("dtype", REALS)
+def test_long_rows(isa, k, dtype):
+    rng = np.random.default_rng(k)
+    for spread in (0.01, 1, 8, 100):
+        Z = (spread * rng.normal(size=(4, k))).astype(dtype)
+        Z[0] = Z[0, 0]  # errors of equal terms have one sign
+        for kernel in ("softmax", "log_softmax", "logsumexp"):
+            out = np.empty(4 if kernel == "logsumexp" else Z.shape, dtype)
+            _core.rows(kernel, Z, out, 1)
+            assert_ulp(kernel, out, exact(kernel, Z), f"spread {spread}, k = {k}")
+        y, losses = rng.integers(0, k, 4).astype(np.int32), np.empty(4, dtype)
+        _core.residual("softmax", Z, y, loss_out=losses)
+        assert_ulp("cross_entropy", losses, -exact("log_softmax", Z)[np.arange(4), y], f"spread {spread}, k = {k}")
+
+
 @pytest.mark.parametrize("dtype", REALS)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_residual_kernels(isa, loss, dtype):

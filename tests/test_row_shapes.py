@@ -1,4 +1,4 @@
-"""Every small shape of rows on every instruction set, random large ones, and those at which memory was once overwritten."""
+"""Every small shape of rows on every instruction set, random large ones, and those that once overwrote memory."""
 
 from functools import cache
 
