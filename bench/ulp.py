@@ -17,6 +17,8 @@ ULP = {
     ("log_softmax", "float32"): 5, ("log_softmax", "float64"): 5,
     ("logsumexp", "float32"): 2, ("logsumexp", "float64"): 2,
     ("cross_entropy", "float32"): 3.5, ("cross_entropy", "float64"): 3.5,
+    ("residual", "float32"): 4, ("residual", "float64"): 4,  # of the larger of A (1 - Y) and Y (1 - A)
+    ("residual of softmax", "float32"): 6, ("residual of softmax", "float64"): 6,
 }
 
 

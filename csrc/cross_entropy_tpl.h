@@ -2,6 +2,7 @@
  *
  * Targets Y (probabilities, or a label's 1 and 0s; smoothed towards 1 / k), S = sum Y over a row's classes:
  *     S log(1 + rest / lead) + sum_j Y_j (max - z_j),  in the words of rows_tpl.h: no term is negative, nothing cancels.
+ * A - Y of the largest logit is (S - Y) - S rest / total: where A rounds to 1 its digits are those of the rest.
  */
 /* labels as they are or smoothed; target probabilities */
 typedef enum { LABELS, SMOOTHED_LABELS, PROBABILITIES } target_kind;
@@ -12,9 +13,11 @@ typedef struct {
     V label;
     REAL keep, spread; /* target = keep * Y + spread: label smoothing, or 1 and 0 */
     V z_label;         /* LABELS: logit of the label's class */
-    V factor;          /* grad_scale * weight */
     int weighted;
     VD weight[WIDE];
+    V factor;          /* grad_scale; or 1, where residuals are weighed in double: across by wide_factor */
+    int weigh;
+    VD wide_factor[WIDE];
 } unit_targets;
 
 /* the targets of the vector at j, zero past count */
@@ -28,64 +31,74 @@ INLINE V target_of(const unit_targets *y, int64_t j, int64_t count, const target
 /* a sum and its error; an infinite sum has none */
 INLINE V settle(V sum, V error) { return sum + (V)((VI)error & (error == error)); }
 
-/* sum Y and sum Y (max - z) over the classes of a unit */
-INLINE void softmax_loss_sums(V *mass_out, V *below_out, V max, const REAL *z, const unit_targets *y, int64_t count,
-                              const target_kind kind, const int across) {
-    *mass_out = splat(1);
-    if (kind == LABELS) {
-        *below_out = max - y->z_label;
-        return;
-    }
-    V total = {0}, error = {0}, mass = {0};
+/* of a unit's targets: their sum over the largest logits (one, or ties), over all others, and sum Y (max - z) */
+typedef struct { V of_max, of_others, below; } target_sums;
+
+INLINE target_sums sum_targets(V max, const REAL *z, const unit_targets *y, int64_t count, const target_kind kind,
+                               const int across) {
+    target_sums t = {.below = max - y->z_label};
+    if (kind == LABELS) return t;
+    V below_error = {0}, others_error = {0};
+    t.below = (V){0};
     for (int64_t j = 0; j < count; j += VLEN) {
         const V target = target_of(y, j, count, kind, across), below = max - take(z + j, count - j, 0);
-        add_exactly(&total, &error, (V)((VI)(target * below) & (target != 0))); /* here 0 inf = 0 */
-        mass += target;
+        const VI largest = below == 0;
+        add_exactly(&t.below, &below_error, (V)((VI)(target * below) & (target != 0))); /* here 0 inf = 0 */
+        add_exactly(&t.of_others, &others_error, (V)((VI)target & ~largest));
+        t.of_max += (V)((VI)target & largest);
     }
-    total = settle(total, error);
-    *below_out = across ? total : lane_sum(total);
-    if (kind == PROBABILITIES) *mass_out = across ? mass : lane_sum(mass);
+    t.below = settle(t.below, below_error);
+    t.of_others += others_error;
+    if (!across) t = (target_sums){lane_sum(t.of_max), lane_sum(t.of_others), lane_sum(t.below)};
+    return t;
 }
 
-/* The loss.  R, if not NULL, holds the terms and becomes the residual; for LABELS it becomes factor * A,
- * across by what it is still to be multiplied with, times, and subtract_labels does the rest: one class of a row. */
-INLINE V softmax_residual(REAL *R, V *times, const REAL *z, const row_sums *s, const unit_targets *y, int64_t count,
+/* The loss.  R, if not NULL, holds the terms and becomes A - Y; for LABELS A, across by what it is still to be multiplied
+ * with, share, and label_residual is left to do: one class of a row.  By row also times factor. */
+INLINE V softmax_residual(REAL *R, V share, const REAL *z, const row_sums *s, const unit_targets *y, int64_t count,
                           const target_kind kind, const int across) {
-    V mass, below;
-    softmax_loss_sums(&mass, &below, s->max, z, y, count, kind, across);
-    const V share = mass * one_over_sum(s), factor = y->factor;
-    *times = kind == LABELS ? factor * share : splat(1);
+    const target_sums t = sum_targets(s->max, z, y, count, kind, across);
+    const V mass = kind == PROBABILITIES ? t.of_max + t.of_others : splat(1);
     for (int64_t j = 0; R && !(across && kind == LABELS) && j < count; j += VLEN) {
-        const V e = load(R + j);
-        const V r = kind == LABELS ? e * *times : factor * (e * share - target_of(y, j, count, kind, across));
-        put(R + j, r, count - j);
+        V r = load(R + j) * share;
+        if (kind != LABELS) {
+            const V target = target_of(y, j, count, kind, across);
+            const V of_largest = (t.of_others + (t.of_max - target)) - mass * (s->rest * share);
+            const VI most = (take(z + j, count - j, 0) == s->max) & (s->lead > s->rest); /* A > 1/2 */
+            r = vselect(most, of_largest, mass * r - target);
+        }
+        put(R + j, across ? r : r * y->factor, count - j);
     }
-    return mass * log_of_sum(s) + below;
+    return mass * log_of_sum(s) + t.below;
 }
 
-/* R (rows, k) -= factor at the label of each row */
-INLINE void subtract_labels(REAL *R, const unit_targets *y, const int32_t *label, int64_t rows, int64_t k) {
-    REAL factor[VLEN];
-    store(factor, y->factor);
+/* factor * (A - 1) of the labels: A is at most 1/2, with a small error beside the 1, or that of the largest logit */
+INLINE V label_residual(V share, const row_sums *s, const unit_targets *y, const int across) {
+    const V a = vexp_near(vmax(splat(-NEAR), y->z_label - s->max)) * (s->lead * share);
+    const V r = vselect(y->z_label == s->max, -(s->rest * share), a - 1);
+    return across && y->weigh ? times_wide(r, y->wide_factor) : r * y->factor;
+}
+
+INLINE void put_labels(REAL *R, V residual, const int32_t *label, int64_t rows, int64_t k) {
+    REAL r[VLEN];
+    store(r, residual);
     if (rows == VLEN)
-        for (int l = 0; l < VLEN; l++, R += k) R[label[l]] -= factor[l];
+        for (int l = 0; l < VLEN; l++, R += k) R[label[l]] = r[l];
     else
-        for (int64_t l = 0; l < rows; l++, R += k) R[label[l]] -= factor[l];
+        for (int64_t l = 0; l < rows; l++, R += k) R[label[l]] = r[l];
 }
 
-/* labels and weights of the unit's rows from i on, count of them; those of missing rows are 0 */
+/* labels and weights of the unit's rows from i on, count of them; the weights of missing rows are 0 */
 INLINE void load_unit(unit_targets *t, const flr_targets *y, const REAL *Z, int64_t i, int64_t count, int64_t k,
                       const target_kind kind, const int across) {
     const int64_t rows = across ? VLEN : 1;
     t->weighted = y->weight != NULL || count < rows;
     if (t->weighted) {
         double weight[VLEN];
-        REAL factor[VLEN];
         for (int64_t l = 0; l < VLEN; l++) weight[l] = l >= count ? 0 : y->weight ? y->weight[i + l] : 1;
-        for (int64_t l = 0; l < VLEN; l++) factor[l] = (REAL)(y->grad_scale * weight[l]);
         memcpy(t->weight, weight, sizeof weight);
-        t->factor = across ? load(factor) : splat(factor[0]);
     }
+    for (int p = 0; across && t->weigh && p < WIDE; p++) t->wide_factor[p] = y->grad_scale * t->weight[p];
     if (kind == LABELS) {
         const REAL *z = Z + i * k;
         const int32_t *label = y->label + i;
@@ -132,18 +145,20 @@ INLINE double all_residuals(void *R_out, void *loss_out, const void *Z_, const f
     for (int q = 0; q < MAX_UNITS; q++) {
         t[q].keep = (REAL)(1 - y->smoothing);
         t[q].spread = (REAL)(y->smoothing / (double)k);
-        t[q].factor = splat((REAL)y->grad_scale);
         t[q].z_label = (V){0};
+        t[q].weigh = y->weight != NULL || !isnormal((REAL)y->grad_scale);
+        t[q].factor = splat(t[q].weigh ? 1 : (REAL)y->grad_scale);
+        for (int p = 0; p < WIDE; p++) t[q].weight[p] = 1 - (VD){0};
     }
     for (int64_t first = 0; first < m; first += together * step) {
         const int64_t left = (m - first + step - 1) / step, n_units = left < together ? left : together;
         const REAL *z = across ? columns : Z + first * k;
-        REAL *r = R_out == NULL ? NULL : across ? results : room(&to, n_units * k);
+        REAL *r = R_out == NULL ? NULL : across ? results : room(&to, n_units * k, n_units * k + VLEN);
         for (int64_t q = 0, i = first; q < n_units; q++, i += step) {
             const int64_t count = m - i < step ? m - i : step;
             load_unit(&t[q], y, Z, i, count, k, kind, across);
-            t[q].prob = across ? targets + q * stride : prob + i * k;
-            if (across) fetch_ahead(Z + i * k + together * stride, stride);
+            if (kind == PROBABILITIES) t[q].prob = across ? targets + q * stride : prob + i * k;
+            if (across) fetch_ahead(Z + i * k, together * stride, stride);
             if (across) to_columns(columns + q * stride, Z + i * k, k, count);
             if (across && kind == PROBABILITIES) to_columns(targets + q * stride, prob + i * k, k, count);
         }
@@ -152,10 +167,19 @@ INLINE double all_residuals(void *R_out, void *loss_out, const void *Z_, const f
             const int64_t count = m - i < step ? m - i : step, at = q * stride;
             fetch_lines(&ahead, lines);
             REAL *R = r ? r + at : NULL;
-            V times;
-            const V loss = softmax_residual(R, &times, z + at, &s[q], &t[q], stride, kind, across);
-            if (across && R) times_to_rows(R = room(&to, count * k), r + at, k, times);
-            if (R && kind == LABELS) subtract_labels(R, &t[q], y->label + i, count, k);
+            const V share = one_over_sum(&s[q]);
+            const V loss = softmax_residual(R, share, z + at, &s[q], &t[q], stride, kind, across);
+            if (across && R) {
+                const V times = kind == LABELS ? share : splat(1);
+                R = room(&to, count * k, stride);
+                if (t[q].weigh)
+                    times_wide_to_rows(R, r + at, k, times, t[q].wide_factor);
+                else
+                    times_then_to_rows(R, r + at, k, times, t[q].factor);
+            }
+            if (R && kind == LABELS)
+                put_labels(R, label_residual(share, &s[q], &t[q], across), y->label + i, count, k);
+            if (R && !across && t[q].weigh) weigh_rows(R, y->weight ? y->weight + i : NULL, y->grad_scale, 1, k);
             add_losses(sums, loss_out ? (REAL *)loss_out + i : NULL, &t[q], loss, count, across);
         }
     }

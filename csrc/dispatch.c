@@ -3,6 +3,9 @@
 
 #include <stddef.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 #define DEFINE_ISA(name)                                                  \
     extern const flr_kernels flr_kernels_f32_##name, flr_kernels_f64_##name; \
@@ -22,7 +25,9 @@ int flr_available(const flr_isa **list_out, int capacity) {
     int n = 0;
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    const int avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    unsigned a, b, c = 0, d; /* f16c: __builtin_cpu_supports does not know it everywhere */
+    const int f16c = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C) != 0;
+    const int avx2 = f16c && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     const int avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     if (avx512 && n < capacity) list_out[n++] = &isa_avx512;

@@ -36,7 +36,7 @@ INLINE void map_all(void *out_, const void *z_, int64_t n, int stream, const flr
         i = head < n ? head : n;
         if (i > 0) store_part(out, map_value(load_part(z, (int)i), map), (int)i);
         for (; i + VLEN <= n; i += VLEN) {
-            __builtin_prefetch(z + i + FAR, 0, 2);
+            fetch_line(z + i, FAR);
             stream_out(out + i, map_value(load(z + i), map));
         }
 #if X86_VECTOR

@@ -106,9 +106,10 @@ INLINE row_sums sums_of(running *s, const int apart, const int across) {
     return t;
 }
 
-/* e_out = exp(z) of n values, whole vectors; whether all |z| <= NEAR that are numbers */
+/* e_out = exp(z) of n values, whole vectors; whether all |z| <= NEAR that are numbers: vmax and vmin pass over a nan, but
+ * begin with none */
 INLINE int terms_of(REAL *e_out, const REAL *z, int64_t n) {
-    V max = load(z), min = max;
+    V max = {0}, min = {0};
     for (int64_t j = 0; j < n; j += VLEN) {
         const V x = load(z + j);
         max = vmax(x, max);
@@ -118,30 +119,43 @@ INLINE int terms_of(REAL *e_out, const REAL *z, int64_t n) {
     return !any_lane((max > NEAR) | (min < -NEAR));
 }
 
-/* A unit's terms below its maximum. */
-INLINE row_sums careful_sums(REAL *e_out, const REAL *z, int64_t count, const int apart, const int across) {
+/* A unit's terms below its maximum.  Across, only rows that are not near get them: what a row holds must not change the
+ * bits of its neighbours. */
+INLINE void careful_sums(row_sums *s_out, REAL *e_out, const REAL *z, int64_t count, const int apart, const int across) {
     running s = {.max = take(z, count, z[0])};
-    for (int64_t j = VLEN; j < count; j += VLEN) s.max = vmax(take(z + j, count - j, z[0]), s.max);
+    VI far = {0};
+    for (int64_t j = 0; j < count; j += VLEN) {
+        const V x = take(z + j, count - j, z[0]);
+        s.max = vmax(x, s.max);
+        far |= vabs(x) > NEAR;
+    }
+    if (across && !any_lane(far)) return;
     if (!across) s.max = lane_max(s.max);
     for (int64_t j = 0; j < count; j += VLEN) {
         V e = exp_below(take(z + j, count - j, z[0]), s.max);
-        if (e_out) store(e_out + j, e);
+        if (e_out) store(e_out + j, across ? vselect(far, e, load(e_out + j)) : e);
         if (!across && count - j < VLEN) e = (V)((VI)e & (iota() < (INT)(count - j)));
         add_part(&s, part_of(&s, e, apart), 1, apart);
     }
-    return sums_of(&s, apart, across);
+    const row_sums t = sums_of(&s, apart, across), near = *s_out;
+    *s_out = across ? (row_sums){vselect(far, t.max, near.max), vselect(far, t.lead, near.lead),
+                                 vselect(far, t.rest, near.rest)} : t;
 }
 
 /* n_units units of count values each, one after the other in z and in e, where the terms are left */
 #define DEFINE_SUMS_ACROSS(name, apart)                                                                               \
+    NOINLINE void careful_##name(row_sums *s_out, REAL *e, const REAL *z, int64_t n_units, int64_t count) {           \
+        for (int64_t q = 0; q < n_units; q++) careful_sums(s_out + q, e + q * count, z + q * count, count, apart, 1); \
+    }                                                                                                                 \
     NOINLINE void name(row_sums *s_out, REAL *e, const REAL *z, int64_t n_units, int64_t count) {                     \
         const int near = terms_of(e, z, n_units * count);                                                             \
-        for (int64_t q = 0; q < n_units; q++, z += count, e += count) {                                               \
-            running s = {.max = load(z)};                                                                             \
-            for (int64_t j = VLEN; apart && j < count; j += VLEN) s.max = vmax(load(z + j), s.max);                   \
-            add_terms(&s, e, count / VLEN, apart);                                                                    \
-            s_out[q] = near ? sums_of(&s, apart, 1) : careful_sums(e, z, count, apart, 1);                            \
+        for (int64_t q = 0; q < n_units; q++) {                                                                       \
+            running s = {.max = load(z + q * count)};                                                                 \
+            for (int64_t j = VLEN; apart && j < count; j += VLEN) s.max = vmax(load(z + q * count + j), s.max);       \
+            add_terms(&s, e + q * count, count / VLEN, apart);                                                        \
+            s_out[q] = sums_of(&s, apart, 1);                                                                         \
         }                                                                                                             \
+        if (!near) careful_##name(s_out, e, z, n_units, count);                                                       \
     }
 DEFINE_SUMS_ACROSS(sums_across, 0)
 DEFINE_SUMS_ACROSS(sums_apart_across, 1)
@@ -168,14 +182,17 @@ INLINE V term_of_row(running *s, V *min, REAL *e_row, const REAL *z, int64_t j, 
             int64_t j = 0;                                                                                            \
             for (; j + 4 * VLEN <= count; j += 4 * VLEN) {                                                            \
                 V part[4];                                                                                            \
-                for (int i = 0; i < 4; i += 64 / VBYTES) __builtin_prefetch(z + j + i * VLEN + ahead, 0, 2);          \
+                for (int i = 0; i < 4; i += 64 / VBYTES) fetch_line(z + j, i * VLEN + ahead);                         \
                 for (int i = 0; i < 4; i++) part[i] = term_of_row(&s, &min, e_row, z, j + i * VLEN, count, apart);    \
                 add_part(&s, (part[0] + part[1]) + (part[2] + part[3]), 4, apart);                                    \
             }                                                                                                         \
             for (; j < count; j += VLEN) add_part(&s, term_of_row(&s, &min, e_row, z, j, count, apart), 1, apart);    \
             const int far = any_lane((s.max > NEAR) | (min < -NEAR));                                                 \
             s.max = lane_max(s.max);                                                                                  \
-            s_out[q] = far ? careful_sums(e_row, z, count, apart, 0) : sums_of(&s, apart, 0);                         \
+            if (far)                                                                                                  \
+                careful_sums(&s_out[q], e_row, z, count, apart, 0);                                                   \
+            else                                                                                                      \
+                s_out[q] = sums_of(&s, apart, 0);                                                                     \
         }                                                                                                             \
     }
 DEFINE_SUMS_BY_ROW(sums_by_row, 0)
@@ -247,9 +264,9 @@ INLINE void map_all_rows(void *out_, const void *Z_, void *scratch, int64_t m, i
     for (int64_t first = 0; first < m; first += together * step) {
         const int64_t left = (m - first + step - 1) / step, n_units = left < together ? left : together;
         const REAL *z = across ? columns : Z + first * k;
-        REAL *r = across ? terms : reduces ? NULL : room(&to, n_units * k);
+        REAL *r = across ? terms : reduces ? NULL : room(&to, n_units * k, n_units * k + VLEN);
         for (int64_t q = 0, i = first; across && q < n_units; q++, i += VLEN) {
-            fetch_ahead(Z + i * k + together * stride, stride);
+            fetch_ahead(Z + i * k, together * stride, stride);
             to_columns(columns + q * stride, Z + i * k, k, m - i < VLEN ? m - i : VLEN);
         }
         if (map == FLR_ROWS_SOFTMAX)
@@ -263,9 +280,9 @@ INLINE void map_all_rows(void *out_, const void *Z_, void *scratch, int64_t m, i
             else if (!across)
                 finish_row(r + q * k, z + q * k, &s[q], k, map);
             else if (map == FLR_ROWS_SOFTMAX)
-                times_to_rows(room(&to, count * k), r + q * stride, k, one_over_sum(&s[q]));
+                times_to_rows(room(&to, count * k, stride), r + q * stride, k, one_over_sum(&s[q]), NULL);
             else
-                minus_to_rows(room(&to, count * k), z + q * stride, k, s[q].max, log_of_sum(&s[q]));
+                minus_to_rows(room(&to, count * k, stride), z + q * stride, k, s[q].max, log_of_sum(&s[q]));
         }
     }
     finish(&to);

@@ -4,6 +4,9 @@
  * those of one row, and its lanes are summed or compared at the end.  Either is a unit.  Several units go through each
  * step in turn, so that the long chain from sum to quotient or logarithm of one overlaps with the next.
  * Results are staged in scratch and flushed to their destination in long runs, past the caches if asked.
+ *
+ * What is written beyond a result: into the stage go whole vectors, VLEN rows of a small k though fewer are left, or up to
+ * VLEN - 1 values behind the last row; room() is told of them.  Outputs get their own values and nothing else.
  */
 enum { SMALL_K = 64, MAX_UNITS = 16 };
 
@@ -79,8 +82,8 @@ INLINE int64_t block_width(int64_t c, int64_t k) { return k - c > VLEN / 2 && k 
 
 INLINE void block_to_columns(REAL *columns, const REAL *rows, int64_t k, const int width) {
     V a[VLEN];
-    const REAL *low = rows, *high = rows + VLEN / 2 * k;
-    for (int i = 0; i < VLEN / 2; i++, low += k, high += k) {
+    for (int i = 0; i < VLEN / 2; i++) {
+        const REAL *low = rows + i * k, *high = rows + (i + VLEN / 2) * k;
         a[i] = load_halves(low, high);
         if (width == VLEN) a[i + VLEN / 2] = load_halves(low + VLEN / 2, high + VLEN / 2);
     }
@@ -115,63 +118,87 @@ INLINE void to_columns(REAL *columns, const REAL *rows, int64_t k, int64_t count
     }
 }
 
-/* the lines of n values from p on, fetched */
-INLINE void fetch_ahead(const REAL *p, int64_t n) {
-    for (int64_t j = 0; j < n; j += 64 / (int64_t)sizeof(REAL)) __builtin_prefetch(p + j, 0, 2);
+/* the lines of n values from p + ahead on, fetched */
+INLINE void fetch_ahead(const REAL *p, int64_t ahead, int64_t n) {
+    for (int64_t j = 0; j < n; j += 64 / (int64_t)sizeof(REAL)) fetch_line(p, ahead + j);
 }
 
-/* What becomes of a column on its way back into rows: (column - minus) * times - minus_then. */
-typedef struct { V minus, minus_then, times; } finish_of;
-typedef enum { TIMES, MINUS } finish_kind;
+/* What becomes of a column on its way back into rows: column * first, then * then, or * wide in double; or
+ * column - first - then. */
+typedef struct { V first, then; const VD *wide; } finish_of;
+typedef enum { TIMES, TIMES_THEN, TIMES_WIDE, MINUS } finish_kind;
 
 INLINE V finished(const REAL *column, const finish_of *f, const finish_kind kind) {
-    return kind == TIMES ? load(column) * f->times : load(column) - f->minus - f->minus_then;
+    const V v = load(column);
+    if (kind == MINUS) return v - f->first - f->then;
+    if (kind == TIMES_WIDE) return times_wide(v * f->first, f->wide);
+    return kind == TIMES ? v * f->first : v * f->first * f->then;
 }
 
 INLINE void block_to_rows(REAL *rows, const REAL *columns, int64_t k, const finish_of *f, const finish_kind kind,
                           const int width) {
     V a[VLEN];
-    REAL *low = rows, *high = rows + VLEN / 2 * k;
     for (int i = 0; i < width; i++) a[i] = finished(columns + i * VLEN, f, kind);
     transpose_blocks(a, width);
-    for (int i = 0; i < VLEN / 2; i++, low += k, high += k) {
+    for (int i = 0; i < VLEN / 2; i++) {
+        REAL *low = rows + i * k, *high = rows + (i + VLEN / 2) * k;
         store_halves(low, high, a[i]);
         if (width == VLEN) store_halves(low + VLEN / 2, high + VLEN / 2, a[i + VLEN / 2]);
     }
 }
 
 /* rows (VLEN, k) = the transpose of columns (k, VLEN), finished */
-INLINE void finish_rows(REAL *rows, const REAL *columns, int64_t k, const finish_of *f, const finish_kind kind) {
-    if (k == 1) {
-        store(rows, finished(columns, f, kind));
-    } else if (k == 2) {
-        const V a = finished(columns, f, kind), b = finished(columns + VLEN, f, kind);
-        store(rows, SHUFFLE(a, b, ZIP_LOW, 0));
-        store(rows + VLEN, SHUFFLE(a, b, ZIP_HIGH, 0));
-    } else if (k < VLEN / 2) {
+INLINE void few_to_rows(REAL *rows, const REAL *columns, int64_t k, const finish_of *f, const finish_kind kind) {
+    const V a = finished(columns, f, kind), b = k == 2 ? finished(columns + VLEN, f, kind) : a;
+    store(rows, k == 2 ? SHUFFLE(a, b, ZIP_LOW, 0) : a);
+    if (k == 2) store(rows + VLEN, SHUFFLE(a, b, ZIP_HIGH, 0));
+}
+
+INLINE void many_to_rows(REAL *rows, const REAL *columns, int64_t k, const finish_of *f, const finish_kind kind) {
+    if (k < VLEN / 2) {
         REAL all[VLEN];
         for (int64_t j = 0; j < k; j++) {
             store(all, finished(columns + j * VLEN, f, kind));
             for (int64_t i = 0; i < VLEN; i++) rows[i * k + j] = all[i];
         }
-    } else {
-        for (int64_t c = 0, width; c < k; c += width) {
-            width = block_width(c, k);
-            const int64_t at = c + width <= k ? c : k - width;
-            width == VLEN ? block_to_rows(rows + at, columns + at * VLEN, k, f, kind, VLEN)
-                          : block_to_rows(rows + at, columns + at * VLEN, k, f, kind, VLEN / 2);
-        }
+        return;
+    }
+    for (int64_t c = 0, width; c < k; c += width) {
+        width = block_width(c, k);
+        const int64_t at = c + width <= k ? c : k - width;
+        width == VLEN ? block_to_rows(rows + at, columns + at * VLEN, k, f, kind, VLEN)
+                      : block_to_rows(rows + at, columns + at * VLEN, k, f, kind, VLEN / 2);
     }
 }
 
-NOINLINE void times_to_rows(REAL *rows, const REAL *columns, int64_t k, V times) {
-    const finish_of f = {.times = times};
-    finish_rows(rows, columns, k, &f, TIMES);
-}
+#define DEFINE_TO_ROWS(name, kind, type, field)                                                                       \
+    NOINLINE void many_##name(REAL *rows, const REAL *columns, int64_t k, V first, type field) {                      \
+        const finish_of f = {.first = first, .field = field};                                                         \
+        many_to_rows(rows, columns, k, &f, kind);                                                                     \
+    }                                                                                                                 \
+    NOINLINE void name(REAL *rows, const REAL *columns, int64_t k, V first, type field) {                             \
+        const finish_of f = {.first = first, .field = field};                                                         \
+        k <= 2 ? few_to_rows(rows, columns, k, &f, kind) : many_##name(rows, columns, k, first, field);               \
+    }
+DEFINE_TO_ROWS(times_to_rows, TIMES, const VD *, wide) /* NULL */
+DEFINE_TO_ROWS(times_then_to_rows, TIMES_THEN, V, then)
+DEFINE_TO_ROWS(times_wide_to_rows, TIMES_WIDE, const VD *, wide)
+DEFINE_TO_ROWS(minus_to_rows, MINUS, V, then)
 
-NOINLINE void minus_to_rows(REAL *rows, const REAL *columns, int64_t k, V minus, V minus_then) {
-    const finish_of f = {.minus = minus, .minus_then = minus_then};
-    finish_rows(rows, columns, k, &f, MINUS);
+/* R (rows, k) *= scale * weight of each row, or scale, as times_wide does it */
+INLINE void weigh_rows(REAL *R, const double *weight, double scale, int64_t rows, int64_t k) {
+    for (int64_t l = 0; k == 1 && l < rows; l++) {
+        const double factor = weight ? scale * weight[l] : scale, product = factor * (double)R[l];
+        R[l] = (REAL)(factor == 0 ? 0 : product);
+    }
+    for (int64_t l = 0; k > 1 && l < rows; l++) {
+        const double factor = weight ? scale * weight[l] : scale;
+        REAL *r = R + l * k;
+        if (factor == 0)
+            memset(r, 0, (size_t)k * sizeof(REAL));
+        else
+            for (int64_t j = 0; j < k; j++) r[j] = (REAL)(factor * (double)r[j]);
+    }
 }
 
 /* ---- destination -------------------------------------------------------------------------------------------------- */
@@ -186,16 +213,17 @@ NOINLINE void flush(sink *s) {
     REAL *to = s->out, *const end = to + s->filled;
     if (s->stream) {
         while (to < end && (uintptr_t)to % VBYTES) *to++ = *from++;
-        for (; to + VLEN <= end; to += VLEN, from += VLEN) stream_out(to, load(from));
+        for (; end - to >= VLEN; to += VLEN, from += VLEN) stream_out(to, load(from));
     }
     memcpy(to, from, (size_t)(end - to) * sizeof(REAL));
     s->out = end;
     s->filled = 0;
 }
 
-/* room for count <= k VLEN values of a small k, or one row of k, and VLEN of padding */
-INLINE REAL *room(sink *s, int64_t count) {
-    if (s->filled > 0 && s->filled + count > FLR_STAGE) flush(s);
+/* Room for count values, where written >= count are stored, at most FLR_STAGE or k, and VLEN: flr_row_scratch has room for
+ * the most of them at its beginning, and elsewhere they do not leave the stage. */
+INLINE REAL *room(sink *s, int64_t count, int64_t written) {
+    if (s->filled > 0 && s->filled + written > FLR_STAGE) flush(s);
     REAL *place = s->stage + s->filled;
     s->filled += count;
     return place;

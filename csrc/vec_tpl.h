@@ -91,6 +91,11 @@ typedef int64_t VDI __attribute__((vector_size(VBYTES)));
 #endif
 
 
+/* the line of p + ahead, fetched; it may lie beyond what p points into, where no pointer may */
+INLINE void fetch_line(const void *p, int64_t ahead) {
+    __builtin_prefetch((const void *)((uintptr_t)p + (uintptr_t)(ahead * (int64_t)sizeof(REAL))), 0, 2);
+}
+
 INLINE V splat(REAL x) { return x - (V){0}; }
 INLINE V load(const REAL *p) { return *(const VU *)p; }
 /* v, loaded once although it is an operand of several instructions */
@@ -130,6 +135,28 @@ INLINE VD widen(V v, const int part) {
     (void)part;
     return v;
 #endif
+}
+
+/* its inverse, rounded; high is not read where there is one part */
+INLINE V narrow(VD low, VD high) {
+#if REAL_BITS == 32 && X86_VECTOR && VBYTES == 64
+    return (V)_mm512_insertf32x8(_mm512_castps256_ps512(_mm512_cvtpd_ps((__m512d)low)), _mm512_cvtpd_ps((__m512d)high), 1);
+#elif REAL_BITS == 32 && X86_VECTOR && VBYTES == 32
+    return (V)_mm256_set_m128(_mm256_cvtpd_ps((__m256d)high), _mm256_cvtpd_ps((__m256d)low));
+#elif REAL_BITS == 32
+    return __builtin_shufflevector(__builtin_convertvector(low, half_vector), __builtin_convertvector(high, half_vector),
+                                   LANES(LANE_NUMBER, 0));
+#else
+    (void)high;
+    return low;
+#endif
+}
+
+/* v * factor of each lane, in double and rounded once; where factor is 0 that is 0, whatever v holds */
+INLINE V times_wide(V v, const VD *factor) {
+    VD product[2] = {{0}};
+    for (int p = 0; p < WIDE; p++) product[p] = (VD)((VDI)(widen(v, p) * factor[p]) & (factor[p] != 0));
+    return narrow(product[0], product[WIDE - 1]);
 }
 
 /* 0, 1, 2, ... */
