@@ -26,7 +26,7 @@ typedef struct {
     char *R, *rates;       /* (BLOCK, k) real: logits that become residuals; learning_rate R */
     char *K, *zeros;       /* room for (BLOCK, BLOCK), (BLOCK,) real */
     char *G, *row_scratch; /* (k, d) real */
-    double *b_shift, loss; /* b_shift (k,): room that step wants */
+    double loss;
     int64_t correct;
 } job;
 
@@ -70,7 +70,7 @@ static void descend(job *j, int64_t i, int64_t m, int64_t row) {
     const flr_targets y = {.label = p->label ? p->label + row : NULL,
                            .prob = p->prob ? (const char *)p->prob + row * k * size : NULL,
                            .weight = &weight,
-                           .grad_scale = j->o->sum ? 1 : weight > 0 ? 1 / weight : 0};
+                           .grad_scale = j->o->factor > 0 ? j->o->factor : weight > 0 ? 1 / weight : 0};
     j->kernels->subtract_steps(r, j->rates, j->K + (group * BLOCK + (i - group) * width) * size, i, k);
     if (p->label) j->correct += j->kernels->correct(r, y.label, p->loss == FLR_SQUARED_ERROR ? 0.5 : 0, 1, k);
     j->loss += j->kernels->residual[p->loss](r, NULL, r, &y, j->row_scratch, 1, k, 0);
@@ -87,7 +87,7 @@ static void settle(job *j, int64_t m) {
     const flr_step step = {.W = o->W, .W_real = (void *)p->W, .ldw = p->ldw, .G = j->G, .n_parts = 1,
                            .part_stride = k * d, .scale = o->scale, .factor = 1, .learning_rate = o->learning_rate,
                            .k = k, .d = d};
-    j->kernels->step(&step, 0, k, 0, d, j->b_shift);
+    j->kernels->step(&step, 0, k, 0, d, NULL);
     for (int64_t c = 0; c < k; c++) {
         double g = 0;
         for (int64_t i = 0; i < m; i++) g += get(j->R, i * k + c, size);
@@ -109,33 +109,40 @@ static int run(job *j) {
     return FLR_OK;
 }
 
+/* what is read before it is written, or behind it, is zero */
+static void *take_zeros(flr_arena *arena, int64_t count, int64_t size) {
+    void *piece = flr_take(arena, count, size);
+    return piece ? memset(piece, 0, (size_t)(count * size)) : NULL;
+}
+
+static void lay_out(job *j, flr_arena *arena) {
+    const int64_t k = j->p->k, d = j->p->X.d, size = j->kernels->size, ld = j->tiling.ld;
+    j->x = flr_take(arena, BLOCK, sizeof(void *));
+    j->ahead = flr_take(arena, d > BLOCK ? d : BLOCK, sizeof(void *));
+    j->tile = take_zeros(arena, BLOCK * ld, size);
+    j->partner = j->o->scale ? take_zeros(arena, BLOCK * ld, size) : j->tile;
+    j->R = take_zeros(arena, BLOCK * k, size);
+    j->rates = flr_take(arena, BLOCK * k, size);
+    j->K = flr_take(arena, BLOCK * BLOCK, size);
+    j->zeros = take_zeros(arena, BLOCK, size);
+    j->G = take_zeros(arena, k * d, size);
+    j->row_scratch = flr_take(arena, 1, flr_row_scratch(k, size));
+}
+
 int flr_epoch_by_row(double *loss_out, int64_t *correct_out, const flr_pass *pass, const flr_epoch_options *options) {
-    const int64_t k = pass->k, d = pass->X.d, size = flr_real_size(pass->X.dtype);
+    const int64_t size = flr_real_size(pass->X.dtype);
     job j = {.p = pass, .o = options, .kernels = flr_kernels_of(size)};
     j.tiling = flr_tiling_of(&pass->X, size, 0, 0);
     j.products = &j.kernels->products[j.tiling.type];
     j.tiling.in_place = 0; /* the block is a factor of K: rows in their order, with zeros behind them */
-    const int64_t tile = BLOCK * j.tiling.ld * size;
-    const int64_t parts[] = {BLOCK * 8, (d > BLOCK ? d : BLOCK) * 8, tile, options->scale ? tile : 0, BLOCK * k * size,
-                             BLOCK * k * size, BLOCK * BLOCK * size, BLOCK * size, k * d * size,
-                             flr_row_scratch(k, size), k * 8};
-    enum { N_PARTS = sizeof parts / sizeof parts[0] };
-    char *place[N_PARTS];
-    int64_t bytes = 0;
-    for (int i = 0; i < N_PARTS; i++) bytes += (parts[i] + 127) / 64 * 64;
-    char *memory = flr_take_scratch(bytes), *at = memory;
-    if (memory == NULL) return FLR_NO_MEMORY;
-    memset(memory, 0, (size_t)bytes);
-    for (int i = 0; i < N_PARTS; i++) {
-        place[i] = at;
-        at += (parts[i] + 127) / 64 * 64;
-    }
-    j.x = (void *)place[0], j.ahead = (void *)place[1], j.tile = place[2];
-    j.partner = options->scale ? place[3] : j.tile;
-    j.R = place[4], j.rates = place[5], j.K = place[6], j.zeros = place[7], j.G = place[8], j.row_scratch = place[9];
-    j.b_shift = (void *)place[10];
+    flr_arena arena = {0};
+    flr_scratch memory;
+    lay_out(&j, &arena);
+    if (flr_open_scratch(&memory, arena.bytes, 0, 0) != FLR_OK) return FLR_NO_MEMORY;
+    arena = flr_shared_arena(&memory);
+    lay_out(&j, &arena);
     const int status = run(&j);
-    flr_return_scratch(memory);
+    flr_close_scratch(&memory);
     *loss_out = j.loss;
     *correct_out = j.correct;
     return status;

@@ -1,4 +1,4 @@
-/* check.c -- where X is not finite: one read of X, no copy. */
+/* check.c -- where X is not finite: one read of X, no copy; and places that lie outside. */
 #include "fastlr.h"
 
 #include <stddef.h>
@@ -9,21 +9,31 @@ typedef struct {
     const flr_matrix *X;
     const flr_kernels *kernels;
     flr_tiling tiling;
-    int64_t chunk_rows, worker_bytes;
-    char *scratch;
+    int64_t chunk_rows;
+    flr_scratch scratch;
     atomic_llong first; /* the first row found so far; n if none */
 } job;
+
+typedef struct { const void **x; void *tile; } scratch;
+
+static scratch lay_out(const job *j, flr_arena *arena) {
+    scratch s;
+    s.x = flr_take(arena, j->tiling.rows, sizeof(void *));
+    s.tile = flr_take(arena, j->tiling.in_place ? 0 : j->tiling.rows * j->tiling.ld, j->kernels->size);
+    return s;
+}
 
 static void check_chunk(void *context, int64_t task, int worker) {
     job *j = context;
     const int64_t begin = task * j->chunk_rows, rows = j->tiling.rows;
     const int64_t end = begin + j->chunk_rows < j->X->n ? begin + j->chunk_rows : j->X->n;
-    const void **x = (void *)(j->scratch + worker * j->worker_bytes);
+    flr_arena arena = flr_worker_arena(&j->scratch, worker);
+    const scratch s = lay_out(j, &arena);
     for (int64_t i = begin; i < end && i < atomic_load(&j->first); i += rows) {
         const int64_t m = end - i < rows ? end - i : rows;
-        flr_load_tile(x, x + rows, j->X, &j->tiling, j->kernels->size, i, NULL, m);
+        flr_load_tile(s.x, s.tile, j->X, &j->tiling, j->kernels->size, i, NULL, m);
         for (int64_t r = 0; r < m; r++) {
-            if (j->kernels->first_nonfinite(x[r], j->X->d) == j->X->d) continue;
+            if (j->kernels->first_nonfinite(s.x[r], j->X->d) == j->X->d) continue;
             long long first = atomic_load(&j->first);
             while (i + r < first && !atomic_compare_exchange_weak(&j->first, &first, i + r)) continue;
             return;
@@ -39,18 +49,36 @@ int flr_find_nonfinite(int64_t *row_out, int64_t *col_out, const flr_matrix *X, 
     j.tiling = flr_tiling_of(X, size, TILE_BYTES, 0);
     j.chunk_rows = CHUNK_BYTES / (X->d * size) + 1;
     const int64_t tasks = (X->n + j.chunk_rows - 1) / j.chunk_rows;
-    if (n_threads > tasks) n_threads = (int)tasks;
-    j.worker_bytes = j.tiling.rows * ((int64_t)sizeof(void *) + (j.tiling.in_place ? 0 : j.tiling.ld * size));
-    j.worker_bytes = (j.worker_bytes + 63) / 64 * 64;
-    j.scratch = flr_take_scratch(j.worker_bytes * n_threads);
-    if (j.scratch == NULL) return FLR_NO_MEMORY;
+    n_threads = flr_workers_for(n_threads, tasks);
+    flr_arena empty = {0};
+    lay_out(&j, &empty);
+    if (flr_open_scratch(&j.scratch, 0, empty.bytes, n_threads) != FLR_OK) return FLR_NO_MEMORY;
     flr_parallel_for(check_chunk, &j, tasks, n_threads);
     if (j.first < X->n) {
-        const void **x = (void *)j.scratch;
-        flr_load_tile(x, x + j.tiling.rows, X, &j.tiling, size, j.first, NULL, 1);
+        flr_arena arena = flr_worker_arena(&j.scratch, 0);
+        const scratch s = lay_out(&j, &arena);
+        flr_load_tile(s.x, s.tile, X, &j.tiling, size, j.first, NULL, 1);
         *row_out = j.first;
-        *col_out = j.kernels->first_nonfinite(x[0], X->d);
+        *col_out = j.kernels->first_nonfinite(s.x[0], X->d);
     }
-    flr_return_scratch(j.scratch);
+    flr_close_scratch(&j.scratch);
     return FLR_OK;
+}
+
+int64_t flr_label_outside(const int32_t *label, int64_t n, int64_t k) {
+    enum { BLOCK = 1024 };
+    for (int64_t begin = 0; begin < n; begin += BLOCK) {
+        const int64_t end = begin + BLOCK < n ? begin + BLOCK : n;
+        uint32_t largest = 0; /* negative labels are large */
+        for (int64_t i = begin; i < end; i++) largest = (uint32_t)label[i] > largest ? (uint32_t)label[i] : largest;
+        for (int64_t i = begin; (int64_t)largest >= k && i < end; i++)
+            if (label[i] < 0 || label[i] >= k) return i;
+    }
+    return -1;
+}
+
+int64_t flr_order_outside(const int64_t *order, int64_t n, int64_t end) {
+    for (int64_t i = 0; i < n; i++)
+        if (order[i] < 0 || order[i] >= end) return i;
+    return -1;
 }

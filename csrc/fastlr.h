@@ -150,7 +150,8 @@ typedef struct {
     void (*standardise)(void *out, int64_t ld_out, double *s, const void *const *x, const void *scale,
                         const void *shift, const double *weight, int64_t m, int64_t d);
 
-    /* one step of gradient descent on columns [j0, j1) of classes [c0, c1), into b_shift_out (k,): see step_tpl.h */
+    /* one step of gradient descent on columns [j0, j1) of classes [c0, c1); with a shift into b_shift_out (k,), too: see
+     * step_tpl.h */
     void (*step)(const struct flr_step *step, int64_t c0, int64_t c1, int64_t j0, int64_t j1,
                  double *b_shift_out);
 
@@ -158,8 +159,9 @@ typedef struct {
     void (*subtract_steps)(void *z, const void *rates, const void *inner, int64_t m, int64_t k);
 } flr_kernels;
 
-/* G is the sum of n_parts <= 4 partial gradients, each (k, d) real, part_stride apart; or, where r is set, the outer
- * product of r (k,) and one row x (d,), both real. */
+/* G is the sum of n_parts <= FLR_STEP_PARTS partial gradients, each (k, d) real, part_stride apart; or total (k, d), if
+ * set; or, if r is, the outer product of r (k,) and one row x (d,), both real. */
+enum { FLR_STEP_PARTS = 4 };
 typedef struct flr_step {
     double *W, *velocity;    /* (k, d); velocity NULL without momentum */
     void *W_real;            /* (k, ldw) real: W * scale, what the next batch computes with */
@@ -168,6 +170,7 @@ typedef struct flr_step {
     const double *g;         /* (k,), already summed */
     int64_t n_parts, part_stride;
     int folded;              /* part 2 has been added to part 0 and part 3 to part 1 */
+    const double *total;
     const void *r, *x;
     const double *scale, *shift; /* (d,) or NULL */
     double factor, alpha, learning_rate, momentum; /* gradient = factor * G + alpha * W */
@@ -188,7 +191,13 @@ static inline const flr_kernels *flr_kernels_of(int64_t size) { return size == 4
 /* pool.c */
 typedef void (*flr_gang_fn)(void *context, int worker, int n_workers);
 typedef void (*flr_task_fn)(void *context, int64_t task, int worker);
+enum { FLR_MAX_WORKERS = 256 };
 int flr_pool_init(void);
+/* how many workers n_threads may become where there are so many tasks; at least 1 */
+static inline int flr_workers_for(int n_threads, int64_t n_tasks) {
+    const int64_t most = n_tasks < FLR_MAX_WORKERS ? n_tasks : FLR_MAX_WORKERS, n = n_threads < most ? n_threads : most;
+    return n < 1 ? 1 : (int)n;
+}
 /* Run fn on up to n_threads workers at once, the caller being worker 0; return when all have. */
 void flr_gang(flr_gang_fn fn, void *context, int n_threads);
 /* Run tasks 0 .. n_tasks - 1, each once, handed out in order; worker < n_threads. */
@@ -202,6 +211,18 @@ void flr_end_turn(atomic_llong *turn);
 /* scratch.c: bytes aligned to a line of the cache, of no known value, or NULL; to be returned by the same driver */
 void *flr_take_scratch(int64_t bytes);
 void flr_return_scratch(void *scratch);
+
+/* arena.c: scratch in pieces, for all workers and for each.  A driver's layout is a function that takes them from an
+ * arena: an empty one, {0}, whose base is NULL, tells how many bytes there will be (-1: too many); pieces are NULL then. */
+typedef struct { char *base; int64_t bytes; } flr_arena;
+typedef struct { char *memory; int64_t shared, each, bytes; } flr_scratch;
+/* count values of size bytes, aligned to a line of the cache */
+void *flr_take(flr_arena *arena, int64_t count, int64_t size);
+/* memory for arenas of these many bytes: FLR_OK or FLR_NO_MEMORY */
+int flr_open_scratch(flr_scratch *scratch, int64_t shared, int64_t each, int n_workers);
+flr_arena flr_shared_arena(const flr_scratch *scratch);
+flr_arena flr_worker_arena(const flr_scratch *scratch, int worker);
+void flr_close_scratch(const flr_scratch *scratch);
 
 /* rows.c: the element-wise and row kernels on many threads, chunk by chunk.  FLR_OK or FLR_NO_MEMORY. */
 void flr_map_values(void *out, const void *z, int64_t n, int64_t size, flr_map map, int n_threads);
@@ -251,6 +272,10 @@ int flr_gram(double *G_out, double *s_out, const flr_pass *pass, const void *sca
 /* row of the first nan or infinite value of X, in the order of rows, and its column; -1 if there is none */
 int flr_find_nonfinite(int64_t *row_out, int64_t *col_out, const flr_matrix *X, int n_threads);
 
+/* the first of n labels outside [0, k), of n rows outside [0, end), or -1: kernels take both for places in memory */
+int64_t flr_label_outside(const int32_t *label, int64_t n, int64_t k);
+int64_t flr_order_outside(const int64_t *order, int64_t n, int64_t end);
+
 /* loss sum and the number of rows the model labels correctly (label targets only) */
 int flr_evaluate(double *loss_out, int64_t *correct_out, const flr_pass *pass);
 
@@ -283,11 +308,11 @@ typedef struct {
     double *W_velocity, *b_velocity; /* or NULL without momentum */
     const double *scale, *shift;     /* (d,) or NULL: the model sees (X - shift) * scale */
     double learning_rate, momentum, alpha;
-    int sum;               /* the gradient of the batch is summed, not averaged */
+    double factor;         /* of a batch's sum of gradients; 0: one over the batch's sum of weights */
     int (*poll)(void);     /* called by the calling thread now and then; not 0 stops after the batch */
 } flr_epoch_options;
-/* loss_out: the sum of the losses, correct_out: rows labelled correctly, each before its batch's step; pass->W and pass->b are scratch (k, ldw), (k,) real.
- * FLR_OK, FLR_NO_MEMORY or FLR_INTERRUPTED. */
+/* loss_out: the sum of the losses, correct_out: rows labelled correctly, each before its batch's step; pass->W and
+ * pass->b are scratch (k, ldw), (k,) real.  FLR_OK, FLR_NO_MEMORY or FLR_INTERRUPTED. */
 int flr_epoch(double *loss_out, int64_t *correct_out, const flr_pass *pass, const flr_epoch_options *options);
 int flr_epoch_by_row(double *loss_out, int64_t *correct_out, const flr_pass *pass, const flr_epoch_options *options);
 

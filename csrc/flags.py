@@ -18,7 +18,7 @@ elif platform.machine().lower() in ("aarch64", "arm64"):
 
 
 def sanitizer_flags(sanitizers):
-    """For sanitizers such as "address,undefined", where -O3 would compile for many minutes; scratch checks its bounds."""
+    """For sanitizers such as "address,undefined", with which -O3 would take many minutes; scratch is checked too."""
     if not sanitizers:
         return ["-g0"]
     checks = [f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all", "-DFLR_CHECK_BOUNDS"]

@@ -17,8 +17,8 @@ typedef struct {
     const flr_kernels *kernels;
     flr_tiling tiling;
     const void *scale, *shift;
-    int64_t n_chunks, worker_bytes;
-    char *scratch;
+    int64_t n_chunks;
+    flr_scratch scratch;
     double *G, *s;
     atomic_llong turn;
 } job;
@@ -27,22 +27,21 @@ typedef struct {
     double *s;      /* (d,): sums of the chunk */
     const void **x; /* (rows,) */
     char *tile;     /* (rows, ld): standardised */
+    char *zeros;    /* (ld,): a row of weight 0, which may hold nan */
     char *packed;
     char *G;        /* sums of the chunk, as many_tpl.h has them */
 } scratch;
 
-static scratch lay_out(const job *j, char *base, int64_t *bytes_out) {
+static scratch lay_out(const job *j, flr_arena *arena) {
     const flr_many *many = &j->kernels->many;
-    const int64_t size = j->kernels->size, d = j->p->X.d, rows = j->tiling.rows;
-    int64_t used = 0;
-    scratch s = {0};
-#define TAKE(bytes) (void *)(base + used); used += ((bytes) + 63) / 64 * 64
-    s.s = TAKE(d * 8);
-    s.x = TAKE(rows * (int64_t)sizeof(void *));
-    s.tile = TAKE(rows * j->tiling.ld * size);
-    s.packed = TAKE(many->backward_size(rows, d) * size);
-    s.G = TAKE(many->sums_size(d, d) * size);
-    *bytes_out = used;
+    const int64_t size = j->kernels->size, d = j->p->X.d, rows = j->tiling.rows, ld = j->tiling.ld;
+    scratch s;
+    s.s = flr_take(arena, d, sizeof(double));
+    s.x = flr_take(arena, rows, sizeof(void *));
+    s.tile = flr_take(arena, rows * ld, size);
+    s.zeros = flr_take(arena, ld, size);
+    s.packed = flr_take(arena, many->backward_size(rows, d), size);
+    s.G = flr_take(arena, many->sums_size(d, d), size);
     return s;
 }
 
@@ -52,15 +51,17 @@ static void do_chunk(void *context, int64_t chunk, int worker) {
     const int64_t n = X->n, d = X->d, size = j->kernels->size, ld = j->tiling.ld, rows = j->tiling.rows;
     const int64_t begin = (int64_t)((__int128)n * chunk / j->n_chunks);
     const int64_t end = (int64_t)((__int128)n * (chunk + 1) / j->n_chunks);
-    int64_t bytes;
-    const scratch s = lay_out(j, j->scratch + worker * j->worker_bytes, &bytes);
+    flr_arena arena = flr_worker_arena(&j->scratch, worker);
+    const scratch s = lay_out(j, &arena);
 
     memset(s.s, 0, (size_t)(d * 8));
     for (int64_t first = begin; first < end; first += rows) {
         const int64_t m = end - first < rows ? end - first : rows;
         flr_load_tile(s.x, s.tile, X, &j->tiling, size, first, NULL, m);
-        j->kernels->standardise(s.tile, ld, s.s, s.x, j->scale, j->shift,
-                                j->p->weight ? j->p->weight + first : NULL, m, d);
+        const double *weight = j->p->weight ? j->p->weight + first : NULL;
+        for (int64_t i = 0; weight && i < m; i++)
+            if (weight[i] == 0) s.x[i] = s.zeros;
+        j->kernels->standardise(s.tile, ld, s.s, s.x, j->scale, j->shift, weight, m, d);
         j->kernels->many.gram(s.G, s.tile, ld, s.packed, m, d);
     }
     flr_await_turn(&j->turn, chunk);
@@ -81,19 +82,19 @@ int flr_gram(double *G_out, double *s_out, const flr_pass *pass, const void *sca
     memset(G_out, 0, (size_t)(d * d * 8));
     memset(s_out, 0, (size_t)(d * 8));
 
-    int n_threads = pass->n_threads;
-    if (n_threads > j.n_chunks) n_threads = (int)(j.n_chunks > 0 ? j.n_chunks : 1);
-    lay_out(&j, NULL, &j.worker_bytes);
-    j.scratch = flr_take_scratch(j.worker_bytes * n_threads);
-    if (j.scratch == NULL) return FLR_NO_MEMORY;
+    const int n_threads = flr_workers_for(pass->n_threads, j.n_chunks);
+    flr_arena empty = {0};
+    lay_out(&j, &empty);
+    if (flr_open_scratch(&j.scratch, 0, empty.bytes, n_threads) != FLR_OK) return FLR_NO_MEMORY;
     for (int worker = 0; worker < n_threads; worker++) { /* flushes leave zeros, too */
-        int64_t bytes;
-        const scratch s = lay_out(&j, j.scratch + worker * j.worker_bytes, &bytes);
+        flr_arena arena = flr_worker_arena(&j.scratch, worker);
+        const scratch s = lay_out(&j, &arena);
         memset(s.G, 0, (size_t)(j.kernels->many.sums_size(d, d) * size));
         memset(s.tile, 0, (size_t)(j.tiling.rows * j.tiling.ld * size)); /* what lies behind column d is read */
+        memset(s.zeros, 0, (size_t)(j.tiling.ld * size));
     }
     flr_parallel_for(do_chunk, &j, j.n_chunks, n_threads);
-    flr_return_scratch(j.scratch);
+    flr_close_scratch(&j.scratch);
     for (int64_t a = 0; a < d; a++)
         for (int64_t b = 0; b < a; b++) G_out[a * d + b] = G_out[b * d + a];
     return FLR_OK;

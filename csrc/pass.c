@@ -44,8 +44,7 @@ typedef struct {
     void *Z_out;                 /* destination of logits */
     double loss, *G, *g;         /* totals */
     int64_t correct;
-    char *scratch;
-    int64_t worker_bytes;
+    flr_scratch memory;
     atomic_llong unclaimed;      /* the chunk that is done next */
     atomic_llong turn;           /* the chunk whose sums are added next */
 } job;
@@ -63,38 +62,41 @@ typedef struct {
     double *G;          /* (k, ldg): sums over the chunk; NULL for many classes, whose G_real is flushed to the total */
     double *g;          /* (k,) */
     char *rows;         /* scratch of the row kernels */
-    int64_t bytes;      /* of all, from the scratch's beginning */
+    char *zeros;        /* (ld,) real: the row of x that one of weight 0 is in gradients, whatever it holds */
 } scratch;
 
 static int64_t at_least(int64_t a, int64_t b) { return a > b ? a : b; }
 
-static char *take(char *base, int64_t *used, int64_t bytes) {
-    char *p = base + *used;
-    *used += (bytes + 127) / 64 * 64;
-    return p;
-}
-
 /* of a worker's sums in real */
-static int64_t sums_bytes(const job *j) {
-    return (j->many ? j->kernels->many.sums_size(j->k, j->p->X.d) : j->k * j->ldg) * j->kernels->size;
+static int64_t sums_size(const job *j) {
+    return j->many ? j->kernels->many.sums_size(j->k, j->p->X.d) : j->k * j->ldg;
 }
 
-static scratch lay_out(const job *j, char *base) {
+static scratch lay_out(const job *j, flr_arena *arena) {
     const int64_t size = j->kernels->size, m = j->tiling.rows, k = j->p->k, d = j->p->X.d;
-    scratch s = {0};
-    s.x = (void *)take(base, &s.bytes, j->tiling.slab * (int64_t)sizeof(void *));
-    s.ahead = (void *)take(base, &s.bytes, at_least(m, d) * (int64_t)sizeof(void *));
-    s.tile = take(base, &s.bytes, j->tiling.in_place ? 0 : j->tiling.slab * j->tiling.ld * size);
-    s.Z = take(base, &s.bytes, j->op == LOGITS ? 0 : m * k * size);
-    s.U = take(base, &s.bytes, j->op == HESSP ? m * k * size : 0);
+    const int gradient = has_gradient(j);
+    scratch s;
+    s.x = flr_take(arena, j->tiling.slab, sizeof(void *));
+    s.ahead = flr_take(arena, at_least(m, d), sizeof(void *));
+    s.tile = flr_take(arena, j->tiling.in_place ? 0 : j->tiling.slab * j->tiling.ld, size);
+    s.Z = flr_take(arena, j->op == LOGITS ? 0 : m * k, size);
+    s.U = flr_take(arena, j->op == HESSP ? m * k : 0, size);
     /* its columns lie in lines of the cache as X's do */
-    s.G_real = take(base, &s.bytes, has_gradient(j) ? sums_bytes(j) + 64 : 0);
-    if (!j->many) s.G_real += (64 - j->tiling.head * size) % 64;
-    s.packed = take(base, &s.bytes, has_gradient(j) && j->many ? j->kernels->many.backward_size(m, k) * size : 0);
-    s.G = (double *)take(base, &s.bytes, has_gradient(j) && !j->many ? j->k * j->ldg * 8 : 0);
-    s.g = (double *)take(base, &s.bytes, k * 8);
-    s.rows = take(base, &s.bytes, flr_row_scratch(k, size));
+    const int64_t shift = j->many ? 0 : (64 / size - j->tiling.head) % (64 / size);
+    s.G_real = flr_take(arena, gradient ? sums_size(j) + shift : 0, size);
+    if (gradient && s.G_real) s.G_real += shift * size;
+    s.packed = flr_take(arena, gradient && j->many ? j->kernels->many.backward_size(m, k) : 0, size);
+    s.G = flr_take(arena, gradient && !j->many ? j->k * j->ldg : 0, sizeof(double));
+    s.g = flr_take(arena, k, sizeof(double));
+    s.rows = flr_take(arena, 1, flr_row_scratch(k, size));
+    s.zeros = flr_take(arena, gradient ? j->tiling.ld : 0, size);
     return s;
+}
+
+static void lay_out_shared(job *j, flr_arena *arena) {
+    const int64_t values = j->many ? j->kernels->many.packed_size(j->p->k, j->p->X.d) : 0, size = j->kernels->size;
+    j->packed_W = flr_take(arena, j->p->W ? values : 0, size);
+    j->packed_V = flr_take(arena, j->V ? values : 0, size);
 }
 
 /* W and b have the last class in the place of the reference, and so have logits and gradients while they are multiplied:
@@ -116,8 +118,10 @@ static void forward(const job *j, void *Z, const scratch *s, const void *W, cons
 }
 
 /* G (k, d) += R (m, k)' x;  g (k,) += R' 1 */
-static void backward(const job *j, const scratch *s, void *R, int64_t m, const flr_ahead *next) {
+static void backward(const job *j, const scratch *s, void *R, const double *weight, int64_t m, const flr_ahead *next) {
     const int64_t k = j->p->k;
+    for (int64_t i = 0; weight && i < m; i++)
+        if (weight[i] == 0) s->x[i] = s->zeros;
     j->kernels->column_sums(s->g, R, m, k);
     exchange_reference(j, R, m);
     if (j->many)
@@ -156,7 +160,7 @@ static double tile(const job *j, const scratch *s, int64_t *correct, int64_t fir
         const void *at = p->logits ? (const char *)p->logits + first * k * size : Z;
         forward(j, s->U, s, j->V, j->packed_V, j->c, m, p->logits ? &early : NULL);
         j->kernels->curvature[p->loss](s->U, at, s->U, weight, s->rows, m, k);
-        backward(j, s, s->U, m, &late);
+        backward(j, s, s->U, weight, m, &late);
         return 0;
     }
     const flr_targets y = {.label = p->label ? p->label + first : NULL,
@@ -170,7 +174,7 @@ static double tile(const job *j, const scratch *s, int64_t *correct, int64_t fir
         return j->kernels->residual[p->loss](NULL, NULL, Z, &y, s->rows, m, k, 0);
     }
     const double loss = j->kernels->residual[p->loss](Z, NULL, Z, &y, s->rows, m, k, 0);
-    backward(j, s, Z, m, &late);
+    backward(j, s, Z, weight, m, &late);
     return loss;
 }
 
@@ -232,7 +236,8 @@ static int64_t do_chunk(job *j, int64_t chunk, const scratch *all) {
 
 static void work(void *context, int worker, int n_workers) {
     job *j = context;
-    const scratch s = lay_out(j, j->scratch + worker * j->worker_bytes);
+    flr_arena arena = flr_worker_arena(&j->memory, worker);
+    const scratch s = lay_out(j, &arena);
     (void)n_workers;
     for (int64_t chunk = claim_chunk(j); chunk < j->n_chunks;) chunk = do_chunk(j, chunk, &s);
 }
@@ -284,20 +289,21 @@ static int run(job *j) {
     j->n_chunks = (n + chunk_rows - 1) / chunk_rows;
     if (j->n_chunks > chunks / 2) j->n_chunks = (j->n_chunks + chunks - 1) / chunks * chunks;
 
-    int n_threads = p->n_threads;
-    if (n_threads > j->n_chunks) n_threads = (int)at_least(j->n_chunks, 1);
-    j->worker_bytes = lay_out(j, NULL).bytes;
-    const int64_t packed_bytes = j->many ? (j->kernels->many.packed_size(k, d) * size + 127) / 64 * 64 : 0;
-    j->scratch = flr_take_scratch(j->worker_bytes * n_threads + (j->V ? 2 : 1) * packed_bytes);
-    if (j->scratch == NULL) return FLR_NO_MEMORY;
-    j->packed_W = j->scratch + j->worker_bytes * n_threads;
-    j->packed_V = j->V ? (char *)j->packed_W + packed_bytes : NULL;
+    const int n_threads = flr_workers_for(p->n_threads, j->n_chunks);
+    flr_arena shared = {0}, each = {0};
+    lay_out_shared(j, &shared);
+    lay_out(j, &each);
+    if (flr_open_scratch(&j->memory, shared.bytes, each.bytes, n_threads) != FLR_OK) return FLR_NO_MEMORY;
+    shared = flr_shared_arena(&j->memory);
+    lay_out_shared(j, &shared);
     if (j->many)
         flr_parallel_for(pack, j, (k + j->kernels->panel_classes - 1) / j->kernels->panel_classes, n_threads);
     for (int worker = 0; has_gradient(j) && worker < n_threads; worker++) { /* flushes leave zeros, too */
-        const scratch s = lay_out(j, j->scratch + worker * j->worker_bytes);
-        memset(s.G_real, 0, (size_t)sums_bytes(j));
+        flr_arena arena = flr_worker_arena(&j->memory, worker);
+        const scratch s = lay_out(j, &arena);
+        memset(s.G_real, 0, (size_t)(sums_size(j) * size));
         if (!j->many) memset(s.G, 0, (size_t)(j->k * j->ldg * 8));
+        memset(s.zeros, 0, (size_t)(j->tiling.ld * size));
     }
     if (has_gradient(j)) {
         memset(j->G, 0, (size_t)(k * d * 8));
@@ -305,7 +311,7 @@ static int run(job *j) {
     }
     flr_gang(work, j, n_threads);
     if (has_gradient(j) && j->k < k) finish_gradient(j);
-    flr_return_scratch(j->scratch);
+    flr_close_scratch(&j->memory);
     return FLR_OK;
 }
 

@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { MAX_WORKERS = 256, SPINS_BEFORE_YIELD = 512, SPINS_BEFORE_SLEEP = 1024 };
+enum { SPINS_BEFORE_YIELD = 512, SPINS_BEFORE_SLEEP = 1024 };
 
 static struct {
     atomic_flag busy;            /* held for the length of a job */
@@ -28,7 +28,7 @@ static struct {
     flr_gang_fn fn;
     void *context;
     int n_workers;
-    struct { pthread_t thread; int asleep, sent_away; } worker[MAX_WORKERS]; /* guarded by mutex; 0 is the caller */
+    struct { pthread_t thread; int asleep, sent_away; } worker[FLR_MAX_WORKERS]; /* guarded by mutex; 0 is the caller */
 #ifdef __linux__
     cpu_set_t cpus;              /* that the caller may run on, and so may workers */
 #endif
@@ -120,7 +120,7 @@ static void start_workers(int n) {
 }
 
 void flr_gang(flr_gang_fn fn, void *context, int n_threads) {
-    if (n_threads > MAX_WORKERS) n_threads = MAX_WORKERS;
+    if (n_threads > FLR_MAX_WORKERS) n_threads = FLR_MAX_WORKERS;
     if (n_threads <= 1 || atomic_flag_test_and_set(&pool.busy)) {
         fn(context, 0, 1);
         return;
@@ -162,8 +162,7 @@ static void take_tasks(void *context, int worker, int n_workers) {
 
 void flr_parallel_for(flr_task_fn fn, void *context, int64_t n_tasks, int n_threads) {
     task_queue queue = {fn, context, n_tasks, 0};
-    if (n_threads > n_tasks) n_threads = (int)n_tasks;
-    flr_gang(take_tasks, &queue, n_threads);
+    flr_gang(take_tasks, &queue, flr_workers_for(n_threads, n_tasks));
 }
 
 void flr_await_turn(atomic_llong *turn, int64_t chunk) {

@@ -14,14 +14,18 @@ typedef struct {
     int op;                      /* flr_map, flr_row_map or flr_loss */
     int stream;
     const flr_targets *y;
-    char *scratch;
-    int64_t scratch_bytes;
+    flr_scratch scratch;
     double *sums, total;         /* of the losses of each chunk, and of all */
 } job;
 
 static int64_t length(const job *j, int64_t task) {
     const int64_t left = j->n - task * j->chunk;
     return left < j->chunk ? left : j->chunk;
+}
+
+static void *row_scratch(const job *j, int worker) {
+    flr_arena arena = flr_worker_arena(&j->scratch, worker);
+    return flr_take(&arena, 1, flr_row_scratch(j->k, j->kernels->size));
 }
 
 static void map_chunk(void *context, int64_t task, int worker) {
@@ -34,7 +38,7 @@ static void map_chunk(void *context, int64_t task, int worker) {
 static void rows_chunk(void *context, int64_t task, int worker) {
     const job *j = context;
     const int64_t first = task * j->chunk * j->kernels->size, width = j->op == FLR_ROWS_LOGSUMEXP ? 1 : j->k;
-    j->kernels->rows[j->op](j->out + first * width, j->in + first * j->k, j->scratch + worker * j->scratch_bytes,
+    j->kernels->rows[j->op](j->out + first * width, j->in + first * j->k, row_scratch(j, worker),
                             length(j, task), j->k, j->stream);
 }
 
@@ -48,7 +52,7 @@ static void residual_chunk(void *context, int64_t task, int worker) {
     if (y.weight) y.weight += row;
     j->sums[task] = j->kernels->residual[j->op](
         j->out ? j->out + row * j->k * size : NULL, j->losses ? j->losses + row * size : NULL,
-        j->in + row * j->k * size, &y, j->scratch + worker * j->scratch_bytes, length(j, task), j->k, j->stream);
+        j->in + row * j->k * size, &y, row_scratch(j, worker), length(j, task), j->k, j->stream);
 }
 
 /* chunks of whole vectors of rows; few of them when the rows are few */
@@ -63,18 +67,20 @@ void flr_map_values(void *out, const void *z, int64_t n, int64_t size, flr_map m
     flr_parallel_for(map_chunk, &j, n_chunks(&j), n_threads);
 }
 
-/* run over rows with scratch for each worker; sums, one a chunk, follow the scratch */
+/* run over rows with scratch for each worker, and for the sums, one a chunk */
 static int run_rows(job *j, flr_task_fn fn, int n_threads) {
     const int64_t tasks = n_chunks(j);
-    if (n_threads > tasks) n_threads = tasks > 1 ? (int)tasks : 1;
+    flr_arena sums = {0}, each = {0};
+    n_threads = flr_workers_for(n_threads, tasks);
     j->stream = j->out && j->out != j->in && j->n * j->k * j->kernels->size >= STREAM_BYTES;
-    j->scratch_bytes = (flr_row_scratch(j->k, j->kernels->size) + 63) / 64 * 64;
-    j->scratch = flr_take_scratch(n_threads * j->scratch_bytes + tasks * 8);
-    if (j->scratch == NULL) return FLR_NO_MEMORY;
-    j->sums = (double *)(j->scratch + n_threads * j->scratch_bytes);
+    flr_take(&sums, tasks, sizeof(double));
+    flr_take(&each, 1, flr_row_scratch(j->k, j->kernels->size));
+    if (flr_open_scratch(&j->scratch, sums.bytes, each.bytes, n_threads) != FLR_OK) return FLR_NO_MEMORY;
+    sums = flr_shared_arena(&j->scratch);
+    j->sums = flr_take(&sums, tasks, sizeof(double));
     flr_parallel_for(fn, j, tasks, n_threads);
     for (int64_t task = 0; j->y && task < tasks; task++) j->total += j->sums[task];
-    flr_return_scratch(j->scratch);
+    flr_close_scratch(&j->scratch);
     return FLR_OK;
 }
 

@@ -19,6 +19,8 @@ static void step_block(const flr_step *p, int64_t c, int64_t j, int64_t m, doubl
     if (p->r) {
         const double r = (double)((const REAL *)p->r)[c];
         for (int64_t i = 0; i < m; i++) G[i] = r * (double)x[j + i];
+    } else if (p->total) {
+        memcpy(G, p->total + c * p->d + j, (size_t)m * sizeof(double));
     } else {
         for (int64_t i = 0; i < m; i++) G[i] = 0;
         for (int64_t q = 0; q < 2 && q < p->n_parts; q++) {
@@ -48,9 +50,10 @@ static void step_block(const flr_step *p, int64_t c, int64_t j, int64_t m, doubl
 
 static void step(const flr_step *p, int64_t c0, int64_t c1, int64_t j0, int64_t j1, double *b_shift_out) {
     for (int64_t c = c0; c < c1; c++) {
-        b_shift_out[c] = 0;
+        double b_shift = 0;
         for (int64_t j = j0; j < j1; j += STEP_BLOCK)
-            step_block(p, c, j, j1 - j < STEP_BLOCK ? j1 - j : STEP_BLOCK, b_shift_out + c);
+            step_block(p, c, j, j1 - j < STEP_BLOCK ? j1 - j : STEP_BLOCK, &b_shift);
+        if (p->shift) b_shift_out[c] = b_shift;
     }
 }
 

@@ -46,12 +46,14 @@ cdef extern from "fastlr.h" nogil:
         const double *scale
         const double *shift
         double learning_rate, momentum, alpha
-        int sum
+        double factor
         int (*poll)() noexcept nogil
     extern const flr_isa *flr_active
     int flr_available(const flr_isa **list_out, int capacity)
     const flr_isa *flr_select(const char *name)
     int flr_pool_init()
+    enum:
+        FLR_MAX_WORKERS
     void flr_parallel_for(void (*fn)(void *context, int64_t task, int worker) noexcept nogil, void *context,
                           int64_t n_tasks, int n_threads)
     int64_t flr_real_size(flr_dtype dtype)
@@ -62,6 +64,8 @@ cdef extern from "fastlr.h" nogil:
     int flr_evaluate(double *loss_out, int64_t *correct_out, const flr_pass *p)
     int flr_gram(double *G_out, double *s_out, const flr_pass *p, const void *scale, const void *shift)
     int flr_epoch(double *loss_out, int64_t *correct_out, const flr_pass *p, const flr_epoch_options *options)
+    int64_t flr_label_outside(const int32_t *label, int64_t n, int64_t k)
+    int64_t flr_order_outside(const int64_t *order, int64_t n, int64_t end)
     int flr_find_nonfinite(int64_t *row_out, int64_t *col_out, const flr_matrix *X, int n_threads)
     void flr_map_values(void *out, const void *z, int64_t n, int64_t size, flr_map map, int n_threads)
     int flr_map_rows(void *out, const void *Z, int64_t n, int64_t k, int64_t size, flr_row_map map, int n_threads)

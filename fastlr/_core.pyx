@@ -52,26 +52,28 @@ LOSSES = {"softmax": 0, "sigmoid": 1, "squared_error": 2}
 
 
 cdef int64_t _real_size(np.ndarray array, name) except -1:
-    if not (array.dtype == np.float32 or array.dtype == np.float64) or not np.PyArray_IS_C_CONTIGUOUS(array):
-        raise ValueError(f"{name} has dtype {array.dtype} and strides {(<object>array).strides}; expected C-contiguous "
-                         "float32 or float64")
+    if not (array.dtype == np.float32 or array.dtype == np.float64) or not np.PyArray_ISCARRAY_RO(array):
+        raise ValueError(f"{name} has dtype {array.dtype} and strides {(<object>array).strides}; expected C-contiguous, "
+                         "aligned float32 or float64")
     return np.PyArray_ITEMSIZE(array)
 
 
-def map(name, np.ndarray z, np.ndarray out, int n_threads):
+def map(name, np.ndarray z, np.ndarray out, n_threads):
     """out = the function called name (a key of MAPS) of each value of z; out may be z."""
     cdef int64_t size = _real_size(z, "z"), n = np.PyArray_SIZE(z)
     cdef flr_map function = MAPS[name]
     if np.PyArray_SIZE(out) != n or out.dtype != z.dtype:
         raise ValueError(f"out has {np.PyArray_SIZE(out)} values of {out.dtype}; expected {n} of {z.dtype}")
     _real_size(out, "out")
+    _output(out, out.dtype, (<object>out).shape, "out")
     cdef const void *z_in = np.PyArray_DATA(z)
     cdef void *z_out = np.PyArray_DATA(out)
+    cdef int workers = _workers(n_threads)
     with nogil:
-        flr_map_values(z_out, z_in, n, size, function, n_threads)
+        flr_map_values(z_out, z_in, n, size, function, workers)
 
 
-def rows(name, np.ndarray Z, np.ndarray out, int n_threads):
+def rows(name, np.ndarray Z, np.ndarray out, n_threads):
     """out = the function called name (a key of ROW_MAPS) of each row of Z (n, k); out (n, k) or, logsumexp, (n,)."""
     cdef int64_t size = _real_size(Z, "Z"), n = Z.shape[0], k = Z.shape[1] if Z.ndim == 2 else 0
     cdef flr_row_map function = ROW_MAPS[name]
@@ -81,15 +83,16 @@ def rows(name, np.ndarray Z, np.ndarray out, int n_threads):
     cdef tuple shape = (n, k)
     if name == "logsumexp":
         shape = (n,)
-    cdef void *z_out = _pointer(out, Z.dtype, shape, "out")
+    cdef void *z_out = _output(out, Z.dtype, shape, "out")
     cdef const void *z_in = np.PyArray_DATA(Z)
+    cdef int workers = _workers(n_threads)
     with nogil:
-        status = flr_map_rows(z_out, z_in, n, k, size, function, n_threads)
+        status = flr_map_rows(z_out, z_in, n, k, size, function, workers)
     _check(status)
 
 
 def residual(loss, np.ndarray Z, np.ndarray y, *, weight=None, double smoothing=0, double grad_scale=1, R_out=None,
-             loss_out=None, int n_threads=1):
+             loss_out=None, n_threads=1):
     """Sum of the weighted losses of logits Z (n, k) against y, int32 (n,) labels or (n, k) targets of Z's type.
 
     R_out (n, k) = grad_scale * weight * (A - Y), may be Z; loss_out (n,) = the weighted losses.
@@ -103,16 +106,17 @@ def residual(loss, np.ndarray Z, np.ndarray y, *, weight=None, double smoothing=
         raise ValueError(f"Z has shape {(<object>Z).shape}; expected (n, k) with k > 0")
     targets.label, targets.prob = NULL, NULL
     if y.dtype == np.int32 and y.ndim == 1:
-        targets.label = <const int32_t *>_pointer(y, np.int32, (n,), "y")
+        targets.label = _labels(y, n, k, function)
     else:
         targets.prob = _pointer(y, Z.dtype, (n, k), "y")
     targets.weight = <const double *>_pointer(weight, np.float64, (n,), "weight")
     targets.smoothing, targets.grad_scale = smoothing, grad_scale
-    cdef void *R = _pointer(R_out, Z.dtype, (n, k), "R_out")
-    cdef void *losses = _pointer(loss_out, Z.dtype, (n,), "loss_out")
+    cdef void *R = _output(R_out, Z.dtype, (n, k), "R_out")
+    cdef void *losses = _output(loss_out, Z.dtype, (n,), "loss_out")
     cdef const void *z_in = np.PyArray_DATA(Z)
+    cdef int workers = _workers(n_threads)
     with nogil:
-        status = flr_residuals(&total, R, losses, z_in, &targets, function, n, k, size, n_threads)
+        status = flr_residuals(&total, R, losses, z_in, &targets, function, n, k, size, workers)
     _check(status)
     return total
 
@@ -150,14 +154,14 @@ cdef int _describe(flr_matrix *out, np.ndarray X) except -1:
     return 0
 
 
-def first_nonfinite(np.ndarray X, int n_threads):
+def first_nonfinite(np.ndarray X, n_threads):
     """(row, column) of the first value of X (n, d) that is nan or infinite, in row order; None if all are finite."""
     cdef flr_matrix matrix
     cdef int64_t row, col
-    cdef int status
+    cdef int status, workers = _workers(n_threads)
     _describe(&matrix, X)
     with nogil:
-        status = flr_find_nonfinite(&row, &col, &matrix, n_threads)
+        status = flr_find_nonfinite(&row, &col, &matrix, workers)
     _check(status)
     return None if row < 0 else (row, col)
 
@@ -169,14 +173,15 @@ cdef class Problem:
     weight (n,) float64; offset (n, k) real; scale, shift (d,) float64: the model sees (X - shift) * scale.
     """
 
-    cdef flr_pass c
+    cdef flr_pass c  # never changed: calls from several threads each take a copy
+    cdef double unit  # the passes' weights times this are the weights
     cdef readonly object X, y, weight, offset, scale, shift, real, loss
     cdef readonly int64_t n, d, k
-    cdef object parameters  # what c.W and c.b point to
+    cdef object held  # what c.weight points to
     cdef object file  # that X lies in, or None; it may shrink between passes
 
     def __init__(self, np.ndarray X, y, int64_t k, *, loss="softmax", weight=None, offset=None, scale=None, shift=None,
-                 int n_threads=1):
+                 n_threads=1):
         self.X, self.y, self.weight, self.offset, self.scale, self.shift = X, y, weight, offset, scale, shift
         self.n, self.d, self.k = X.shape[0], X.shape[1], k
         self.real = real_dtype(X.dtype)
@@ -185,12 +190,14 @@ cdef class Problem:
         _describe(&self.c.X, X)
         self.c.loss = LOSSES[loss]
         self.c.k = k
-        self.c.n_threads = n_threads
+        self.c.n_threads = _workers(n_threads)
         if y is not None and y.dtype == np.int32 and y.ndim == 1:
-            self.c.label = <const int32_t *>_pointer(y, np.int32, (self.n,), "y")
+            self.c.label = _labels(y, self.n, k, self.c.loss)
         elif y is not None:
             self.c.prob = _pointer(y, self.real, (self.n, k), "y")
-        self.c.weight = <const double *>_pointer(weight, np.float64, (self.n,), "weight")
+        _pointer(weight, np.float64, (self.n,), "weight")
+        self.held, self.unit = _unit_weights(weight)
+        self.c.weight = <const double *>_pointer(self.held, np.float64, (self.n,), "weight")
         self.c.offset = _pointer(offset, self.real, (self.n, k), "offset")
         _pointer(scale, np.float64, (self.d,), "scale")
         _pointer(shift, np.float64, (self.d,), "shift")
@@ -204,15 +211,15 @@ cdef class Problem:
         offset += 64 - <int64_t>(<size_t>np.PyArray_DATA(memory) % 64)
         return memory[offset:offset + k * ldw * size].view(self.real).reshape(k, ldw)
 
-    cdef tuple fold(self, W, b):
+    cdef tuple fold(self, const flr_pass *c, W, b):
         """W (k, d), b (k,) for (X - shift) * scale as padded real parameters for X itself.
 
         With a reference, W of the other classes less its own, the last class in its place; in b the two change places.
         """
         if W.shape != (self.k, self.d) or b.shape != (self.k,):
             raise ValueError(f"W has shape {W.shape} and b {b.shape}; expected {(self.k, self.d)} and {(self.k,)}")
-        cdef int64_t last = self.k - 1, reference = self.c.reference
-        if self.c.has_reference:
+        cdef int64_t last = self.k - 1, reference = c.reference
+        if c.has_reference:
             with np.errstate(invalid="ignore"):  # infinities, which callers report
                 W = W - W[reference]
             W[reference] = W[last]
@@ -227,104 +234,105 @@ cdef class Problem:
         W_real[:, :self.d] = W
         return W_real, np.ascontiguousarray(b, self.real)
 
-    cdef set_parameters(self, np.ndarray W_real, np.ndarray b_real):
-        self.parameters = W_real, b_real
-        self.c.W = np.PyArray_DATA(W_real)
-        self.c.ldw = W_real.shape[1]
-        self.c.b = np.PyArray_DATA(b_real)
-
-    cdef multiply_with(self, W, b, bint reference):
-        """Take W, b, folded; with a reference class, if the pass may have one and gains by it.
+    cdef tuple multiply_with(self, flr_pass *c, W, b, bint reference):
+        """Let c take W, b, folded; with a reference class, if the pass may have one and gains by it.
 
         The class of the smallest weights is the reference: rounding to real errs at most twice as far as without one.
+        What is returned must live as long as c.
         """
         check_file(self.file)
-        self.c.has_reference = reference and flr_wants_reference(&self.c)
-        if self.c.has_reference:
+        c[0] = self.c
+        c.has_reference = reference and flr_wants_reference(c)
+        if c.has_reference:
             scaled = W if self.scale is None else W * self.scale
-            self.c.reference = np.argmin(np.einsum("cj,cj->c", scaled, scaled))
-        W_real, b_real = self.fold(W, b)
-        self.set_parameters(W_real, b_real)
+            c.reference = np.argmin(np.einsum("cj,cj->c", scaled, scaled))
+        W_real, b_real = self.fold(c, W, b)
+        return _take(c, W_real, b_real)
 
     cdef unfold(self, G, g):
-        """The gradient of the folded parameters, in place."""
+        """The gradient of the folded parameters and of scaled weights, in place."""
         if self.shift is not None:
             G -= np.outer(g, self.shift)
         if self.scale is not None:
             G *= self.scale
+        if self.unit != 1:
+            G *= self.unit
+            g *= self.unit
 
     cdef tuple gradient(self):
         return np.empty((self.k, self.d)), np.empty(self.k)
 
     def loss_and_grad(self, W, b, R_out=None):
         """Sum of the losses, its gradient (k, d) and (k,); R_out (n, k) real = weight * (A - Y), if it is not None."""
+        cdef flr_pass c
         cdef np.ndarray G, g
         cdef double loss = 0
         cdef int status
-        self.multiply_with(W, b, True)
+        parameters = self.multiply_with(&c, W, b, True)
         G, g = self.gradient()
         cdef double *G_out = <double *>np.PyArray_DATA(G)
         cdef double *g_out = <double *>np.PyArray_DATA(g)
-        self.c.R_out = _pointer(R_out, self.real, (self.n, self.k), "R_out")
+        c.R_out = _output(R_out, self.real, (self.n, self.k), "R_out")
         with nogil:
-            status = flr_loss_and_grad(&loss, G_out, g_out, &self.c)
+            status = flr_loss_and_grad(&loss, G_out, g_out, &c)
         _check(status)
         self.unfold(G, g)
-        return loss, G, g
+        if R_out is not None and self.unit != 1:
+            R_out *= self.real.type(self.unit)
+        return loss * self.unit, G, g
 
     def hessp(self, W, b, V, c):
         """The Hessian of the loss sum at (W, b) times (V, c): (k, d) and (k,)."""
-        self.multiply_with(W, b, False)
-        return self.hessian_product(V, c)
+        cdef flr_pass p
+        parameters = self.multiply_with(&p, W, b, False)
+        return self.hessian_product(&p, V, c)
 
     def hessp_at(self, logits, V, c):
         """The same where the rows' logits (n, k), real, offset and all, are these."""
+        cdef flr_pass p = self.c
         check_file(self.file)
-        self.c.logits = _pointer(logits, self.real, (self.n, self.k), "logits")
-        self.c.W = self.c.b = NULL
-        self.c.has_reference = False
-        try:
-            return self.hessian_product(V, c)
-        finally:
-            self.c.logits = NULL
+        p.logits = _pointer(logits, self.real, (self.n, self.k), "logits")
+        return self.hessian_product(&p, V, c)
 
-    cdef tuple hessian_product(self, V, c):
+    cdef tuple hessian_product(self, flr_pass *p, V, c):
         cdef np.ndarray G, g, V_real, c_real
         cdef int status
-        V_real, c_real = self.fold(V, c)
-        self.c.ldw = V_real.shape[1]
+        V_real, c_real = self.fold(p, V, c)
+        p.ldw = V_real.shape[1]
         G, g = self.gradient()
         cdef double *G_out = <double *>np.PyArray_DATA(G)
         cdef double *g_out = <double *>np.PyArray_DATA(g)
         cdef void *V_in = np.PyArray_DATA(V_real)
         cdef void *c_in = np.PyArray_DATA(c_real)
         with nogil:
-            status = flr_hessp(G_out, g_out, &self.c, V_in, c_in)
+            status = flr_hessp(G_out, g_out, p, V_in, c_in)
         _check(status)
         self.unfold(G, g)
         return G, g
 
     def logits(self, W, b):
         """Z (n, k) in the real type."""
+        cdef flr_pass c
         cdef np.ndarray Z = np.empty((self.n, self.k), self.real)
         cdef void *Z_out = np.PyArray_DATA(Z)
         cdef int status
-        self.multiply_with(W, b, False)
+        parameters = self.multiply_with(&c, W, b, False)
         with nogil:
-            status = flr_logits(Z_out, &self.c)
+            status = flr_logits(Z_out, &c)
         _check(status)
         return Z
 
     def evaluate(self, W, b):
         """Sum of the losses and, for labels, the number of rows labelled correctly."""
+        cdef flr_pass c
         cdef double loss = 0
         cdef int64_t correct = 0
         cdef int status
-        self.multiply_with(W, b, False)
+        parameters = self.multiply_with(&c, W, b, False)
         with nogil:
-            status = flr_evaluate(&loss, &correct, &self.c)
+            status = flr_evaluate(&loss, &correct, &c)
         _check(status)
-        return loss, correct
+        return loss * self.unit, correct
 
     def gram(self):
         """Xs' diag(weight) Xs (d, d) and Xs' weight (d,), with Xs = (X - shift) * scale."""
@@ -345,6 +353,9 @@ cdef class Problem:
         with nogil:
             status = flr_gram(G_out, s_out, &self.c, scale_in, shift_in)
         _check(status)
+        if self.unit != 1:
+            G *= self.unit
+            s *= self.unit
         return G, s
 
     def epoch(self, W, b, W_velocity, b_velocity, order, int64_t batch, *, double learning_rate, double momentum=0,
@@ -356,32 +367,53 @@ cdef class Problem:
         the epoch after the batch and the exception propagates.
         """
         cdef flr_epoch_options options
+        cdef flr_pass c = self.c
         cdef double loss = 0
         cdef int64_t correct = 0
         cdef int status
         shape, vector = (self.k, self.d), (self.k,)
-        options.W = <double *>_pointer(W, np.float64, shape, "W")
-        options.b = <double *>_pointer(b, np.float64, vector, "b")
-        options.W_velocity = <double *>_pointer(W_velocity, np.float64, shape, "W_velocity")
-        options.b_velocity = <double *>_pointer(b_velocity, np.float64, vector, "b_velocity")
+        options.W = <double *>_output(W, np.float64, shape, "W")
+        options.b = <double *>_output(b, np.float64, vector, "b")
+        options.W_velocity = <double *>_output(W_velocity, np.float64, shape, "W_velocity")
+        options.b_velocity = <double *>_output(b_velocity, np.float64, vector, "b_velocity")
         options.order = <const int64_t *>_pointer(order, np.int64, (self.n,), "order")
         options.scale = <const double *>_pointer(self.scale, np.float64, (self.d,), "scale")
         options.shift = <const double *>_pointer(self.shift, np.float64, (self.d,), "shift")
         options.batch = batch
         options.learning_rate, options.momentum, options.alpha = learning_rate, momentum, alpha
-        options.sum = reduction == "sum"
+        options.factor = self.unit if reduction == "sum" else 0
         options.poll = _poll
+        if batch < 1:
+            raise ValueError(f"batch is {batch}; expected at least 1")
+        if options.order != NULL and flr_order_outside(options.order, self.n, self.n) >= 0:
+            raise ValueError(f"order has rows outside [0, {self.n})")
         check_file(self.file)
-        self.c.has_reference = False
-        cdef np.ndarray W_real = self.padded(self.k)
-        cdef np.ndarray b_real = np.zeros(self.k, self.real)
-        self.set_parameters(W_real, b_real)
+        parameters = _take(&c, self.padded(self.k), np.zeros(self.k, self.real))
         with nogil:
-            status = flr_epoch(&loss, &correct, &self.c, &options)
+            status = flr_epoch(&loss, &correct, &c, &options)
         if status == FLR_INTERRUPTED:
             _raise_pending()
         _check(status)
-        return loss, correct
+        return loss * self.unit, correct
+
+
+cdef tuple _take(flr_pass *c, np.ndarray W_real, np.ndarray b_real):
+    """Let c take these parameters, which are returned to be kept alive."""
+    c.W = np.PyArray_DATA(W_real)
+    c.ldw = W_real.shape[1]
+    c.b = np.PyArray_DATA(b_real)
+    return W_real, b_real
+
+
+cdef tuple _unit_weights(weight):
+    """Weights that products in float32 can hold, and what they were divided by: a power of two, mostly 1."""
+    if weight is None or weight.dtype != np.float64 or not weight.size:
+        return weight, 1.0
+    largest = weight.max()
+    if not 0 < largest < np.inf or 2.0**-60 <= largest <= 2.0**60:
+        return weight, 1.0
+    exponent = np.frexp(largest)[1] - 1
+    return np.ldexp(weight, -exponent), np.ldexp(1.0, exponent)
 
 
 # ---- threads of BLAS ---------------------------------------------------------------------------------------------------
@@ -493,12 +525,35 @@ cdef _check(int status):
                           "use fewer threads")
 
 
+cdef int _workers(n_threads) except -1:
+    """n_threads, an int of any size, as the drivers take it."""
+    return min(n_threads, FLR_MAX_WORKERS)
+
+
+cdef const int32_t *_labels(y, int64_t n, int64_t k, flr_loss loss) except? NULL:
+    """Labels (n,), which kernels take for places: none may lie outside."""
+    cdef const int32_t *labels = <const int32_t *>_pointer(y, np.int32, (n,), "y")
+    cdef int64_t most = 2 if k == 1 and loss != LOSSES["softmax"] else k
+    cdef int64_t row = flr_label_outside(labels, n, most)
+    if row >= 0:
+        raise ValueError(f"y has label {labels[row]} at row {row}; expected labels in [0, {most})")
+    return labels
+
+
 cdef void *_pointer(array, dtype, tuple shape, name) except? NULL:
-    """The data of a C-contiguous array of this type and shape, NULL for None."""
+    """The data of a C-contiguous, aligned array of this type and shape, NULL for None."""
     if array is None:
         return NULL
     cdef np.ndarray a = array
-    if a.dtype != dtype or (<object>a).shape != shape or not np.PyArray_IS_C_CONTIGUOUS(a):
+    if a.dtype != dtype or (<object>a).shape != shape or not np.PyArray_ISCARRAY_RO(a):
         raise ValueError(f"{name} has dtype {a.dtype} and shape {(<object>a).shape}; "
-                         f"expected C-contiguous {dtype} {shape}")
+                         f"expected C-contiguous, aligned {dtype} {shape}")
     return np.PyArray_DATA(a)
+
+
+cdef void *_output(array, dtype, tuple shape, name) except? NULL:
+    """The same of an array that is written."""
+    cdef void *data = _pointer(array, dtype, shape, name)
+    if array is not None and not np.PyArray_ISWRITEABLE(array):
+        raise ValueError(f"{name} is read-only; expected an array that can be written")
+    return data

@@ -64,8 +64,8 @@ static long double descend(long double *churn, long double *W, long double *b, l
                 for (int64_t j = 0; j < d; j++) G[c * d + j] += w * R[c] * (long double)p->X[row * d + j];
             }
         }
-        if (mass == 0 && !o->sum) continue;
-        const long double factor = o->sum ? 1 : 1 / mass, rate = (long double)o->learning_rate;
+        if (mass == 0 && o->factor == 0) continue;
+        const long double factor = o->factor > 0 ? (long double)o->factor : 1 / mass, rate = (long double)o->learning_rate;
         *churn += rate * factor * reach;
         for (int64_t c = 0; c < k; c++) {
             for (int64_t j = 0; j < d; j++) {
@@ -103,10 +103,10 @@ static void one(const target *t, int by_row) {
     const double unit = 1 / (sqrt((double)(d + 1)) * (integers ? 100 : 1));
     static const int64_t batches[] = {1, 1, 2, 16, 17, 32, 50, 63, 68, 200, 1000, 100000};
     flr_epoch_options o = {.batch = by_row ? 1 : batches[below(12)], .momentum = momentum ? 0.5 : 0,
-                           .alpha = by_row ? 0 : below(2) * 0.01, .sum = 0, .poll = never};
+                           .alpha = by_row ? 0 : (double)below(2) * 0.01, .poll = never};
     o.learning_rate = (with & 1 ? 0.05 / (double)(d + 1) : 0.05 * unit * unit) * (p.pass.loss == FLR_SQUARED_ERROR ? 0.3 : 1);
-    o.sum = below(4) == 0;
-    if (o.sum) o.learning_rate /= (double)(o.batch < n ? o.batch : n + 1);
+    o.factor = below(4) ? 0 : 0.8;
+    if (o.factor > 0) o.learning_rate /= (double)(o.batch < n ? o.batch : n + 1);
     double *W = normals(values, with & 1 ? unit * (integers ? 100 : 1) : unit), *b = normals(k, 1);
     double *Wv = momentum ? normals(values, 0.1 * unit) : NULL, *bv = momentum ? normals(k, 0.1) : NULL;
     double *scale = with & 1 ? normals(d, 0) : NULL, *shift = with & 2 ? normals(d, integers ? 10 : 0.3) : NULL;
@@ -129,7 +129,7 @@ static void one(const target *t, int by_row) {
 
     BOTH_SIDES {
         if (!begin_case(side, "%s, batch %lld%s%s%s%s%s", p.text, (long long)o.batch, momentum ? " momentum" : "",
-                        scale ? " scale" : "", shift ? " shift" : "", order ? " order" : "", o.sum ? " sum" : ""))
+                        scale ? " scale" : "", shift ? " shift" : "", order ? " order" : "", o.factor > 0 ? " factor" : ""))
             continue;
         arguments a = {.pass = guarded_pass(&p), .options = o, .W = W, .b = b, .W_velocity = Wv, .b_velocity = bv, .k = k, .d = d,
                        .by_row = by_row, .loss = guarded("loss_out", 8), .correct = guarded("correct_out", 8)};

@@ -120,7 +120,7 @@ int expected_residual(long double *R, long double *R_allowed, long double *loss,
         R_allowed[j] += loss_kind == FLR_SOFTMAX ? 2 * z_error * A : z_error;
         *loss += term;
         const long double size_of_term = loss_kind == FLR_SQUARED_ERROR ? (fabsl(z[j]) + y) * (fabsl(z[j]) + y) : term;
-        *loss_allowed += 16 * eps * size_of_term + 4 * tiny;
+        *loss_allowed += (16 + (long double)k / 16) * eps * size_of_term + 4 * tiny;
         if (loss_kind != FLR_SOFTMAX) *loss_allowed += z_error * (loss_kind == FLR_SIGMOID ? 1 : fabsl(R[j]) + z_error);
         if (isinf(*loss)) *loss_allowed = 0;
     }

@@ -211,7 +211,7 @@ static int chosen(const test *which) {
 }
 
 static void parse(int count, char **argument) {
-    for (int i = 1; i < count; i++) {
+    for (int i = 1; i < count; i += 2) {
         const char *name = argument[i], *value = i + 1 < count ? argument[i + 1] : NULL;
         if (strcmp(name, "--list") == 0) {
             for (int table = 0; table < N_TABLES; table++)
@@ -236,7 +236,6 @@ static void parse(int count, char **argument) {
                             "[--faults N] [--list]\n");
             exit(2);
         }
-        i++;
     }
     if (options.thin < 1) options.thin = 1;
 }

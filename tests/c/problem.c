@@ -89,7 +89,8 @@ flr_pass guarded_pass(const problem *p) {
 
 /* ---- what every driver is held to --------------------------------------------------------------------------------------- */
 static void restore(const output *outputs, int n, void (*reset)(void *), void *context) {
-    for (int i = 0; i < n; i++) memset(outputs[i].data, 0xff, (size_t)outputs[i].bytes);
+    for (int i = 0; i < n; i++)
+        if (outputs[i].bytes > 0) memset(outputs[i].data, 0xff, (size_t)outputs[i].bytes);
     if (reset) reset(context);
 }
 

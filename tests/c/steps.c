@@ -64,7 +64,7 @@ static void one_step(const target *t, int which, int64_t m, int64_t k, int64_t d
                 }
                 check("W", at, (long double)s.W[at], w, error);
             }
-            if (c >= c0 && c < c1) check("b_shift_out", c, (long double)b_shift[c], total, total_allowed);
+            if (with & 2 && c >= c0 && c < c1) check("b_shift_out", c, (long double)b_shift[c], total, total_allowed);
         }
         end_case();
     }
