@@ -30,7 +30,9 @@ elif platform.machine().lower() in ("aarch64", "arm64"):
 
 # FASTLR_SANITIZE=address,undefined builds everything for the sanitizers, with which -O3 would compile for many minutes
 SANITIZERS = os.environ.get("FASTLR_SANITIZE")
-SANITIZE = [f"-fsanitize={SANITIZERS}", "-fno-omit-frame-pointer", "-g", "-O1", "-DFLR_CHECK_BOUNDS"] if SANITIZERS else ["-g0"]
+SANITIZE = ["-g0"]
+if SANITIZERS:
+    SANITIZE = [f"-fsanitize={SANITIZERS}", "-fno-omit-frame-pointer", "-g", "-O1", "-DFLR_CHECK_BOUNDS"]
 
 
 class BuildExt(build_ext):

@@ -78,7 +78,7 @@ DEFINE_ROW(f16, uint16_t, half_to_float)
                 V a[VLEN];                                                                                            \
                 for (int c = 0; c < VLEN; c++) {                                                                      \
                     a[c] = real_##suffix(j0 + c < d ? x + c * col_stride : x);                                        \
-                    __builtin_prefetch(x + (c + VLEN) * col_stride, 0, 3);                                            \
+                    __builtin_prefetch((const void *)((uintptr_t)x + (uintptr_t)((c + VLEN) * col_stride)), 0, 3);    \
                 }                                                                                                     \
                 transpose(a);                                                                                         \
                 for (int r = 0; r < VLEN; r++) store(out + (i0 + r) * ld_out + j0, a[r]);                             \

@@ -6,7 +6,7 @@
  */
 enum { PLACES = 4 };
 typedef struct {
-    const char *at[PLACES]; /* the places, whose turn is next first */
+    uintptr_t at[PLACES]; /* the places, whose turn is next first: addresses, as they may run beyond what is there */
     int64_t stride, left, steps_a_group; /* left: steps until the group ends */
     const char *const *run, *const *last;
 } fetch;
@@ -32,7 +32,7 @@ INLINE fetch fetch_rows(const flr_ahead *next, int64_t steps, int64_t count) {
     static const char nothing[64];
     const int64_t lines = lines_ahead(next);
     fetch f = {.left = INT64_MAX};
-    for (int q = 0; q < PLACES; q++) f.at[q] = nothing;
+    for (int q = 0; q < PLACES; q++) f.at[q] = (uintptr_t)nothing;
     if (lines == 0) return f;
     const int64_t least = lines * 64 / (steps * count + 1) + 1;
     f.stride = least < 16 ? 16 : least < 64 ? least : 64;
@@ -40,7 +40,7 @@ INLINE fetch fetch_rows(const flr_ahead *next, int64_t steps, int64_t count) {
     if (next->distance) {
         const int64_t apart = lines_of_place(next);
         for (int q = 0; q < PLACES; q++)
-            f.at[q] = next->runs[0] + (q * apart + apart * next->first / next->of) * 64;
+            f.at[q] = (uintptr_t)next->runs[0] + (uintptr_t)((q * apart + apart * next->first / next->of) * 64);
         f.left = f.steps_a_group;
     } else {
         f.left = 0;
@@ -53,8 +53,9 @@ INLINE fetch fetch_rows(const flr_ahead *next, int64_t steps, int64_t count) {
 /* how many of the next steps there are until the group ends */
 INLINE int64_t fetch_stretch(fetch *f, int64_t steps) {
     if (f->left == 0 && f->run < f->last) {
-        for (int q = 0; q < PLACES; q++) f->at[q] = f->run[f->run + q < f->last ? q : 0];
-        f->run += PLACES;
+        const int64_t runs = f->last - f->run;
+        for (int q = 0; q < PLACES; q++) f->at[q] = (uintptr_t)f->run[q < runs ? q : 0];
+        f->run += runs < PLACES ? runs : PLACES;
         f->left = f->steps_a_group;
     } else if (f->left == 0) {
         f->stride = 0;
@@ -67,10 +68,10 @@ INLINE int64_t fetch_stretch(fetch *f, int64_t steps) {
 
 INLINE void fetch_step(fetch *f, const int64_t count) {
     UNROLL for (int64_t i = 0; i < count; i++) {
-        const char *at = f->at[0];
-        __builtin_prefetch(at, 0, 2);
+        const uintptr_t at = f->at[0];
+        __builtin_prefetch((const void *)at, 0, 2);
         UNROLL for (int q = 1; q < PLACES; q++) f->at[q - 1] = f->at[q];
-        f->at[PLACES - 1] = at + f->stride;
+        f->at[PLACES - 1] = at + (uintptr_t)f->stride;
     }
 }
 

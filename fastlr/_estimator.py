@@ -64,7 +64,7 @@ def check_offset(offset, X, k):
     if not np.isfinite(offset).all():
         raise ValueError(f"offset is not finite at row {np.argwhere(~np.isfinite(offset))[0][0]}; expected finite "
                          f"numbers")
-    return np.ascontiguousarray(offset.reshape(n, k), _core.real_dtype(X.dtype))
+    return np.require(offset.reshape(n, k), _core.real_dtype(X.dtype), "CA")
 
 
 def check_penalty_factors(factors, d):

@@ -92,7 +92,7 @@ def check_labels(y, n, k, name="y"):
         noun = "label" if len(outside) == 1 else "labels"
         raise ValueError(f"{name} has {len(outside)} {noun} outside [0, {k}): first is {y[outside[0]]} at row "
                          f"{outside[0]}; number the classes from 0")
-    return np.ascontiguousarray(y, np.int32)
+    return _as_kernels_read(y, np.int32)
 
 
 def check_targets(y, n, k, dtype, *, loss=None, name="y"):
@@ -124,7 +124,7 @@ def check_targets(y, n, k, dtype, *, loss=None, name="y"):
     if y.shape != (n, k):
         raise ValueError(f"{name} has shape {y.shape}; expected ({n}, {k}), the shape of the logits, or integer labels "
                          f"({n},)")
-    y = np.ascontiguousarray(y, dtype)
+    y = _as_kernels_read(y, dtype)
     if not y.size:
         return y
     lowest, highest = y.min(), y.max()
@@ -192,4 +192,9 @@ def _as_float64(v, name):
     v = np.asarray(v)
     if v.dtype.kind not in "fiub":
         raise TypeError(f"{name} has dtype {v.dtype}; expected real numbers")
-    return np.ascontiguousarray(v, np.float64) if v.ndim else v.astype(np.float64)
+    return _as_kernels_read(v, np.float64) if v.ndim else v.astype(np.float64)
+
+
+def _as_kernels_read(v, dtype):
+    """C-contiguous and aligned, copied if it is not: a view of bytes may begin anywhere."""
+    return np.require(v, dtype, "CA")
