@@ -65,20 +65,18 @@ int flr_find_nonfinite(int64_t *row_out, int64_t *col_out, const flr_matrix *X, 
     return FLR_OK;
 }
 
-int64_t flr_label_outside(const int32_t *label, int64_t n, int64_t k) {
-    enum { BLOCK = 1024 };
-    for (int64_t begin = 0; begin < n; begin += BLOCK) {
-        const int64_t end = begin + BLOCK < n ? begin + BLOCK : n;
-        uint32_t largest = 0; /* negative labels are large */
-        for (int64_t i = begin; i < end; i++) largest = (uint32_t)label[i] > largest ? (uint32_t)label[i] : largest;
-        for (int64_t i = begin; (int64_t)largest >= k && i < end; i++)
-            if (label[i] < 0 || label[i] >= k) return i;
+/* In each block the sign bit of x | (end - 1 - x), gathered over all x: without a branch, so that it is done in vectors. */
+#define DEFINE_OUTSIDE(name, type, utype)                                                                             \
+    int64_t name(const type *x, int64_t n, int64_t end) {                                                             \
+        enum { BLOCK = 512 };                                                                                         \
+        for (int64_t begin = 0; begin < n; begin += BLOCK) {                                                          \
+            const int64_t stop = begin + BLOCK < n ? begin + BLOCK : n;                                               \
+            utype gathered = 0;                                                                                       \
+            for (int64_t i = begin; i < stop; i++) gathered |= (utype)x[i] | ((utype)(end - 1) - (utype)x[i]);        \
+            for (int64_t i = begin; gathered >> (sizeof(type) * 8 - 1) && i < stop; i++)                              \
+                if (x[i] < 0 || x[i] >= end) return i;                                                                \
+        }                                                                                                             \
+        return -1;                                                                                                    \
     }
-    return -1;
-}
-
-int64_t flr_order_outside(const int64_t *order, int64_t n, int64_t end) {
-    for (int64_t i = 0; i < n; i++)
-        if (order[i] < 0 || order[i] >= end) return i;
-    return -1;
-}
+DEFINE_OUTSIDE(flr_label_outside, int32_t, uint32_t)
+DEFINE_OUTSIDE(flr_order_outside, int64_t, uint64_t)

@@ -30,6 +30,7 @@ typedef struct {
     const flr_products *products;
     flr_tiling tiling;
     int64_t chunk_rows, max_parts, n_blocks;
+    int in_rounds;              /* batches may have more chunks than step adds up */
     char *G;                    /* partial sums: (max_parts, k, d) real */
     double *total;              /* (k, d) sums of a batch that takes rounds */
     double *g;                  /* (max_parts, k) */
@@ -75,7 +76,7 @@ static scratch lay_out(const job *j, flr_arena *arena) {
 static void lay_out_shared(job *j, flr_arena *arena) {
     const int64_t k = j->p->k, d = j->p->X.d;
     j->G = flr_take(arena, j->max_parts * k * d, j->kernels->size);
-    j->total = flr_take(arena, j->max_parts > FLR_STEP_PARTS ? k * d : 0, sizeof(double));
+    j->total = flr_take(arena, j->in_rounds ? k * d : 0, sizeof(double));
     j->g = flr_take(arena, j->max_parts * k, sizeof(double));
     j->b_shift = flr_take(arena, j->n_blocks * k, sizeof(double));
     j->parts = flr_take(arena, j->max_parts, sizeof *j->parts);
@@ -265,6 +266,7 @@ static void divide(job *j) {
     if (j->chunk_rows < LEAST_CHUNK) j->chunk_rows = LEAST_CHUNK;
     n_chunks = (batch + j->chunk_rows - 1) / j->chunk_rows;
     j->max_parts = n_chunks < most ? n_chunks : most;
+    j->in_rounds = n_chunks > FLR_STEP_PARTS;
     j->n_blocks = (d + COLUMNS - 1) / COLUMNS;
     if (j->n_blocks < 1) j->n_blocks = 1;
     const int64_t tiles = (j->chunk_rows + j->tiling.rows - 1) / j->tiling.rows;

@@ -118,10 +118,8 @@ static void forward(const job *j, void *Z, const scratch *s, const void *W, cons
 }
 
 /* G (k, d) += R (m, k)' x;  g (k,) += R' 1 */
-static void backward(const job *j, const scratch *s, void *R, const double *weight, int64_t m, const flr_ahead *next) {
+static void backward(const job *j, const scratch *s, void *R, int64_t m, const flr_ahead *next) {
     const int64_t k = j->p->k;
-    for (int64_t i = 0; weight && i < m; i++)
-        if (weight[i] == 0) s->x[i] = s->zeros;
     j->kernels->column_sums(s->g, R, m, k);
     exchange_reference(j, R, m);
     if (j->many)
@@ -151,6 +149,8 @@ static double tile(const job *j, const scratch *s, int64_t *correct, int64_t fir
     const int64_t half = has_gradient(j) ? (next.n - amid) / 2 : next.n;
     const flr_ahead early = flr_some_of(&next, 0, half), middle = flr_some_of(&next, half, amid),
                     late = flr_some_of(&next, half + amid, next.n - half - amid);
+    for (int64_t i = 0; weight && has_gradient(j) && i < m; i++)
+        if (weight[i] == 0) s->x[i] = s->zeros;
     if (p->logits == NULL) {
         forward(j, Z, s, p->W, j->packed_W, p->b, m, &early);
         add_offset(j, Z, first, m);
@@ -160,7 +160,7 @@ static double tile(const job *j, const scratch *s, int64_t *correct, int64_t fir
         const void *at = p->logits ? (const char *)p->logits + first * k * size : Z;
         forward(j, s->U, s, j->V, j->packed_V, j->c, m, p->logits ? &early : NULL);
         j->kernels->curvature[p->loss](s->U, at, s->U, weight, s->rows, m, k);
-        backward(j, s, s->U, weight, m, &late);
+        backward(j, s, s->U, m, &late);
         return 0;
     }
     const flr_targets y = {.label = p->label ? p->label + first : NULL,
@@ -174,7 +174,7 @@ static double tile(const job *j, const scratch *s, int64_t *correct, int64_t fir
         return j->kernels->residual[p->loss](NULL, NULL, Z, &y, s->rows, m, k, 0);
     }
     const double loss = j->kernels->residual[p->loss](Z, NULL, Z, &y, s->rows, m, k, 0);
-    backward(j, s, Z, weight, m, &late);
+    backward(j, s, Z, m, &late);
     return loss;
 }
 

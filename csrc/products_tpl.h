@@ -1,34 +1,36 @@
 /* products_tpl.h -- forward and backward, as linear_tpl.h says, for rows of X_TYPE; the names end in X_NAME. */
 
-/* acc (rows, classes) += x[:, j:j + width] W[:, j:j + width]', width VLEN or less */
-INLINE void OF(forward_step)(V *acc, const X_TYPE *const *x, const REAL *W, int64_t ldw, int64_t j, int width,
+/* acc (rows, classes) += x[:, j:j + width] W[:, j:j + width]' in lanes first, first + 1, ...; all where width is VLEN */
+INLINE void OF(forward_step)(V *acc, const X_TYPE *const *x, const REAL *W, int64_t ldw, int64_t j, int first, int width,
                              const int rows, const int classes) {
     V xj[8];
-    UNROLL for (int r = 0; r < rows; r++) xj[r] = width == VLEN ? OF(load)(x[r] + j) : OF(load_part)(x[r] + j, width);
+    UNROLL for (int r = 0; r < rows; r++)
+        xj[r] = width == VLEN ? OF(load)(x[r] + j) : OF(load_lanes)(x[r] + j, first, width);
     UNROLL for (int c = 0; c < classes; c++) {
-        const V w = in_register(load(W + c * ldw + j));
+        const V w = in_register(width == VLEN ? load(W + c * ldw + j) : load_lanes_real(W + c * ldw + j, first, width));
         UNROLL for (int r = 0; r < rows; r++) acc[r * classes + c] = vfma(xj[r], w, acc[r * classes + c]);
     }
 }
 
-/* Z_out (rows, ldz)[:, :classes] = (first ? b : Z_out) + x[:, j0:j1] W[:, j0:j1]' */
+/* Z_out (rows, ldz)[:, :classes] = (first ? b : Z_out) + x[:, j0:j1] W[:, j0:j1]'.  Columns VLEN apart are added in one
+ * lane, wherever the first whole vector begins; lane_sums does not mind which lane that is. */
 INLINE void OF(forward_block)(REAL *Z_out, int64_t ldz, const X_TYPE *const *x, const REAL *W, int64_t ldw,
                               const REAL *b, int64_t j0, int64_t j1, int64_t head, fetch *ahead, const int rows,
                               const int classes) {
     V acc[ACCUMULATORS];
     UNROLL for (int i = 0; i < rows * classes; i++) acc[i] = (V){0};
     int64_t j = j0;
-    for (int64_t end = j0 + head < j1 ? j0 + head : j1; j < end;) {
-        const int width = end - j < VLEN ? (int)(end - j) : VLEN;
-        OF(forward_step)(acc, x, W, ldw, j, width, rows, classes);
+    if (head % VLEN) {
+        const int width = head % VLEN < j1 - j0 ? (int)(head % VLEN) : (int)(j1 - j0);
+        OF(forward_step)(acc, x, W, ldw, j, VLEN - (int)(head % VLEN), width, rows, classes);
         j += width;
     }
     while (j + VLEN <= j1)
         for (int64_t steps = fetch_stretch(ahead, (j1 - j) / VLEN); steps > 0; steps--, j += VLEN) {
-            OF(forward_step)(acc, x, W, ldw, j, VLEN, rows, classes);
+            OF(forward_step)(acc, x, W, ldw, j, 0, VLEN, rows, classes);
             fetch_step(ahead, FETCHES(rows));
         }
-    if (j < j1) OF(forward_step)(acc, x, W, ldw, j, (int)(j1 - j), rows, classes);
+    if (j < j1) OF(forward_step)(acc, x, W, ldw, j, 0, (int)(j1 - j), rows, classes);
 
     UNROLL for (int r = 0; r < rows; r++)
         UNROLL for (int c = 0; c < classes; c += VLEN) {
@@ -124,7 +126,7 @@ INLINE void OF(backward_panel)(REAL *G, int64_t ldg, const REAL *R, int64_t ldr,
             V xj[8];
             UNROLL for (int v = 0; v < panel; v++)
                 xj[v] = whole || v < panel - 1 ? OF(load)(x[i] + j + v * VLEN)
-                                               : OF(load_part)(x[i] + j + v * VLEN, width);
+                                               : OF(load_lanes)(x[i] + j + v * VLEN, 0, width);
             fetch_step(&f, FETCHES(panel));
             UNROLL for (int c = 0; c < classes; c++) {
                 const V r = splat(R[i * ldr + c]);

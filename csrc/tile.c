@@ -49,7 +49,7 @@ flr_ahead flr_rows_ahead(const char **runs_out, const flr_matrix *X, int64_t fir
         const int64_t gap = X->row_stride - X->d * size;
         return (flr_ahead){runs_out, m, X->d * size, !rows && gap >= 0 && gap < LINE ? X->row_stride : 0, 0, m};
     }
-    if (X->row_stride != size || rows) return (flr_ahead){0};
+    if (X->row_stride != size || rows || m <= 0) return (flr_ahead){0};
     for (int64_t j = 0; j < X->d; j++) runs_out[j] = X->data + first * size + j * X->col_stride;
     return (flr_ahead){runs_out, X->d, m * size, 0, 0, X->d};
 }

@@ -533,7 +533,7 @@ cdef int _workers(n_threads) except -1:
 cdef const int32_t *_labels(y, int64_t n, int64_t k, flr_loss loss) except? NULL:
     """Labels (n,), which kernels take for places: none may lie outside."""
     cdef const int32_t *labels = <const int32_t *>_pointer(y, np.int32, (n,), "y")
-    cdef int64_t most = 2 if k == 1 and loss != LOSSES["softmax"] else k
+    cdef int64_t most = 2 if k == 1 and loss != LOSSES["softmax"] else min(k, 2**31)
     cdef int64_t row = flr_label_outside(labels, n, most)
     if row >= 0:
         raise ValueError(f"y has label {labels[row]} at row {row}; expected labels in [0, {most})")

@@ -76,6 +76,92 @@ def test_epoch(isa):
         assert_same_bits(run, f"epoch, batch {batch}")
 
 
+def at_offset(X, offset):
+    """A copy of X (n, d), C order, that begins offset bytes behind a cache line."""
+    memory = np.empty(X.nbytes + 128, np.uint8)
+    begin = -memory.ctypes.data % 64 + offset
+    copy = memory[begin : begin + X.nbytes].view(X.dtype).reshape(X.shape)
+    copy[...] = X
+    return copy
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "uint8"])
+@pytest.mark.parametrize("d", [5, 16, 48, 64, 1600])
+def test_bits_do_not_depend_on_addresses(isa, dtype, d):
+    """Rows a multiple of 64 bytes apart begin in one place of a line: all places, unaligned ones too."""
+    rng = np.random.default_rng(4)
+    n = 70
+    X = features(rng, n, d, np.dtype(dtype))
+    for k in (1, 2, 3, 7, 10, 17, 33, 37):
+        y, _ = targets(rng, "softmax" if k > 1 else "sigmoid", n, k, None, "labels")
+        W, b = 0.01 * rng.normal(size=(k, d)), rng.normal(size=k)
+        V = 0.01 * rng.normal(size=(k, d))
+
+        def run(X, y=y, k=k, W=W, b=b, V=V, **options):
+            problem = _core.Problem(X, y, k, loss="softmax" if k > 1 else "sigmoid", **options)
+            stepped = np.zeros((k, d)), np.zeros(k)
+            epoch = problem.epoch(*stepped, None, None, None, 16, learning_rate=1e-3)
+            sums = *problem.loss_and_grad(W, b), *problem.hessp(W, b, V, b)
+            return *sums, problem.logits(W, b), *problem.gram(), epoch, *stepped
+
+        expected = run(at_offset(X, 0))
+        for offset in (*range(0, 64, X.itemsize * (1 if d == 48 else 4)), 1, 7, 62):
+            for a, e in zip(run(at_offset(X, offset)), expected, strict=True):
+                np.testing.assert_array_equal(a, e, f"k={k} offset {offset}")
+        zeros = np.zeros((n, k), _core.real_dtype(X.dtype))
+        for a, e in zip(run(X, offset=zeros)[:5], expected, strict=False):
+            np.testing.assert_array_equal(a, e, f"k={k}, an offset of zeros")
+        R, problem = np.empty_like(zeros), _core.Problem(X, y, k, loss="softmax" if k > 1 else "sigmoid")
+        for a, e in zip(problem.loss_and_grad(W, b, R_out=R), expected, strict=False):
+            np.testing.assert_array_equal(a, e, f"k={k}, residuals kept")
+
+
+def test_fits_do_not_depend_on_addresses():
+    rng = np.random.default_rng(5)
+    X, y = rng.normal(size=(300, 16)).astype(np.float32), rng.integers(0, 3, 300)
+    results = []
+    for offset in (0, 4, 8, 20, 36, 48, 60, 1, 2):
+        copy = at_offset(X, offset)
+        model = fastlr.LogisticRegression().fit(copy, y)
+        trainer = fastlr.Trainer(epochs=2, random_state=0).fit(copy, y)
+        results.append((model.coef_, model.decision_function(copy), trainer.coef_, trainer.decision_function(copy)))
+    for result in results:
+        for a, e in zip(result, results[0], strict=True):
+            np.testing.assert_array_equal(a, e)
+
+
+def test_one_problem_serves_many_threads():
+    """loss_and_grad, hessp, logits and evaluate of one Problem at once, with parameters of their own."""
+    rng = np.random.default_rng(6)
+    X, y = rng.normal(size=(2000, 20)), rng.integers(0, 5, 2000).astype(np.int32)
+    problem = _core.Problem(X, y, 5, n_threads=2)
+    parameters = [(rng.normal(size=(5, 20)), rng.normal(size=5)) for _ in range(8)]
+    L = problem.logits(*parameters[0])
+
+    def run(i):
+        W, b = parameters[i % 8]
+        R = np.empty((2000, 5))
+        return (*problem.loss_and_grad(W, b), *problem.hessp(W, b, b[:, None] * W, b), problem.logits(W, b),
+                *problem.loss_and_grad(W, b, R_out=R), R, *problem.hessp_at(L, W, b), problem.evaluate(W, b))
+
+    alone = [run(i) for i in range(8)]
+    with ThreadPoolExecutor(6) as pool:
+        for i, result in enumerate(pool.map(run, range(64))):
+            for a, e in zip(result, alone[i % 8], strict=True):
+                np.testing.assert_array_equal(a, e)
+
+
+@pytest.mark.parametrize("n_threads", [255, 256, 257, 100_000, 2**31, 2**80])
+def test_any_number_of_threads(n_threads):
+    X, y, W, b = np.ones((3000, 4)), np.zeros(3000, int), np.ones((3, 4)), np.zeros(3)
+    expected = fastlr.loss_and_grad(X, W, b, y)
+    for a, e in zip(fastlr.loss_and_grad(X, W, b, y, n_threads=n_threads), expected, strict=True):
+        np.testing.assert_array_equal(a, e)
+    np.testing.assert_array_equal(fastlr.softmax(X, n_threads=n_threads), fastlr.softmax(X))
+    assert fastlr.cross_entropy(X, y, n_threads=n_threads) == fastlr.cross_entropy(X, y)
+    assert fastlr.Trainer(epochs=1, n_threads=n_threads).fit(X, y % 2 + np.arange(3000) % 2).coef_.shape == (2, 4)
+
+
 def test_calls_from_many_python_threads():
     rng = np.random.default_rng(3)
     X, W, b, y = rng.normal(size=(5000, 20)), rng.normal(size=(40, 20)), rng.normal(size=40), rng.integers(0, 40, 5000)
