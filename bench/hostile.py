@@ -68,6 +68,8 @@ def verdict(p, model):
     sensitivity = judge.sensitivity(model.coef_, model.intercept_)
     if not abs(got - value) <= allowed * abs(value) + 4 * eps * sensitivity + LONG(1e-300):
         return "not F", f"objective_ {model.objective_:.12g}, F {float(value):.12g}"
+    if np.isinf(model.suboptimality_):
+        return "unproved", f"objective_ {model.objective_:.10g} n_iter {model.n_iter_[0]}"
     best = judge.optimum((model.coef_, model.intercept_))
     bound = got / (1 + LONG(model.suboptimality_))
     slack = 1e-7 if in_float32 and ("offset" in p.data or p.y.ndim == 2) else 1e-13  # these are rounded to float32

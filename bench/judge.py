@@ -89,7 +89,7 @@ class Judge:
         return np.where(Z > 0, 1 / (1 + np.exp(-np.abs(Z))), np.exp(-np.abs(Z)) / (1 + np.exp(-np.abs(Z))))
 
     def optimum(self, *models, steps=STEPS):
-        """The least F that is found from the models (W, b) and the constant one."""
+        """The least F that is found from the models (W, b); without one from zeros."""
         with np.errstate(all="ignore"):
             return self._optimum(models, steps)
 
@@ -107,7 +107,7 @@ class Judge:
         frozen = (strength > 1e40) | (S == 0).all(axis=0)
         S, strength = np.where(frozen, LONG(0), S), np.where(frozen, LONG(1), strength)
         best = LONG(np.inf)
-        starts = [np.zeros((self.k, S.shape[1]), LONG)]
+        starts = [] if models else [np.zeros((self.k, S.shape[1]), LONG)]
         for W, b in models:
             W, b = np.asarray(W, LONG), np.asarray(b, LONG)
             best = min(best, self.value(W, b))

@@ -141,9 +141,9 @@ class Objective:
         lost = (np.abs(self.mean) > MOST_SHIFT * self.deviation) & varies
         if shift is not None and lost.any():
             j = lost.argmax()
-            raise ValueError(f"shift is {np.ldexp(shift[j], exponent[j]):.3g} for column {j}, whose values deviate from "
-                             f"their mean by {np.ldexp(deviation[j], exponent[j]):.3g} only: expected a shift among "
-                             f"them, or their difference keeps no digit")
+            raise ValueError(f"shift is {np.ldexp(shift[j], exponent[j]):.3g} for column {j}, whose values deviate "
+                             f"from their mean by {np.ldexp(deviation[j], exponent[j]):.3g} only: expected a shift "
+                             f"among them, or their difference keeps no digit")
         self.mean_deviations = self.mean / self.deviation
         self.own_scale, self.own_shift = np.ldexp(scale, power), shift
         self.problem_shift = mean
