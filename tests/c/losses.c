@@ -98,7 +98,7 @@ int expected_residual(long double *R, long double *R_allowed, long double *loss,
     const long double share = mass / (1 + rest);
     if (loss_kind == FLR_SOFTMAX) {
         *loss = mass * log1p_for(size, rest);
-        *loss_allowed = 16 * eps * *loss + 2 * mass * z_error;
+        *loss_allowed = (16 + (long double)k / 16) * eps * *loss + 2 * mass * z_error;
     }
     for (int64_t j = 0; j < k; j++) {
         const long double y = (long double)Y[j];

@@ -159,7 +159,7 @@ static void one_standardise(const target *t, int which, int64_t m, int64_t k, in
                 check("out", i * ld + j, (long double)get(out, i * ld + j, size), sqrtl(h) * (v - c) * f, 8 * eps_of(size) * size_of);
                 sum += h * (v - c) * f, absolute += h * size_of;
             }
-            check("s", j, (long double)s[j], sum, 8 * eps_of(size) * absolute);
+            check("s", j, (long double)s[j], sum, (8 * eps_of(size) + (long double)m * eps_of(8)) * absolute);
         }
         end_case();
     }
