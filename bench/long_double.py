@@ -78,8 +78,8 @@ class Rows:
     def log_softmax(self):
         """z - max - log(total); of a row with +inf nan there and -inf elsewhere."""
         value = self.least - np.log1p(self.rest)
-        top = self.max == np.inf
-        return np.where(top & (self.Z != np.inf), -np.inf, value) if top.any() else value
+        top = np.isposinf(self.max)
+        return np.where(top & ~np.isposinf(self.Z), -np.inf, value) if top.any() else value
 
     def logsumexp(self):
         """max + log(total) (n,); the maximum itself where it is infinite."""
@@ -119,22 +119,24 @@ def smoothed(Y, smoothing, k):
 
 
 # ---- of a linear model ----------------------------------------------------------------------------------------------
+MOST_ROWS = 2048  # whose sums stay in the real type
 ACTIVE = {"softmax": 0.5, "sigmoid": 0.25, "squared_error": 1.0}  # the most that a residual changes with its logits
 
 
 class LinearSums:
     """Loss and gradient sums of a linear model over rows, and the errors that they may have.
 
-    Z = X W' + b is made in the floating type `real` (X, W and b too), to 4 + d / 64 eps of what is added;
-    W_error and b_error say what W and b themselves may be off.  R may be rounded to a subnormal, weights
-    of the largest 1.
+    Z = X W' + b is made in the floating type `real` (X, W and b too), to 4 + d / 16 machine epsilons of what is added,
+    and sums over rows to 4 + n / 16, n at most MOST_ROWS.  W_error and b_error say what W and b themselves may be off.
+    R may be rounded to a subnormal, weights of the largest 1.
     """
 
     def __init__(self, X, W, b, Y, weight, loss, real, W_error=0, b_error=0):
         eps, least = REAL(np.finfo(real).eps), REAL(np.finfo(real).smallest_subnormal)
         size = np.abs(X)
         self.Z = X @ W.T + b
-        factor = 4 + X.shape[1] / 64  # terms of one sign, added lane by lane
+        factor = 4 + X.shape[1] / 16  # terms of one sign, added lane by lane
+        row_factor = 4 + min(len(X), MOST_ROWS) / 16  # rows alike, added one by one
         self.Z_error = factor * eps * (size @ np.abs(W).T + np.abs(b)) + size @ (np.zeros_like(W) + W_error).T + b_error
         if loss == "softmax":
             rows = Rows(self.Z)
@@ -155,7 +157,7 @@ class LinearSums:
         self.loss = (w * losses).sum()
         self.loss_error = (w * ((slope * self.Z_error).sum(axis=1) + 4 * eps * losses)).sum()
         self.G, self.g = self.R.T @ X, self.R.sum(axis=0)
-        R_error = R_error + 4 * eps * np.abs(self.R)
+        R_error = R_error + row_factor * eps * np.abs(self.R)
         self.G_error, self.g_error = R_error.T @ size, R_error.sum(axis=0)
         if loss == "softmax" and len(W) > 1:  # the class without sums of its own has minus those of the others
             left_out = np.argmin((W**2).sum(axis=1))

@@ -1,14 +1,15 @@
 """Random calls of every public function against long doubles: ``python -m fastlr.bench.oracle --calls N --seed S``.
 
     functions of one number, of rows     ULP as in bench/ulp.py
-    residuals A - Y                      4 ULP of each element where Y is 0 or 1, also where A rounds to 1; else 6 of
+    residuals A - Y                      5 ULP of each element where Y is 0 or 1, also where A rounds to 1; else 6 of
                                          the larger of A and Y; then one rounding for the weight
     losses of rows                       ULP of cross_entropy; log2(k) + 1 more where targets are probabilities, and 2
                                          ULP of a target that is smoothed
     logarithms of sums of k terms        half a subnormal more for each term; where maximum and logarithm cancel, what
                                          float64 leaves of a float32 result and long double of a float64 one
-    sums over rows                       4 machine epsilons of what is added, all signs positive, and 2^-53 for each row
-    logits of a linear model             4 + d / 64 machine epsilons of what is added, all signs positive
+    sums of losses                       4 machine epsilons of what is added, and 2^-53 for each
+    logits of a linear model             4 + d / 16 machine epsilons of what is added, all signs positive
+    sums over its rows                   4 + n / 16 likewise, n at most 2048: rows alike err alike
     steps of Trainer                     what the sums behind them may be off
 
 Where the exact value rounds to a finite number that is expected, else the infinity of its sign, nan for nan.  Rows that

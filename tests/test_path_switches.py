@@ -236,7 +236,7 @@ def test_rows_of_any_width(isa, dtype, k):
     losses, R = fastlr.cross_entropy_and_grad(Z, y, reduction="none")
     Y = exact.one_hot(y, k)
     assert_ulp("cross_entropy", losses, rows.cross_entropy(Y), f"{isa} k={k}")
-    assert_within("residual", R, rows.residual(Y), 4 * exact.unit(rows.residual(Y), R.dtype))
+    assert_within("residual", R, rows.residual(Y), 5 * exact.unit(rows.residual(Y), R.dtype))
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
@@ -258,9 +258,10 @@ def test_rows_that_leave_past_the_caches(isa, dtype, k, n_threads, much):
     y = np.tile(rng.integers(0, k, 48), times)
     loss, R = fastlr.cross_entropy_and_grad(Z, y, reduction="sum", n_threads=n_threads)
     Y = exact.one_hot(y[:48], k)
-    assert_within("residual", R[:48], rows.residual(Y), 4 * exact.unit(rows.residual(Y), R.dtype))
+    assert_within("residual", R[:48], rows.residual(Y), 5 * exact.unit(rows.residual(Y), R.dtype))
     assert (R.reshape(times, 48, k) == R[:48]).all()
-    assert loss == pytest.approx(times * float(rows.cross_entropy(Y).sum()), rel=4 * float(np.finfo(dtype).eps))
+    allowed = 4 * float(np.finfo(dtype).eps) + len(Z) * 2.0**-53
+    assert loss == pytest.approx(times * float(rows.cross_entropy(Y).sum()), rel=allowed)
 
 
 @pytest.mark.parametrize("dtype", REALS)
