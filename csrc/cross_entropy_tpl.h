@@ -86,19 +86,22 @@ INLINE void change_labels(REAL *R, V keep_, V add_, const int32_t *label, int64_
         for (int64_t l = 0; l < rows; l++, R += k) R[label[l]] = R[label[l]] * keep[l] + add[l];
 }
 
-/* At the labels A, times factor, becomes A - 1: by itself where it is at most 1/2, else it is made of the other terms.
- * Across a weight may be beyond the reals; then A is made once more. */
-INLINE void put_labels(REAL *R, V share, V times, const row_sums *s, const unit_targets *y, const int32_t *label,
-                       int64_t rows, int64_t k, const int across) {
+/* At the labels A, times factor, becomes A - 1: by itself where it is at most 1/2, else it is made of the other terms. */
+INLINE void put_labels(REAL *R, V times, const row_sums *s, const unit_targets *y, const int32_t *label, int64_t rows,
+                       int64_t k) {
     const VI largest = y->z_label == s->max;
-    if (across && y->weigh) {
-        const V a = vexp_near(vmax(splat(-NEAR), y->z_label - s->max)) * (s->lead * share);
-        REAL r[VLEN];
-        store(r, times_wide(vselect(largest, -(s->rest * share), a - 1), y->wide_factor));
-        for (int64_t l = 0; l < rows; l++) R[l * k + label[l]] = r[l];
-    } else {
-        change_labels(R, vselect(largest, (V){0}, splat(1)), -vselect(largest, s->rest * times, y->factor), label, rows, k);
-    }
+    const V minus = vselect(largest, s->rest * times, y->factor);
+    change_labels(R, vselect(largest, (V){0}, splat(1)), -minus, label, rows, k);
+}
+
+/* The same of rows that have been weighed, perhaps beyond the reals: A is made once more. */
+NOINLINE void put_weighed_labels(REAL *R, V share, const row_sums *s, const unit_targets *y, const int32_t *label,
+                                 int64_t rows, int64_t k) {
+    const V a = vexp_near(vmax(splat(-NEAR), y->z_label - s->max)) * (s->lead * share);
+    const V r = vselect(y->z_label == s->max, -(s->rest * share), a - 1);
+    REAL weighed[VLEN];
+    store(weighed, times_wide(r, y->wide_factor));
+    for (int64_t l = 0; l < rows; l++) R[l * k + label[l]] = weighed[l];
 }
 
 /* labels and weights of the unit's rows from i on, count of them; the weights of missing rows are 0 */
@@ -189,7 +192,10 @@ INLINE double all_residuals(void *R_out, void *loss_out, const void *Z_, const f
                 else
                     times_to_rows(R, r + at, k, kind == LABELS ? times : t[q].factor, (V){0});
             }
-            if (R && kind == LABELS) put_labels(R, share, times, &s[q], &t[q], y->label + i, count, k, across);
+            if (R && kind == LABELS && across && t[q].weigh)
+                put_weighed_labels(R, share, &s[q], &t[q], y->label + i, count, k);
+            else if (R && kind == LABELS)
+                put_labels(R, times, &s[q], &t[q], y->label + i, count, k);
             if (R && !across && t[q].weigh) weigh_rows(R, y->weight ? y->weight + i : NULL, y->grad_scale, 1, k);
             add_losses(sums, loss_out ? (REAL *)loss_out + i : NULL, &t[q], loss, count, across);
         }

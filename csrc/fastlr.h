@@ -58,7 +58,8 @@ typedef struct {
 
 struct flr_step;
 
-/* Results of row kernels gather in scratch, FLR_STAGE values or one row, and leave it in long runs. */
+/* Results of row kernels gather in scratch, FLR_STAGE values or one row, and leave it in long runs.  Behind them whole
+ * vectors are stored, up to 64 values: only there; outputs get their own values and nothing else. */
 enum { FLR_STAGE = 2048 };
 static inline int64_t flr_row_scratch(int64_t k, int64_t size) { return (k + FLR_STAGE + 64) * size; }
 
