@@ -82,17 +82,17 @@ def _dual_value(objective, dual, G, g, V=0.0):
 
     V (k, d) is the point that S* was made with, if any.
     """
-    if ((objective.strength == 0) & ~objective.is_constant).any():
+    if not (dual > 0 and objective.is_penalised):
         return 0.0
-    strength = np.where(objective.strength == 0, np.inf, objective.strength)
+    strength = np.where(objective.is_constant, np.inf, objective.strength)
     error = rounding.gradient_error(objective, G)
     with np.errstate(over="ignore", invalid="ignore"):
         if objective.fit_intercept and g is not None:
-            scattered = float(error.max(initial=0.0)) ** 2 * objective.k
+            scattered = float(np.maximum.reduce(error, axis=None, initial=0.0)) ** 2 * objective.k
             dual -= _SLOPE * scattered / max(dual, _TINY) if objective.loss != "squared_error" else scattered
             dual, G = _balanced(objective, *_without_absent(objective, dual, G, g))
         dual -= rounding.together((V + G / strength) * error)
-        dual -= 0.5 * float(np.sum((G**2 + error**2) / strength))
+        dual -= 0.5 * float(np.vdot(G / strength, G) + np.vdot(error / strength, error))
     return max(dual, 0.0) if np.isfinite(dual) else 0.0
 
 

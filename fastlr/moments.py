@@ -18,6 +18,7 @@ MANY_GROUPS = 64  # from here on a sparse product costs less than a pass
 BLOCK = 1 << 19  # values of X that it converts at a time
 SMALL = 1 << 17  # values of X; up to here they are measured
 ROWS = 1 << 14  # rows that tell the variance, unless a feature is constant in them
+SMALLEST, LARGEST = 1e-140, 1e140  # deviations whose squares are told without care
 NOISE = 64  # machine epsilons of a mean that sums of groups may scatter by
 
 
@@ -64,19 +65,29 @@ def moments(X, weight, rng, n_threads, labels=None):
 
 def measured(X, weight):
     """Weighted means (d,) and deviations (d,) of the features of X (n, d), whose values are converted to float64."""
-    values = X.astype(np.float64) if weight is None else X[weight > 0].astype(np.float64)
-    size = exponents(values)
-    values = np.ldexp(values, -size)
-    first = values[0].copy()
-    values -= first
-    weight = None if weight is None else weight[weight > 0]
+    if weight is not None and not weight.all():
+        X, weight = X[weight > 0], weight[weight > 0]
+    values = X.astype(np.float64, copy=False)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        mean, deviation, constant = _centred_moments(values, weight)
+        if not (constant | (deviation > SMALLEST) & (deviation < LARGEST)).all():
+            size = exponents(values)
+            mean, deviation, _ = _centred_moments(np.ldexp(values, -size), weight)
+            mean, deviation = np.ldexp(mean, size), np.ldexp(deviation, size)
+    return mean, deviation
+
+
+def _centred_moments(values, weight):
+    """Means, deviations and whether all values are the same; means are taken of differences from the first row."""
+    first = values[0]
+    values = values - first
+    constant = ~values.any(axis=0)
     mean = np.average(values, axis=0, weights=weight)
     values -= mean
-    largest = np.abs(values).max(axis=0)
-    constant = (values == values[0]).all(axis=0)
-    deviation = np.sqrt(np.average(np.square(values, out=values), axis=0, weights=weight))
-    deviation = np.where(constant, 0.0, np.where(deviation > 0, deviation, largest))
-    return np.ldexp(first + np.where(constant, 0.0, mean), size), np.ldexp(deviation, size)
+    deviation = np.sqrt(np.average(values * values, axis=0, weights=weight))
+    if not (constant | (deviation > 0)).all():  # what weighs does not vary enough to be squared
+        deviation = np.where(deviation > 0, deviation, np.abs(values).max(axis=0))
+    return first + np.where(constant, 0.0, mean), np.where(constant, 0.0, deviation), constant
 
 
 def exponents(X):

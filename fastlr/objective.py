@@ -102,16 +102,11 @@ class Objective:
         labels = self.y if self.y.ndim == 1 and self.loss != "squared_error" and self.k <= moments.GROUPS else None
         safe = SAFE[np.dtype(_core.real_dtype(X.dtype)).itemsize]
         exponent = np.zeros(self.d, np.intc)
-        if X.size <= SMALL:
+        mean, deviation, class_sums = moments.moments(X, self.weight, self.rng, self.n_threads, labels)
+        size = np.frexp(np.abs(mean) + deviation)[1]
+        if not (np.isfinite(deviation) & (np.abs(size) <= safe)).all():
             exponent = _far_exponents(X, safe)
-        else:
-            mean, deviation, class_sums = moments.moments(X, self.weight, self.rng, self.n_threads, labels)
-            size = np.frexp(np.abs(mean) + deviation)[1]
-            if not np.isfinite(deviation).all() or np.abs(np.where(deviation == 0, 0, size)).max() > safe:
-                exponent = _far_exponents(X, safe)
-        if exponent.any():
             X = np.ldexp(X.astype(_core.real_dtype(X.dtype), copy=False), -exponent)
-        if X.size <= SMALL or exponent.any():
             mean, deviation, class_sums = moments.moments(X, self.weight, self.rng, self.n_threads, labels)
         self.X = X
         scale, power = np.frexp(np.ones(self.d) if scale is None else scale)
@@ -131,15 +126,14 @@ class Objective:
         # far below the penalty's size a feature's own does not matter
         self.deviation = np.maximum(true, STIFFEST * np.sqrt(self.alpha) * penalty_root)
         self.mean = np.ldexp(centre * scale, power)
-        fits = np.isfinite(self.deviation + np.abs(self.mean) + np.abs(mean))
+        fits = self.deviation + np.abs(self.mean) + np.abs(mean) < np.inf
         fits &= (self.deviation >= TINIEST) | (scale == 0) | ~varies
         if not fits.all():
             raise ValueError(f"(X - shift) * scale leaves the range of float64, first in column {fits.argmin()}, whose "
                              f"values deviate from their mean by about {self.deviation[fits.argmin()]:.1e}; expected "
                              f"at least {TINIEST:g} and at most 1e308: use another scale or shift")
         self.deviation = np.where(self.deviation < TINIEST, 1.0, self.deviation)
-        lost = (np.abs(self.mean) > MOST_SHIFT * self.deviation) & varies
-        if shift is not None and lost.any():
+        if shift is not None and (lost := (np.abs(self.mean) > MOST_SHIFT * self.deviation) & varies).any():
             j = lost.argmax()
             raise ValueError(f"shift is {np.ldexp(shift[j], exponent[j]):.3g} for column {j}, whose values deviate "
                              f"from their mean by {np.ldexp(deviation[j], exponent[j]):.3g} only: expected a shift "
@@ -150,8 +144,10 @@ class Objective:
         self.problem_scale = np.where(varies, np.sign(scale) * (true / self.deviation) / deviation, 0.0)
         self.factors = np.minimum((penalty_root / self.deviation) ** 2, 1e300)  # reached without a penalty only
         # too weak to hold what separates the rows: added to F when all is done
-        self.neglected = np.where(self.alpha * self.factors < NEGLIGIBLE, self.alpha * self.factors, 0.0)
-        self.factors = np.where(self.neglected > 0, 0.0, self.factors)
+        strength = self.alpha * self.factors
+        self.neglected = strength * (strength < NEGLIGIBLE)
+        self.factors = self.factors * (strength >= NEGLIGIBLE)
+        self._strength = None
         self.kappa = 1 + np.abs(self.problem_shift * self.problem_scale)
         self.is_constant = self.problem_scale == 0  # such features need no coefficient
         return class_sums
@@ -186,19 +182,23 @@ class Objective:
         """v with class rows that sum to 0 for softmax: the same added to all changes nothing but the penalty."""
         if self.loss != "softmax":
             return v
-        M = self.by_class(v)
-        return self.flat(M - M.mean(axis=0))
+        v = v.copy()
+        for rows in (v[: self.k * self.d].reshape(self.k, self.d), v[self.k * self.d :].reshape(self.k, -1)):
+            rows -= np.add.reduce(rows, axis=0) / self.k
+        return v
 
     def finished(self, v, value):
         """W, b and F of the model, centred, with what was neglected until now, from F(v).
 
         Where v's rounding shows, for the features' means are far from 0, F is that of W and b as they are returned.
         """
-        v = self.centred(v)
-        V, _ = self.split(v)
-        W, b = self.coefficients(v)
-        logits = float(np.linalg.norm(V * self.kappa))
-        if self.X.size <= SMALL or VISIBLE * value < self.resolution * logits < VISIBLE:
+        centred = self.centred(v)
+        V, c = self.split(centred)
+        W, b = self.coefficients(centred)
+        squares = V**2
+        value -= 0.5 * float(np.sum(self.strength * (self.split(v)[0] ** 2 - squares)))
+        rounded = self.resolution * float(np.linalg.norm(V * self.kappa) + np.linalg.norm(c))
+        if self.resolution < 1e-10 and not rounded < VISIBLE * value:
             problem = _core.Problem(
                 self.X, self.y, self.k, loss=self.loss, weight=self.weight, offset=self.offset, scale=self.own_scale,
                 shift=self.own_shift, n_threads=self.n_threads,
@@ -206,8 +206,8 @@ class Objective:
             self.n_passes += 1
             total = problem.loss_and_grad(W, b)[0]
             if np.isfinite(total):
-                value = total / self.total_weight + 0.5 * float(np.sum(self.strength * V**2))
-        return W, b, value + 0.5 * float(np.sum(self.neglected * V**2))
+                value = total / self.total_weight + 0.5 * float(np.sum(self.strength * squares))
+        return W, b, value + 0.5 * float(np.sum(self.neglected * squares))
 
     def coefficients(self, v):
         """W (k, d) and b (k,) of the user's features."""
@@ -335,7 +335,9 @@ class Objective:
     @property
     def strength(self):
         """alpha p / t^2 (d,): the penalty's curvature in v."""
-        return self.alpha * self.factors
+        if self._strength is None or self._strength[0] != self.alpha:  # that of a sample changes
+            self._strength = self.alpha, self.alpha * self.factors
+        return self._strength[1]
 
     @property
     def is_free(self):

@@ -18,6 +18,8 @@ What is lost of the intercept's gradient g is not among them: a step of all rows
 dual value in second order only.
 """
 
+import math
+
 import numpy as np
 
 FLOOR, ROWS, SIZE = 0.03, 3.0, 2.0
@@ -32,14 +34,14 @@ def unit(objective):
 
 def gradient_error(objective, G):
     """Of the gradient G (k, d) of the mean loss."""
-    relative = FLOOR + ROWS / np.sqrt(objective.effective_rows) + SIZE * np.abs(G)
+    relative = FLOOR + ROWS / math.sqrt(objective.effective_rows) + SIZE * np.abs(G)
     return unit(objective) * objective.kappa * relative
 
 
 def value_error(objective, V, c, S, G, g):
     """Of S - <V, G> - <c, g>, S the mean loss at V (k, d), c (k,), G and g its gradient, errors of G left out."""
     eps = unit(objective)
-    logits = float(np.linalg.norm(V * objective.kappa)) + float(np.abs(c).max(initial=0.0))
+    logits = together(V * objective.kappa) + float(np.abs(c).max(initial=0.0))
     folded = c - (V * objective.problem_scale) @ objective.problem_shift
     points = 2 * together(V * G) + float(np.abs(g).sum()) * float(np.abs(folded).max(initial=0.0))
     return eps * (VALUE * abs(S) + LOGITS * (logits + objective.offset_size) + points)
@@ -47,4 +49,4 @@ def value_error(objective, V, c, S, G, g):
 
 def together(errors):
     """What independent errors of random signs come to."""
-    return float(np.linalg.norm(errors))
+    return math.sqrt(float(np.vdot(errors, errors)))

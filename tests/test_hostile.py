@@ -1,4 +1,4 @@
-"""Fits of problems that are hard on arithmetic, judged in long double: no false proof, objective_ is F, known errors."""
+"""Fits of problems hard on arithmetic, judged in long double: no false proof, objective_ is F, no other errors."""
 
 import numpy as np
 import pytest

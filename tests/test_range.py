@@ -197,7 +197,7 @@ def test_nan_written_into_x_during_a_fit():
         F.X[17, 3] = np.nan
 
     F = Objective(X, y.astype(np.int32), 1, loss="sigmoid", alpha=1e-4)
-    with pytest.raises(ValueError, match="X has nan at row 17, column 3.*changed during the fit"):
+    with pytest.raises(ValueError, match=r"X has nan at row 17, column 3.*changed during the fit"):
         solvers.minimise(F, solver="lbfgs", tol=1e-10, callback=callback)
 
 
@@ -233,7 +233,7 @@ def test_nan_in_a_warm_start(name):
     X, y = data(k=3)
     model = LogisticRegression(warm_start=True).fit(X, y)
     getattr(model, name)[...] = np.nan
-    with pytest.raises(ValueError, match="warm_start.*not finite"):
+    with pytest.raises(ValueError, match=r"warm_start.*not finite"):
         model.fit(X, y)
 
 
