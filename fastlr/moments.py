@@ -124,7 +124,7 @@ def _group_moments(X, weight, rng, n_threads):
     sums, weights = group_sums(X, group, GROUPS, weight, n_threads)
     mean = sums.sum(0) / weights.sum()
     squared_weight = len(X) if weight is None else float(weight @ weight)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         scatter = ((sums - np.outer(weights, mean)) ** 2).sum(0)
     deviation = np.sqrt(scatter * (GROUPS / (GROUPS - 1) / squared_weight))
     noise = NOISE * np.finfo(_core.real_dtype(X.dtype)).eps * np.abs(mean)

@@ -18,7 +18,7 @@ import copy
 
 import numpy as np
 
-from fastlr import _core, moments
+from fastlr import _core, moments, rounding
 from fastlr.certificate import entropies, gradient_bound, shifted_bound
 
 SMALL = 1 << 19  # values of X: up to here they are computed with in float64, whatever their type
@@ -87,11 +87,11 @@ class Objective:
         self.resolution = float(np.finfo(_core.real_dtype(X.dtype)).eps)
         self.rng = np.random.default_rng(random_state)
         self.n_passes = 1.0
-        with np.errstate(over="ignore", under="ignore"):
+        with np.errstate(all="ignore"):  # what is not finite is told from results
             class_sums = self._take_coordinates(X, scale, shift, penalty)
-        self._describe_targets()
-        if class_sums is not None:
-            self._base_gradient = self._gradient_by_class(class_sums)
+            self._describe_targets()
+            if class_sums is not None:
+                self._base_gradient = self._gradient_by_class(class_sums)
 
     def _take_coordinates(self, X, scale, shift, penalty):
         """Choose m and t, and describe the user's features by them; returns the sums of each class's rows, or None.
@@ -192,12 +192,15 @@ class Objective:
 
         Where v's rounding shows, for the features' means are far from 0, F is that of W and b as they are returned.
         """
-        centred = self.centred(v)
+        with np.errstate(all="ignore"):
+            return self._finished(v, self.centred(v), value)
+
+    def _finished(self, v, centred, value):
         V, c = self.split(centred)
         W, b = self.coefficients(centred)
         squares = V**2
         value -= 0.5 * float(np.sum(self.strength * (self.split(v)[0] ** 2 - squares)))
-        rounded = self.resolution * float(np.linalg.norm(V * self.kappa) + np.linalg.norm(c))
+        rounded = self.resolution * (rounding.together(V * self.kappa) + rounding.together(c))
         if self.resolution < 1e-10 and not rounded < VISIBLE * value:
             problem = _core.Problem(
                 self.X, self.y, self.k, loss=self.loss, weight=self.weight, offset=self.offset, scale=self.own_scale,
