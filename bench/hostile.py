@@ -4,7 +4,8 @@ Each problem of hostile_problems.py is fitted in a process of its own that may t
 
     false proof     objective_ / (1 + suboptimality_) above a value that judge.py finds
     not F           objective_ is not F at (coef_, intercept_): 1e-10 relative, or 1e-6 where X has more than 2^19
-                    values of a type computed with in float32, beside what rounding coef_ and intercept_ changes
+                    values of a type computed with in float32 (and an epsilon, which a row's loss is right to),
+                    beside what rounding coef_ and intercept_ changes
     not finite      coef_, intercept_ or objective_
     exception       other than a ValueError or TypeError that says what is wrong with the data
     hang            longer than LIMIT
@@ -66,7 +67,7 @@ def verdict(p, model):
     in_float32 = p.X.size > 1 << 19 and p.X.dtype.itemsize < 8 and p.X.dtype not in (np.int32, np.uint32)
     allowed, eps = (1e-6, np.finfo(np.float32).eps) if in_float32 else (1e-10, np.finfo(np.float64).eps)
     sensitivity = judge.sensitivity(model.coef_, model.intercept_)
-    if not abs(got - value) <= allowed * abs(value) + 4 * eps * sensitivity + LONG(1e-300):
+    if not abs(got - value) <= allowed * abs(value) + eps * (4 * sensitivity + in_float32) + LONG(1e-300):
         return "not F", f"objective_ {model.objective_:.12g}, F {float(value):.12g}"
     if np.isinf(model.suboptimality_):
         return "unproved", f"objective_ {model.objective_:.10g} n_iter {model.n_iter_[0]}"

@@ -152,6 +152,8 @@ class Judge:
                     damping *= 30
                     continue
                 new = V + (step.astype(LONG) * LONG(size)).reshape(k, D)
+                if self.softmax:  # else what all classes share may grow until it hides the rest
+                    new -= new.mean(axis=0)
                 new_value, new_Z = self._at(S, strength, new)
                 if new_value < value:
                     fell = True

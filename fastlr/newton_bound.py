@@ -19,6 +19,7 @@ from scipy.linalg import lapack
 
 _EPS = np.finfo(float).eps
 _ROW_VALUES = 1 << 20  # values of the float64 rows that are made at a time
+_LEAST_CURVATURE = 1e-100  # of a feature: products with what is smaller underflow
 _BLAS = 16  # epsilons of what is added up that a sum of products may be off by
 
 
@@ -65,7 +66,7 @@ def _expansion(objective, v):
     k, D = objective.k, objective.d + objective.fit_intercept
     W = objective.by_class(v)
     value, lost, G, E = 0.0, 0.0, np.zeros((k, D)), np.zeros((k, D))
-    H, own = np.zeros((k, D, k, D)), np.zeros((k, D))
+    H, own, squares = np.zeros((k, D, k, D)), np.zeros((k, D)), np.zeros(D)
     shaken = 0.0
     for U, Y, offset, weight in _blocks(objective):
         Z = U @ W.T + offset
@@ -78,6 +79,7 @@ def _expansion(objective, v):
         E += ((error + _BLAS * _EPS * np.abs(R)) * weight[:, None]).T @ np.abs(U)
         shaken = max(shaken, float(shake[weight > 0].max(initial=0.0)))
         _add_curvature(H, own, objective.loss, U, A, slopes, weight)
+        squares += weight @ (U * U)
     objective.n_passes += 2
     total, strength = objective.total_weight, np.append(objective.strength, 0.0)[:D]
     value, lost, G, E, H, own = value / total, lost / total, G / total, E / total, H / total, own / total
@@ -91,8 +93,8 @@ def _expansion(objective, v):
     diagonal += np.tile(strength, k)
     if objective.loss == "softmax":  # one row added to all classes changes no probability: steps are centred
         H += np.tile(np.diag(own.reshape(k, D).mean(axis=0)), (k, k))
-    used = own > 0
-    if not (np.isfinite(H).all() and np.isfinite(value) and shaken < 0.05 and (G.ravel()[~used] == 0).all()):
+    used = np.tile((squares > 0) | (strength > 0), k)
+    if not (np.isfinite(H).all() and np.isfinite(value) and shaken < 0.05 and (own[used] > _LEAST_CURVATURE).all()):
         return value, least, None
     root = np.sqrt(np.where(used, own, 1.0))
     H = H / np.outer(root, root)
@@ -122,7 +124,8 @@ def _range(objective, inverse):
     for U, _, _, weight in _blocks(objective):
         U = U[weight > 0]
         for block in blocks:
-            largest = max(largest, float(np.einsum("ij,ij->i", U @ block, U).max(initial=0.0)))
+            found = float(np.einsum("ij,ij->i", U @ block, U).max(initial=0.0))
+            largest = max(largest, found if np.isfinite(found) else np.inf)
     return np.sqrt(largest) * (1 + 1e-6)
 
 

@@ -23,6 +23,7 @@ from fastlr.certificate import entropies, gradient_bound, shifted_bound
 
 SMALL = 1 << 19  # values of X: up to here they are computed with in float64, whatever their type
 SAFE = {4: 60, 8: 400}  # powers of two that X's values may be from 1, by size: beyond, a copy nearer to it is made
+LOST = 0.5  # rounding of logits, from which on losses are noise
 VISIBLE = 1e-11  # part of a value that rounding of logits may change unseen
 MOST_SHIFT = 1e14  # deviations from a feature's mean that float64 can subtract
 NEGLIGIBLE = 1e-26  # strength of a penalty that is none
@@ -242,8 +243,10 @@ class Objective:
 
     # ---- value, gradient, Hessian -----------------------------------------------------------------------------------
     def loss_and_grad(self, v):
-        """F(v) and its gradient (size,)."""
+        """F(v) and its gradient (size,); infinity where logits are so large that none of their digits is right."""
         V, c = self.split(v)
+        if not self.resolution * rounding.together(V * self.kappa) < LOST:
+            return np.inf, np.zeros(self.size)
         self.n_passes += 1
         total, G, g = self.problem.loss_and_grad(V, c, self._residuals)
         self._residuals_at = v

@@ -16,6 +16,12 @@ def test_hostile_problems(first):
     assert {seed: found for seed, found in verdicts.items() if found[0] not in hostile.FINE} == {}
 
 
+@pytest.mark.parametrize("seed", [3971, 4475, 4690, 4819, 5089, 5778, 6554, 7896, 8291])
+def test_problems_that_were_once_at_fault(seed):
+    kind, details = hostile.judged(seed)
+    assert kind in hostile.FINE, details
+
+
 def test_the_judge_knows_the_optimum_of_ordinary_problems():
     from sklearn.datasets import load_iris
     from sklearn.linear_model import LogisticRegression

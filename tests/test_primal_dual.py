@@ -153,3 +153,19 @@ def test_hessian_product_at_known_logits(real, loss, k):
         np.testing.assert_array_equal(known, expected)
     with pytest.raises(ValueError, match="logits"):
         P.hessp_at(np.zeros((3, k), real), V, c)
+
+
+@pytest.mark.parametrize(("loss", "k"), [("softmax", 3), ("sigmoid", 1), ("sigmoid", 3)])
+@pytest.mark.parametrize("steps", ["exact", "cg"])
+def test_losses_beyond_the_least_probability_count_in_full(loss, k, steps):
+    F = problem(loss, k)
+    w = 300 * np.random.default_rng(1).normal(size=F.size)
+    expected = F.loss_and_grad(w)[0]
+    progress = Progress(F, 1e-12, 0, None)
+    if steps == "exact":
+        primal_dual.primal_dual(F, progress, w)
+    else:
+        progress.begin(w)
+        progress.value = np.inf
+        primal_dual_cg.primal_dual_cg(F, progress)
+    assert progress.value == pytest.approx(expected, rel=1e-12)

@@ -46,7 +46,7 @@ class LineSearch:
         (w, value, grad), or None where no step is acceptable
         """
         slope0 = float(grad @ direction)
-        if not slope0 < 0:
+        if not slope0 < -np.finfo(float).tiny:
             return None
         noise = self.objective.resolution * abs(value)  # values closer than this are equal
         low, high = (0.0, value, slope0), None  # the bracket: falling at low; high rises or lies above
