@@ -53,7 +53,7 @@ LOSSES = {"softmax": 0, "sigmoid": 1, "squared_error": 2}
 
 cdef int64_t _real_size(np.ndarray array, name) except -1:
     if not (array.dtype == np.float32 or array.dtype == np.float64) or not np.PyArray_ISCARRAY_RO(array):
-        raise ValueError(f"{name} has dtype {array.dtype} and strides {(<object>array).strides}; expected C-contiguous, "
+        raise ValueError(f"{name} has dtype {array.dtype}, strides {(<object>array).strides}; expected C-contiguous, "
                          "aligned float32 or float64")
     return np.PyArray_ITEMSIZE(array)
 
@@ -196,7 +196,8 @@ cdef class Problem:
         elif y is not None:
             self.c.prob = _pointer(y, self.real, (self.n, k), "y")
         _pointer(weight, np.float64, (self.n,), "weight")
-        self.held, self.unit = _unit_weights(weight)
+        self.held, exponent = moderate_weights(weight)
+        self.unit = 2.0**exponent
         self.c.weight = <const double *>_pointer(self.held, np.float64, (self.n,), "weight")
         self.c.offset = _pointer(offset, self.real, (self.n, k), "offset")
         _pointer(scale, np.float64, (self.d,), "scale")
@@ -268,7 +269,7 @@ cdef class Problem:
         cdef np.ndarray G, g
         cdef double loss = 0
         cdef int status
-        parameters = self.multiply_with(&c, W, b, True)
+        _alive = self.multiply_with(&c, W, b, True)
         G, g = self.gradient()
         cdef double *G_out = <double *>np.PyArray_DATA(G)
         cdef double *g_out = <double *>np.PyArray_DATA(g)
@@ -284,7 +285,7 @@ cdef class Problem:
     def hessp(self, W, b, V, c):
         """The Hessian of the loss sum at (W, b) times (V, c): (k, d) and (k,)."""
         cdef flr_pass p
-        parameters = self.multiply_with(&p, W, b, False)
+        _alive = self.multiply_with(&p, W, b, False)
         return self.hessian_product(&p, V, c)
 
     def hessp_at(self, logits, V, c):
@@ -316,7 +317,7 @@ cdef class Problem:
         cdef np.ndarray Z = np.empty((self.n, self.k), self.real)
         cdef void *Z_out = np.PyArray_DATA(Z)
         cdef int status
-        parameters = self.multiply_with(&c, W, b, False)
+        _alive = self.multiply_with(&c, W, b, False)
         with nogil:
             status = flr_logits(Z_out, &c)
         _check(status)
@@ -328,7 +329,7 @@ cdef class Problem:
         cdef double loss = 0
         cdef int64_t correct = 0
         cdef int status
-        parameters = self.multiply_with(&c, W, b, False)
+        _alive = self.multiply_with(&c, W, b, False)
         with nogil:
             status = flr_evaluate(&loss, &correct, &c)
         _check(status)
@@ -388,7 +389,7 @@ cdef class Problem:
         if options.order != NULL and flr_order_outside(options.order, self.n, self.n) >= 0:
             raise ValueError(f"order has rows outside [0, {self.n})")
         check_file(self.file)
-        parameters = _take(&c, self.padded(self.k), np.zeros(self.k, self.real))
+        _alive = _take(&c, self.padded(self.k), np.zeros(self.k, self.real))
         with nogil:
             status = flr_epoch(&loss, &correct, &c, &options)
         if status == FLR_INTERRUPTED:
@@ -405,18 +406,22 @@ cdef tuple _take(flr_pass *c, np.ndarray W_real, np.ndarray b_real):
     return W_real, b_real
 
 
-cdef tuple _unit_weights(weight):
-    """Weights that products in float32 can hold, and what they were divided by: a power of two, mostly 1."""
+def moderate_weights(weight):
+    """Weights (n,) float64 or None that products in float32 and sums can hold, and e: they were divided by 2^e.
+
+    e is 0, and the weights themselves are returned, unless the largest is far from 1.
+    """
     if weight is None or weight.dtype != np.float64 or not weight.size:
-        return weight, 1.0
+        return weight, 0
     largest = weight.max()
     if not 0 < largest < np.inf or 2.0**-60 <= largest <= 2.0**60:
-        return weight, 1.0
-    exponent = np.frexp(largest)[1] - 1
-    return np.ldexp(weight, -exponent), np.ldexp(1.0, exponent)
+        return weight, 0
+    exponent = int(np.frexp(largest)[1]) - 1
+    with np.errstate(under="ignore"):
+        return np.ldexp(weight, -exponent), exponent
 
 
-# ---- threads of BLAS ---------------------------------------------------------------------------------------------------
+# ---- threads of BLAS -------------------------------------------------------------------------------------------------
 ctypedef int (*get_threads)() noexcept nogil
 ctypedef void (*set_threads)(int) noexcept nogil
 
@@ -424,8 +429,8 @@ ctypedef void (*set_threads)(int) noexcept nogil
 cdef class BlasLimit:
     """BLAS on one thread while anyone is inside: the first in sets the limit of the process, the last out lifts it.
 
-    Entering and leaving run no Python code: neither a signal's handler nor another Python thread comes between the count
-    and the limit, so that no interrupt leaves one without the other and nothing waits for a lock.
+    Entering and leaving run no Python code: neither a signal's handler nor another Python thread comes between the
+    count and the limit, so that no interrupt leaves one without the other and nothing waits for a lock.
 
     functions: pairs of addresses of int get(void) and void set(int), for each BLAS there is.
     """
@@ -464,7 +469,7 @@ cdef class BlasLimit:
             self.set[i](self.before[i])
 
 
-# ---- Python work on the pool's threads ---------------------------------------------------------------------------------
+# ---- Python work on the pool's threads -------------------------------------------------------------------------------
 cdef class _Tasks:
     """Calls of one function, some of them made, and what the first that failed raised."""
 

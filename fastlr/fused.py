@@ -83,7 +83,7 @@ def loss_and_grad(
     if b.shape != (k,) and not (W.ndim == 1 and b.ndim == 0):
         raise ValueError(f"b has shape {b.shape} and W {W.shape}; expected b ({k},), one intercept a row of W")
     target = _model_targets(y, n, k, loss, _core.real_dtype(X.dtype))
-    weight = check_sample_weight(sample_weight, n)
+    weight, _ = _core.moderate_weights(check_sample_weight(sample_weight, n))
     problem = _core.Problem(
         X, target, k, loss=loss, weight=weight, n_threads=n_threads,
         scale=check_feature_vector(scale, d, "scale"), shift=check_feature_vector(shift, d, "shift"),

@@ -22,7 +22,7 @@ from fastlr._targets import encode_targets, weigh_classes
 from fastlr._threads import resolve_n_threads
 from fastlr._validation import as_array, check_feature_vector, check_option, check_sample_weight
 from fastlr._warnings import warn_user
-from fastlr.objective import Objective, as_computed, penalty_strength, scaled_weight
+from fastlr.objective import Objective, as_computed, penalty_strength
 from fastlr.separation import are_separable
 
 
@@ -179,11 +179,11 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         n, d = X.shape
         computed = as_computed(X, X.size)
         outputs, targets = encode_targets(self, y, n, _core.real_dtype(computed.dtype))
-        sample_weight, weight_exponent = scaled_weight(check_sample_weight(sample_weight, n))
+        sample_weight, weight_exponent = _core.moderate_weights(check_sample_weight(sample_weight, n))
         weight = weigh_classes(self.class_weight, sample_weight, outputs, targets)
         scale, shift = check_feature_vector(self.scale, d, "scale"), check_feature_vector(self.shift, d, "shift")
         alpha, penalty = penalty_strength(
-            self.C, float(n if weight is None else weight.sum()), weight_exponent,
+            float(self.C), float(n if weight is None else weight.sum()), weight_exponent,
             check_penalty_factors(self.penalty_factors, d), d,
         )
         objective = Objective(
@@ -212,12 +212,12 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.n_iter_ = np.array([result.n_iter], np.int32)
         self.objective_, self.suboptimality_ = value, _suboptimality(value, result.lower_bound)
         monitor.end()
+        if result.message == "interrupted":
+            return self._shortfall(result.message, X.dtype)
         if result.value < separated_below:
             _warn("the classes are separable: some coefficients classify every row right, and without a penalty "
                   "(C=inf) larger ones always fit better, so there is no optimum. These separate the rows; use a "
                   "finite C for a unique model")
-        elif result.message == "interrupted":
-            return self._shortfall(result.message, X.dtype)
         elif objective.is_free and result.lower_bound == 0 and not monitor.stopped and are_separable(objective):
             _warn("the classes are separable, perhaps but for rows on the border (quasi-complete separation): without "
                   "a penalty (C=inf) some coefficients always fit better when they grow, so there is no optimum; use "

@@ -186,7 +186,10 @@ def _reduced(loss, Z, target, weight, smoothing, reduction, with_grad, out, n_th
     if with_grad:
         grad = out.reshape(n, k) if direct else np.empty((n, k), Z.dtype)
     losses = np.empty(n, Z.dtype) if reduction == "none" else None
-    factor = mean_factor(n, weight) if reduction == "mean" else 1.0
+    factor = 1.0
+    if reduction == "mean":
+        weight, _ = _core.moderate_weights(weight)
+        factor = mean_factor(n, weight)
     total = _core.residual(
         loss, rows, target, weight=weight, smoothing=smoothing, grad_scale=factor, R_out=grad, loss_out=losses,
         n_threads=resolve_n_threads(n_threads),

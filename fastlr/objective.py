@@ -82,7 +82,7 @@ class Objective:
             y = y / y.sum(axis=1, keepdims=True)
         self.y, self.loss, self.alpha, self.fit_intercept = y, loss, float(alpha), fit_intercept
         self.offset, self.n_threads = offset, n_threads
-        self.weight = scaled_weight(weight)[0]
+        self.weight, _ = _core.moderate_weights(weight)
         self.size = self.k * self.d + (self.k if fit_intercept else 0)
         self.total_weight = float(self.n if weight is None else self.weight.sum())
         self.resolution = float(np.finfo(_core.real_dtype(X.dtype)).eps)
@@ -491,15 +491,6 @@ def as_computed(array, size):
     if array is None or array.ndim == 1 or size > SMALL:
         return array
     return array.astype(np.float64, copy=False)
-
-
-def scaled_weight(weight):
-    """Weights (n,) or None over the power of two above the largest, and its exponent: their sum is then in range."""
-    if weight is None:
-        return None, 0
-    exponent = int(np.frexp(weight.max(initial=0.0))[1])
-    with np.errstate(under="ignore"):
-        return np.ldexp(weight, -exponent), exponent
 
 
 def penalty_strength(C, weight_sum, exponent, factors, d):

@@ -167,7 +167,7 @@ class Trainer:
         n, d = X.shape
         outputs, targets = learn_outputs(y, n, _core.real_dtype(X.dtype), self.loss)
         scaling = _scaling(scale, shift, d)
-        problem = self._problem(X, targets, outputs, weight=check_sample_weight(sample_weight, n), **scaling)
+        problem = self._problem(X, targets, outputs, weight=self._weights(sample_weight, n), **scaling)
         validation = None
         if validation_data is not None:
             if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
@@ -206,7 +206,7 @@ class Trainer:
         else:
             outputs, targets = model.outputs, model.outputs.encode(y, n, real)
             scaling = {"scale": model.scale, "shift": model.shift}
-        problem = self._problem(X, targets, outputs, weight=check_sample_weight(sample_weight, n), **scaling)
+        problem = self._problem(X, targets, outputs, weight=self._weights(sample_weight, n), **scaling)
         if model is None:
             self._start(outputs, d, names, **scaling)
         else:
@@ -278,6 +278,11 @@ class Trainer:
             raise ValueError(f"{name} has shape {X.shape}; expected (n, {n_features}), the features of the fit")
         check_finite(X, resolve_n_threads(self.n_threads), name)
         return X, names
+
+    def _weights(self, sample_weight, n):
+        """Row weights; means do not tell whether all are divided by the same power of two."""
+        weight = check_sample_weight(sample_weight, n)
+        return _core.moderate_weights(weight)[0] if self.reduction == "mean" else weight
 
     def _problem(self, X, targets, outputs, **arrays):
         return _core.Problem(X, targets, outputs.k, loss=outputs.loss, n_threads=resolve_n_threads(self.n_threads),
