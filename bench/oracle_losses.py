@@ -9,9 +9,10 @@ import fastlr
 from . import long_double as exact
 from .long_double import REAL
 from .oracle_functions import check_out, compare, real_of, refused
+from .ulp import ULP
 
 RESIDUAL_ULP = 5  # as softmax
-SOFT_ULP = 6  # softmax and one rounding
+SOFT_ULP = ULP["residual of softmax", "float32"]
 LOSS_ULP = 3.5
 SUM_EPS = 4
 
@@ -119,8 +120,11 @@ def _check_loss(loss, expected, w, factor, reduction, real, what, facts):
         compare(what, loss, losses, error, *facts)
         return
     total = losses.sum()
-    if np.any(either) and not np.isfinite(loss):
-        loss = float(total)
+    lost = (w > 0) & ((w * factor).astype(np.float64) < np.finfo(np.float64).tiny) & ~np.isfinite(losses)
+    if np.any(lost):  # weights too far apart for a float64
+        return
+    if (np.any(either) or total > np.finfo(np.float64).max) and not np.isfinite(loss):
+        loss = float(total * factor)  # the sum is beyond the range, though its mean may not be
     error = error.sum() + (SUM_EPS * eps + losses.size * 2.0**-53) * total
     compare(what, np.float64(loss), total * factor, error * factor + exact.unit(total * factor, np.float64), *facts)
 

@@ -4,15 +4,16 @@
  *     S log(1 + rest / lead) + sum_j Y_j (max - z_j),  in the words of rows_tpl.h: no term is negative, nothing cancels.
  * A - Y of the largest logit is (S - Y) - S rest / total: where A rounds to 1 its digits are those of the rest.
  */
-/* labels as they are or smoothed; target probabilities */
-typedef enum { LABELS, SMOOTHED_LABELS, PROBABILITIES } target_kind;
+/* labels as they are, of FEW classes found by comparing columns, else by their place in a row; smoothed; probabilities */
+typedef enum { FEW_LABELS, LABELS, SMOOTHED_LABELS, PROBABILITIES } target_kind;
+enum { FEW = 4 };
 
 /* the targets of one unit */
 typedef struct {
     const REAL *prob;  /* laid out as z */
     V label;
     REAL keep, spread; /* target = keep * Y + spread: label smoothing, or 1 and 0 */
-    V z_label;         /* LABELS: logit of the label's class */
+    V z_label;         /* LABELS and few: logit of the label's class */
     int weighted;
     VD weight[WIDE];
     V factor;          /* grad_scale; or 1, where residuals are weighed in double: across by wide_factor */
@@ -37,7 +38,7 @@ typedef struct { V of_max, of_others, below; } target_sums;
 INLINE target_sums sum_targets(V max, const REAL *z, const unit_targets *y, int64_t count, const target_kind kind,
                                const int across) {
     target_sums t = {.below = max - y->z_label};
-    if (kind == LABELS) return t;
+    if (kind <= LABELS) return t;
     V below_error = {0}, others_error = {0};
     t.below = (V){0};
     for (int64_t j = 0; j < count; j += VLEN) {
@@ -61,7 +62,10 @@ INLINE V softmax_residual(REAL *R, V share, V times, const REAL *z, const row_su
     const V mass = kind == PROBABILITIES ? t.of_max + t.of_others : splat(1);
     for (int64_t j = 0; R && !(across && kind == LABELS) && j < count; j += VLEN) {
         V r = load(R + j);
-        if (kind == LABELS) {
+        if (kind == FEW_LABELS) {
+            const V a = r * share, of_label = vselect(y->z_label == s->max, -(s->rest * share), a - 1);
+            r = vselect(y->label == (REAL)(j / VLEN), of_label, a);
+        } else if (kind == LABELS) {
             r *= times;
         } else {
             const V target = target_of(y, j, count, kind, across);
@@ -87,8 +91,8 @@ INLINE void change_labels(REAL *R, V keep_, V add_, const int32_t *label, int64_
 }
 
 /* At the labels A, times factor, becomes A - 1: by itself where it is at most 1/2, else it is made of the other terms. */
-INLINE void put_labels(REAL *R, V times, const row_sums *s, const unit_targets *y, const int32_t *label, int64_t rows,
-                       int64_t k) {
+NOINLINE void put_labels(REAL *R, V times, const row_sums *s, const unit_targets *y, const int32_t *label, int64_t rows,
+                         int64_t k) {
     const VI largest = y->z_label == s->max;
     const V minus = vselect(largest, s->rest * times, y->factor);
     change_labels(R, vselect(largest, (V){0}, splat(1)), -minus, label, rows, k);
@@ -125,7 +129,7 @@ INLINE void load_unit(unit_targets *t, const flr_targets *y, const REAL *Z, int6
             for (int64_t l = 0; l < count; l++) t->z_label[l] = Z_LABEL(l, k);
         if (!across) t->z_label = splat(t->z_label[0]);
 #undef Z_LABEL
-    } else if (kind == SMOOTHED_LABELS) {
+    } else if (kind != PROBABILITIES) {
         REAL label[VLEN] = {0};
         for (int64_t l = 0; l < count; l++) label[l] = (REAL)y->label[i + l];
         t->label = across ? load(label) : splat(label[0]);
@@ -177,6 +181,8 @@ INLINE double all_residuals(void *R_out, void *loss_out, const void *Z_, const f
             if (across) fetch_ahead(Z + i * k, together * stride, stride);
             if (across) to_columns(columns + q * stride, Z + i * k, k, count);
             if (across && kind == PROBABILITIES) to_columns(targets + q * stride, prob + i * k, k, count);
+            for (int64_t j = 0; kind == FEW_LABELS && j < stride; j += VLEN)
+                t[q].z_label = vselect(t[q].label == (REAL)(j / VLEN), load(columns + q * stride + j), t[q].z_label);
         }
         (across ? sums_apart_across : sums_apart_by_row)(s, across ? results : r, z, n_units, stride);
         for (int64_t q = 0, i = first; q < n_units; q++, i += step) {
@@ -210,5 +216,7 @@ INLINE double all_residuals(void *R_out, void *loss_out, const void *Z_, const f
 static double residual_softmax(void *R_out, void *loss_out, const void *Z, const flr_targets *y, void *scratch,
                                int64_t m, int64_t k, int stream) {
     if (y->prob) return RESIDUALS(PROBABILITIES);
-    return y->smoothing == 0 ? RESIDUALS(LABELS) : RESIDUALS(SMOOTHED_LABELS);
+    if (y->smoothing != 0) return RESIDUALS(SMOOTHED_LABELS);
+    if (k <= FEW && m > 1) return all_residuals(R_out, loss_out, Z, y, scratch, m, k, stream, FEW_LABELS, 1);
+    return RESIDUALS(LABELS);
 }

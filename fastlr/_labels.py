@@ -138,7 +138,8 @@ class Outputs:
         right = predicted == y
         if right.ndim == 2:
             right = right.all(axis=1)
-        return float(np.average(right, weights=check_sample_weight(sample_weight, n)))
+        weight, _ = _core.moderate_weights(check_sample_weight(sample_weight, n))
+        return float(np.average(right, weights=weight))
 
 
 def learn_outputs(y, n, dtype, loss, classes=None, name="y"):
