@@ -28,7 +28,6 @@ _CLASSES = 16  # treated at a time
 _FLOOR = 1e-3  # of a class's curvature, at least, is spread like Gram
 _STEPS, _LONGEST, _CLOSE = 12, 2.0, 0.1  # Newton steps in the logits: how many, how long, when short enough
 _SPREADS = (1.0, 0.1, 0.01)  # of the constant model's curvature, tried for the first point
-_REGULAR = 1e-6  # what makes a class's system of float32 values regular again
 _TRIAL_ROWS = 256
 _GRAM_ROWS = 8  # a feature, or what a twelfth of a pass pays for
 
@@ -187,13 +186,15 @@ class ClassModel:
 
     def _inverse(self, part, x):
         """(1 + K diag(curvature))^-1 x, class by class."""
-        J = self.K[part] * self.curvature[part, None, :].astype(np.float32)
-        J += np.eye(x.shape[1], dtype=np.float32)
-        x = x[:, :, None].astype(np.float32)
         try:
-            return np.linalg.solve(J, x)[:, :, 0]
-        except np.linalg.LinAlgError:  # a row that stands for several: rounding made its class singular
-            return np.linalg.solve(J.astype(np.float64) + _REGULAR * np.eye(x.shape[1]), x)[:, :, 0]
+            return self._solved(part, x, np.float32)
+        except np.linalg.LinAlgError:  # hardly any curvature holds the class: 1 was lost beside K
+            return self._solved(part, x, np.float64)
+
+    def _solved(self, part, x, dtype):
+        J = self.K[part].astype(dtype, copy=False) * self.curvature[part, None, :].astype(dtype)
+        J += np.eye(x.shape[1], dtype=dtype)
+        return np.linalg.solve(J, x[:, :, None].astype(dtype))[:, :, 0]
 
     def _add_gram(self, part):
         R = self.rows[self.place[part]]
