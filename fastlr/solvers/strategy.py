@@ -109,7 +109,7 @@ def _run(objective, w, progress, solver):
     by_probabilities = plan[0] == "newton-cholesky" and _pays_for_probabilities(objective)
     if not sampled:
         w = objective.start() if w is None else w
-        if not by_probabilities and progress.w is None:
+        if not by_probabilities and cold:
             progress.begin(w)
 
     def metric(w, factor=1.0, renewed=False):
