@@ -16,7 +16,7 @@
 enum {
     TILE_BYTES = 160 << 10,  /* a third of the smallest L2 in use today: this tile and the next, which is fetched */
     BINARY_TILE_BYTES = 48 << 10, /* where little is computed, phases that fetch more or less must be short */
-    FLUSH_ROWS = 256,        /* rows whose gradient is summed in real before it is added up in double */
+    FLUSH_ROWS = 256,        /* at most, whose gradient is summed in float before it is added up in double */
     CHUNK_BYTES = 8 << 20,
     CHUNKS = 24,             /* aimed at when X is small; divides evenly among 1, 2, 3, 4, 6, 8 threads */
     MANY_TILE_BYTES = 256 << 10,
@@ -225,7 +225,7 @@ static int64_t do_chunk(job *j, int64_t chunk, const scratch *all) {
         }
         loss += tile(j, &s, &correct, first, m, later);
         unflushed += m;
-        if (has_gradient(j) && !j->many && (unflushed >= most || first + m == end)) {
+        if (has_gradient(j) && !j->many && (unflushed + j->tiling.rows > most || first + m == end)) {
             flush(j, &s);
             unflushed = 0;
         }
@@ -269,16 +269,25 @@ static int many(const flr_pass *p) {
 
 int flr_wants_reference(const flr_pass *p) { return p->loss == FLR_SOFTMAX && p->k > 1 && !many(p); }
 
+static int64_t at_most(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* about those of a tile as reals */
+static int64_t tile_bytes(const job *j) {
+    const int64_t size = j->kernels->size, d = j->p->X.d, k = j->p->k, row = (d + 15) / 16 * 16 * size;
+    if (j->many) {
+        const int64_t bytes = k * d * size > LONG_TILE_BYTES ? LONG_TILE_BYTES : MANY_TILE_BYTES;
+        return at_most(bytes, MANY_VALUES / at_least(k, 1) * row);
+    }
+    const int64_t bytes = k == 1 ? BINARY_TILE_BYTES : TILE_BYTES;
+    return has_gradient(j) && size == 4 ? at_most(bytes, FLUSH_ROWS * row) : bytes;
+}
+
 static int run(job *j) {
     const flr_pass *p = j->p;
     const int64_t n = p->X.n, d = p->X.d, k = p->k, size = j->kernels->size;
     j->many = many(p);
     j->k = k - p->has_reference;
-    const int64_t most_bytes = MANY_VALUES / at_least(k, 1) * ((d + 15) / 16 * 16) * size;
-    int64_t many_bytes = k * d * size > LONG_TILE_BYTES ? LONG_TILE_BYTES : MANY_TILE_BYTES;
-    if (many_bytes > most_bytes) many_bytes = most_bytes;
-    const int64_t tile_bytes = j->many ? many_bytes : k == 1 ? BINARY_TILE_BYTES : TILE_BYTES;
-    j->tiling = flr_tiling_of(&p->X, size, tile_bytes, !j->many);
+    j->tiling = flr_tiling_of(&p->X, size, tile_bytes(j), !j->many);
     j->products = &j->kernels->products[j->tiling.type];
     j->ldg = j->tiling.ld;
 
