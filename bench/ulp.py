@@ -15,7 +15,7 @@ ULP = {
     ("exp", "float32"): 1, ("exp", "float64"): 1,
     ("log", "float32"): 1, ("log", "float64"): 1,
     ("sigmoid", "float32"): 2, ("sigmoid", "float64"): 2,
-    ("sigmoid_derivative", "float32"): 4, ("sigmoid_derivative", "float64"): 4,
+    ("sigmoid_derivative", "float32"): 5, ("sigmoid_derivative", "float64"): 5,
     ("log_sigmoid", "float32"): 2, ("log_sigmoid", "float64"): 2,
     ("logit", "float32"): 4, ("logit", "float64"): 4,
     ("softmax", "float32"): 7.5, ("softmax", "float64"): 7.5,

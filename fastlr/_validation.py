@@ -15,6 +15,8 @@ _SUM_TOLERANCE = 1e-4  # what a printed table leaves of a row's sum
 _EPS_OF_SHORT = {"float16": 2.0**-10, "bfloat16": 2.0**-7}  # what rounding to these types leaves of it
 _LEAST_OF_SHORT = {"float16": 2.0**-24, "bfloat16": 2.0**-133}  # their smallest numbers
 
+_MOST_CLASSES = np.iinfo(np.int32).max
+
 
 def as_array(value, name):
     """`value` as a plain ndarray, without a copy if it is one; TypeError for masked and sparse ones and mixed lists."""
@@ -130,6 +132,8 @@ def check_labels(y, n, k, name="y"):
                         f"numbers, np.unique({name}, return_inverse=True)[1] to number other labels")
     if y.shape != (n,):
         raise ValueError(f"{name} has shape {y.shape}; expected ({n},), one label for each of the {n} rows")
+    if k > _MOST_CLASSES:
+        raise ValueError(f"{name} labels {k} classes; expected at most {_MOST_CLASSES}")
     y = y.astype(y.dtype.newbyteorder("="), copy=False)
     limit = min(k, 1 << (8 * y.itemsize - 1)) if y.dtype.kind == "i" else k
     if n and y.view(f"u{y.itemsize}").max() >= limit:  # as unsigned, negative labels are large: one pass, not two

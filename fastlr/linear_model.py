@@ -199,7 +199,8 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             coef, intercept = objective.coefficients(objective.centred(w))
             return {"coef_": coef, "intercept_": intercept}
 
-        separated_below = _certain_separation(objective) if objective.is_free else 0.0
+        hard = objective.is_free and _are_hard(targets)
+        separated_below = _certain_separation(objective) if hard else 0.0
         monitor = FitMonitor(self, model_at, X, y, sample_weight, enough=separated_below)
         monitor.begin(w)
         result = solvers.minimise(
@@ -210,7 +211,8 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             raise ValueError(f"the optimum's coefficients leave the range of float64: features are as small as "
                              f"{objective.deviation.min():.1e}; expected moderate sizes: use scale")
         self.n_iter_ = np.array([result.n_iter], np.int32)
-        self.objective_, self.suboptimality_ = value, _suboptimality(value, result.lower_bound)
+        self.objective_ = value
+        self.suboptimality_ = _suboptimality(value, result.lower_bound, objective.value_error(result.w))
         monitor.end()
         if result.message == "interrupted":
             return self._shortfall(result.message, X.dtype)
@@ -218,7 +220,7 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             _warn("the classes are separable: some coefficients classify every row right, and without a penalty "
                   "(C=inf) larger ones always fit better, so there is no optimum. These separate the rows; use a "
                   "finite C for a unique model")
-        elif objective.is_free and result.lower_bound == 0 and not monitor.stopped and are_separable(objective):
+        elif hard and result.lower_bound == 0 and not monitor.stopped and are_separable(objective):
             _warn("the classes are separable, perhaps but for rows on the border (quasi-complete separation): without "
                   "a penalty (C=inf) some coefficients always fit better when they grow, so there is no optimum; use "
                   "a finite C for a unique model")
@@ -320,17 +322,25 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                 f"model is usable; {remedy}")
 
 
+def _are_hard(targets):
+    """Whether they are labels, whose losses have no least value above 0."""
+    return targets.ndim == 1 or bool(((targets == 0) | (targets == 1)).all())
+
+
 def _certain_separation(objective):
     """A mean loss below this leaves no row a loss of log 2, which means that every row is classified right."""
     weight = objective.weight
     return math.log(2) * (1.0 if weight is None else weight[weight > 0].min()) / objective.total_weight
 
 
-def _suboptimality(value, lower_bound):
-    """(value - lower_bound) / lower_bound, inf where nothing above 0 is known."""
-    if value <= lower_bound:
+def _suboptimality(value, lower_bound, error):
+    """(value - lower_bound) / lower_bound, inf where nothing above 0 is known; value may be off by the error.
+
+    A value below the bound is off by more than that, and so may the bound be.
+    """
+    if value == lower_bound == 0:
         return 0.0
-    return value / lower_bound - 1 if lower_bound > 0 else math.inf
+    return float((abs(value - lower_bound) + error) / lower_bound) if lower_bound > 0 else math.inf
 
 
 def _warn(message):

@@ -213,6 +213,10 @@ class Objective:
                 value = total / self.total_weight + 0.5 * float(np.sum(self.strength * squares))
         return W, b, value + 0.5 * float(np.sum(self.neglected * squares))
 
+    def value_error(self, v):
+        """What rounding of float64 logits may change of F; that of float32 is counted in bounds."""
+        return rounding.logit_error(self, *self.split(v)) if self.resolution < 1e-10 else 0.0
+
     def coefficients(self, v):
         """W (k, d) and b (k,) of the user's features."""
         V, c = self.split(v)

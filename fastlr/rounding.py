@@ -13,8 +13,9 @@ as a row's loss, the logarithm of 1 and what the other classes add, is right to 
 
 float32 was measured against float64 (n = 100 to 600,000, d = 2 to 6,000, kappa to 2e5, MNIST, at optima and random
 points): G's errors, added up over the features with V, were at most half of that at an optimum, S's 0.6 of it.
-float64 has no need to be tight, and takes LOOSE times as much.  Errors of many features add up like random numbers,
-`together`.
+float64 has no need to be tight: it takes LOOSE times as much, and for logits, whose errors are those of all rows where
+means are far from 0, what they come to at worst (`logit_error`).  Errors of many features in float32 add up like random
+numbers, `together`.
 
 What is lost of the intercept's gradient g is not among them: a step of all rows' logits mends it, which changes the
 dual value in second order only.
@@ -27,6 +28,7 @@ import numpy as np
 FLOOR, ROWS, SIZE = 0.03, 3.0, 2.0
 VALUE, LOGITS, LOSS = 1.0, 0.012, 2.0
 LOOSE = 64
+WORST = 4  # eps of all terms of a logit, of one sign
 
 
 def unit(objective):
@@ -43,11 +45,19 @@ def gradient_error(objective, G):
 def value_error(objective, V, c, S, G, g):
     """Of S - <V, G> - <c, g>, S the mean loss at V (k, d), c (k,), G and g its gradient, errors of G left out."""
     eps = unit(objective)
-    logits = together(V * objective.kappa) + float(np.abs(c).max(initial=0.0))
     folded = c - (V * objective.problem_scale) @ objective.problem_shift
     points = 2 * together(V * G) + float(np.abs(g).sum()) * float(np.abs(folded).max(initial=0.0))
     losses = objective.resolution * LOSS / math.sqrt(objective.effective_rows)
-    return losses + eps * (VALUE * abs(S) + LOGITS * (logits + objective.offset_size) + points)
+    return losses + eps * (VALUE * abs(S) + points) + logit_error(objective, V, c)
+
+
+def logit_error(objective, V, c):
+    """What rounding of the logits may change of a mean loss at V (k, d), c (k,)."""
+    rest = float(np.abs(c).max(initial=0.0)) + objective.offset_size
+    if objective.resolution > 1e-10:
+        return objective.resolution * LOGITS * (together(V * objective.kappa) + rest)
+    terms = np.einsum("cj,j->c", np.abs(V), objective.kappa)
+    return WORST * objective.resolution * (float(terms.max(initial=0.0)) + rest)
 
 
 def together(errors):
