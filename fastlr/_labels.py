@@ -227,9 +227,18 @@ def check_label_array(y, n, name="y"):
     return y
 
 
+def _is_missing(label):
+    """Whether it is None, or not equal to itself, as nan and pandas' NA."""
+    try:
+        return label is None or bool(label != label)
+    except TypeError:
+        return True
+
+
 def _labels_of_objects(y, name):
     """Strings as they are; all booleans or all other real numbers as an array of these."""
-    is_kind, kind = next(((is_kind, kind) for kind, is_kind in _OBJECT_LABELS.items() if len(y) and is_kind(y[0])),
+    first = next((label for label in y if not _is_missing(label)), None)
+    is_kind, kind = next(((is_kind, kind) for kind, is_kind in _OBJECT_LABELS.items() if is_kind(first)),
                          (_OBJECT_LABELS["strings"], "strings"))
     wrong = next((i for i, label in enumerate(y) if not is_kind(label)), None)
     if wrong is not None:

@@ -205,3 +205,9 @@ def test_scores_are_weighted():
         assert model.score(X, [0, 1, 0], [1, 2, 3]) == pytest.approx(0.5)
     labels = LogisticRegression().fit(X, [[0, 1], [1, 0], [1, 0]])
     assert labels.score(X, [[0.1, 0.9], [1, 0], [0.9, 0.6]], [1, 2, 3]) == pytest.approx(0.5)
+
+
+def test_a_label_that_is_missing_is_the_one_named():
+    y = np.array([np.nan, "a", "b", "a"], object)
+    with pytest.raises(TypeError, match=r"nan at row 0; expected strings in all rows"):
+        check_label_array(y, 4)
