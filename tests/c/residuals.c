@@ -38,7 +38,8 @@ static void one_variant(const target *t, int loss, int64_t m, int64_t k, const v
         }
         if (weight == 0) losses[i] = allowed[i] = 0, known[i] = 1; /* whatever the row holds */
         losses[i] *= (long double)weight, allowed[i] *= (long double)weight;
-        total += losses[i], total_allowed += allowed[i];
+        total += losses[i];
+        total_allowed += allowed[i] + 1.2e-16L * (long double)(m * k) * losses[i]; /* terms are added one by one */
         if (!known[i]) all_known = 0;
     }
     BOTH_SIDES {
