@@ -1,6 +1,6 @@
 /* main.c -- runs each test in processes of its own and counts what they found.
  *
- *     harness [--isa NAME] [--kernel PART_OF_A_NAME] [--thin N] [--seed N] [--seconds N] [--faults N] [--list]
+ *     harness [--isa NAME] [--kernel PART_OF_A_NAME] [--thin N] [--seed N] [--seconds N] [--faults N] [--list] [--isas]
  *
  * --thin N: every N-th shape.  --seconds N: random larger shapes alone, for N seconds in all.  --faults N: after N faults
  * a test is given up (default 50).  The exit status is 1 where anything was found.
@@ -216,6 +216,12 @@ static void parse(int count, char **argument) {
         if (strcmp(name, "--list") == 0) {
             for (int table = 0; table < N_TABLES; table++)
                 for (const test *one = tables[table]; one->name; one++) puts(one->name);
+            exit(0);
+        }
+        if (strcmp(name, "--isas") == 0) {
+            const flr_isa *isas[8];
+            const int n_isas = flr_available(isas, 8);
+            for (int set = 0; set < n_isas; set++) puts(isas[set]->name);
             exit(0);
         }
         if (value == NULL) name = "";
