@@ -137,6 +137,8 @@ def _gradient(expected, w, factor, reduction, weighed, real):
     error = np.where(sharp, RESIDUAL_ULP, SOFT_ULP) * exact.unit(size, real)
     value = np.where(w == 0, 0, rate * expected.residuals)
     error = rate * (error + 2 * np.finfo(real).smallest_subnormal) + weighed * exact.unit(value, real)
+    if weighed:  # w factor is a float64: below the normal ones it has few digits
+        error = error + np.spacing(np.abs(rate).astype(np.float64)) * np.abs(expected.residuals)
     if reduction == "mean":
         error = error + (2 + np.log2(len(value) + 1)) * 2.0**-53 * np.abs(value)
     return value, np.where(w == 0, 0, error)
