@@ -11,8 +11,8 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-DRIVERS = sorted(str(p) for p in Path("csrc").glob("*.c") if p.name != "kernels.c")
-HEADERS = sorted(str(p) for p in Path("csrc").glob("*.h"))
+DRIVERS = sorted(str(p) for p in Path("csrc").rglob("*.c") if p.name != "kernels.c")
+HEADERS = sorted(str(p) for p in Path("csrc").rglob("*.h"))
 
 FLAGS = runpy.run_path("csrc/flags.py")
 KERNELS, CFLAGS = FLAGS["KERNELS"], FLAGS["CFLAGS"]
@@ -20,7 +20,7 @@ SANITIZE = FLAGS["sanitizer_flags"](os.environ.get("FASTLR_SANITIZE"))
 
 
 class BuildExt(build_ext):
-    """Compile csrc/kernels.c for each instruction set and real type and link the objects into the extension."""
+    """Compile csrc/kernels/kernels.c for each instruction set and real type and link the objects into the extension."""
 
     def build_extension(self, ext):
         with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -31,7 +31,7 @@ class BuildExt(build_ext):
     def compile_kernels(self, pair):
         isa, bits = pair
         return self.compiler.compile(
-            ["csrc/kernels.c"],
+            ["csrc/kernels/kernels.c"],
             output_dir=f"{self.build_temp}/{isa}{bits}",
             macros=FLAGS["kernel_macros"](isa, bits),
             include_dirs=["csrc"],

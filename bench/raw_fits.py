@@ -56,7 +56,7 @@ def _count_passes(X, y, n_threads):
     The mean of some seeds: where metrics are made of sampled rows, counts vary by a tenth.
     """
     from fastlr import solvers
-    from fastlr.objective import Objective
+    from fastlr.model.objective import Objective
 
     classes, labels = np.unique(y, return_inverse=True)
     k = len(classes) if len(classes) > 2 else 1

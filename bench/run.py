@@ -7,7 +7,7 @@ from importlib import import_module
 
 from threadpoolctl import threadpool_limits
 
-from fastlr._threads import resolve_n_threads
+from fastlr._runtime.threads import resolve_n_threads
 
 from . import machine
 from .settings import Settings

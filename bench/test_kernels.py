@@ -5,7 +5,7 @@ No time is asserted; the judged tables, with the machine's limits, are those of 
 
 import pytest
 
-from fastlr._threads import resolve_n_threads
+from fastlr._runtime.threads import resolve_n_threads
 
 from . import contests
 from .cases import PASSES, ROWS

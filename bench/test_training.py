@@ -3,7 +3,7 @@
 import pytest
 
 import fastlr
-from fastlr._threads import resolve_n_threads
+from fastlr._runtime.threads import resolve_n_threads
 
 from . import data, peers_numpy
 from .training import RECIPE

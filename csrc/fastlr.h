@@ -76,7 +76,7 @@ typedef struct {
                      int64_t k, int64_t head, int fresh, const flr_ahead *next);
 } flr_products;
 
-/* The same for many classes and rows of real, with W and sums packed as many_tpl.h says.  Sizes are in values. */
+/* The same for many classes and rows of real, with W and sums packed as products_packed_tpl.h says.  Sizes are in values. */
 typedef struct {
     /* packed (packed_size(k, d),) = W; one call packs one panel of panel_classes, or nothing if there are none */
     int64_t (*packed_size)(int64_t k, int64_t d);
@@ -152,11 +152,11 @@ typedef struct {
                         const void *shift, const double *weight, int64_t m, int64_t d);
 
     /* one step of gradient descent on columns [j0, j1) of classes [c0, c1); with a shift into b_shift_out (k,), too: see
-     * step_tpl.h */
+     * sgd_step_tpl.h */
     void (*step)(const struct flr_step *step, int64_t c0, int64_t c1, int64_t j0, int64_t j1,
                  double *b_shift_out);
 
-    /* z (k,) -= sum over l < m of (inner[l] + 1) rates[l], rates (m, k): see step_tpl.h */
+    /* z (k,) -= sum over l < m of (inner[l] + 1) rates[l], rates (m, k): see sgd_step_tpl.h */
     void (*subtract_steps)(void *z, const void *rates, const void *inner, int64_t m, int64_t k);
 } flr_kernels;
 
@@ -225,7 +225,7 @@ flr_arena flr_shared_arena(const flr_scratch *scratch);
 flr_arena flr_worker_arena(const flr_scratch *scratch, int worker);
 void flr_close_scratch(const flr_scratch *scratch);
 
-/* rows.c: the element-wise and row kernels on many threads, chunk by chunk.  FLR_OK or FLR_NO_MEMORY. */
+/* rowwise.c: the element-wise and row kernels on many threads, chunk by chunk.  FLR_OK or FLR_NO_MEMORY. */
 void flr_map_values(void *out, const void *z, int64_t n, int64_t size, flr_map map, int n_threads);
 int flr_map_rows(void *out, const void *Z, int64_t n, int64_t k, int64_t size, flr_row_map map, int n_threads);
 int flr_residuals(double *loss_out, void *R_out, void *losses_out, const void *Z, const flr_targets *y, flr_loss loss,
@@ -301,7 +301,7 @@ void flr_load_tile(const void **x_out, void *buffer, const flr_matrix *X, const 
  * piece; runs_out (max(m, d),) */
 flr_ahead flr_rows_ahead(const char **runs_out, const flr_matrix *X, int64_t first, const int64_t *rows, int64_t m);
 
-/* epoch.c: gradient descent over batches of rows, in the order given; by_row.c: the same over single rows */
+/* sgd_batch.c: gradient descent over batches of rows, in the order given; sgd_rows.c: the same over single rows */
 typedef struct {
     const int64_t *order;  /* (n,) rows, or NULL for 0 .. n-1 */
     int64_t batch;         /* rows of a batch */

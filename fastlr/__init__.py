@@ -22,7 +22,7 @@ from fastlr.functional import (  # noqa: E402  (an instruction set that does not
     softmax,
     softmax_jacobian,
 )
-from fastlr.fused import loss_and_grad  # noqa: E402
+from fastlr.linear_loss import loss_and_grad  # noqa: E402
 from fastlr.losses import (  # noqa: E402
     binary_cross_entropy,
     binary_cross_entropy_and_grad,

@@ -8,7 +8,7 @@ cimport numpy as np
 
 import numpy as np
 
-from fastlr._mapping import check_file, file_behind
+from fastlr._input.mapped_file import check_file, file_behind
 
 np.import_array()
 

@@ -8,7 +8,7 @@ import scipy
 
 import fastlr
 from fastlr import _core
-from fastlr._threads import resolve_n_threads
+from fastlr._runtime.threads import resolve_n_threads
 
 __all__ = ["config", "show_config"]
 

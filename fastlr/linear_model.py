@@ -15,15 +15,21 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from fastlr import _core, solvers
-from fastlr._estimator import check_input, check_offset, check_parameters, check_penalty_factors, unchanged_on_error
-from fastlr._fit_monitor import CallbackSupportMixin, FitMonitor, with_callbacks
-from fastlr._fitted import NEEDED, fitted_model
-from fastlr._targets import encode_targets, weigh_classes
-from fastlr._threads import resolve_n_threads
-from fastlr._validation import as_array, check_feature_vector, check_option, check_sample_weight
-from fastlr._warnings import warn_user
-from fastlr.objective import Objective, as_computed, penalty_strength
-from fastlr.separation import are_separable
+from fastlr._input.arrays import as_array, check_feature_vector, check_option, check_sample_weight
+from fastlr._input.estimator import (
+    check_input,
+    check_offset,
+    check_parameters,
+    check_penalty_factors,
+    unchanged_on_error,
+)
+from fastlr._input.fitted import NEEDED, fitted_model
+from fastlr._input.targets import encode_targets, weigh_classes
+from fastlr._runtime.callbacks import CallbackSupportMixin, FitMonitor, with_callbacks
+from fastlr._runtime.threads import resolve_n_threads
+from fastlr._runtime.warnings import warn_user
+from fastlr.model.objective import Objective, as_computed, penalty_strength
+from fastlr.model.separation import are_separable
 
 
 class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):

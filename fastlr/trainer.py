@@ -17,12 +17,7 @@ from time import perf_counter
 import numpy as np
 
 from fastlr import _core
-from fastlr._fitted import NEEDED, fitted_model
-from fastlr._labels import learn_outputs
-from fastlr._progress import ProgressLine
-from fastlr._threads import resolve_n_threads
-from fastlr._trainer_options import check_options, generator_of
-from fastlr._validation import (
+from fastlr._input.arrays import (
     as_array,
     check_feature_vector,
     check_finite,
@@ -31,7 +26,12 @@ from fastlr._validation import (
     check_X,
     refuse_masked,
 )
-from fastlr._warnings import warn_user
+from fastlr._input.fitted import NEEDED, fitted_model
+from fastlr._input.labels import learn_outputs
+from fastlr._input.trainer_options import check_options, generator_of
+from fastlr._runtime.terminal import ProgressLine
+from fastlr._runtime.threads import resolve_n_threads
+from fastlr._runtime.warnings import warn_user
 
 
 class Trainer:
@@ -270,7 +270,7 @@ class Trainer:
         if isinstance(X, list | tuple):
             X = as_array(X, name)
         if names is not None or not isinstance(X, np.ndarray) or X.dtype == object:
-            from fastlr._estimator import convert_frame  # scikit-learn, which arrays do not need
+            from fastlr._input.estimator import convert_frame  # scikit-learn, which arrays do not need
 
             X, names = convert_frame("Trainer", X, names, n_features)
         X = check_X(X, name)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from fastlr import LogisticRegression, Trainer
-from fastlr._labels import check_label_array, learn_outputs, number_labels
+from fastlr._input.labels import check_label_array, learn_outputs, number_labels
 
 LABELS = {
     "int": np.array([5, -3, 5, 70]),

@@ -5,11 +5,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fastlr import curvature, reference, solvers
-from fastlr.curvature import activations, class_blocks, hessian
-from fastlr.moments import moments
-from fastlr.newton_bound import newton_bound
-from fastlr.objective import Objective
+from fastlr import reference, solvers
+from fastlr.model import hessian as hessian_module
+from fastlr.model.hessian import activations, class_blocks, hessian
+from fastlr.model.moments import moments
+from fastlr.model.newton_bound import newton_bound
+from fastlr.model.objective import Objective
 
 LOSSES = ("softmax", "sigmoid", "squared_error")
 
@@ -93,7 +94,7 @@ def test_class_blocks_of_a_sample_miss_no_rare_feature():
 @pytest.mark.parametrize("x", [-1.0, 0.0, 1e-3, 0.5, 3.0, 14.0])
 def test_slopes_ahead_bound_the_loss_of_an_error(x):
     error = 1 / (1 + np.exp(-x))  # of a row of target 0 and logit x
-    slope = curvature._slopes_ahead(np.array([[error]]), np.zeros((1, 1)), "sigmoid", 0.0)[0, 0]
+    slope = hessian_module._slopes_ahead(np.array([[error]]), np.zeros((1, 1)), "sigmoid", 0.0)[0, 0]
     if x <= 0:
         assert slope == pytest.approx(error * (1 - error))
     else:
@@ -108,7 +109,7 @@ def test_slopes_ahead_bound_the_loss_of_an_error(x):
 @pytest.mark.parametrize("x", [-9.0, -1.0, 0.0, 2.0])
 def test_slopes_ahead_are_means_over_the_way_to_a_hard_target(x, target):
     error = 1 / (1 + np.exp(-x))
-    slope = curvature._slopes_ahead(np.array([[abs(target - error)]]), np.array([[target]]), "softmax", 8.0)[0, 0]
+    slope = hessian_module._slopes_ahead(np.array([[abs(target - error)]]), np.array([[target]]), "softmax", 8.0)[0, 0]
     errors = 1 / (1 + np.exp(-np.linspace(x - 8, x, 10001)))
     assert slope == pytest.approx(np.mean(errors * (1 - errors)), rel=1e-3)
 
@@ -117,13 +118,13 @@ def test_slopes_ahead_of_float32_errors_above_a_half_are_precise():
     A = np.array([[0.5001]], np.float32)
     error = float(A[0, 0])
     expected = (error - 0.5) / (np.log(error) - np.log1p(-error))
-    slope = curvature._slopes_ahead(A, np.zeros((1, 1)), "sigmoid", 0.0)[0, 0]
+    slope = hessian_module._slopes_ahead(A, np.zeros((1, 1)), "sigmoid", 0.0)[0, 0]
     assert slope == pytest.approx(expected, rel=1e-6)
 
 
 def test_slopes_ahead_of_soft_targets_are_slopes():
     A = np.array([[0.2, 0.7, 0.1]])
-    slopes = curvature._slopes_ahead(A.copy(), np.array([[0.3, 0.6, 0.1]]), "softmax", 8.0)
+    slopes = hessian_module._slopes_ahead(A.copy(), np.array([[0.3, 0.6, 0.1]]), "softmax", 8.0)
     np.testing.assert_allclose(slopes, A * (1 - A))
 
 
@@ -241,7 +242,7 @@ def test_moments_of_large_x_are_exact_means_and_rough_deviations():
 def test_constant_model_by_the_sums_of_classes(monkeypatch, weighted):
     F = make(k=5, weighted=weighted)
     value, grad = F.loss_and_grad(F.start())
-    monkeypatch.setattr("fastlr.moments.MANY_GROUPS", 2)
+    monkeypatch.setattr("fastlr.model.moments.MANY_GROUPS", 2)
     F._base_gradient = None
     _, got_value, got_grad = F.constant_model()
     assert got_value == pytest.approx(value, rel=1e-12)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from fastlr import _core, solvers
-from fastlr.objective import Objective
-from fastlr.solvers import primal_dual, primal_dual_cg, strategy
+from fastlr.model.objective import Objective
+from fastlr.solvers import auto, primal_dual, primal_dual_cg
 from fastlr.solvers.progress import Progress
 
 
@@ -38,7 +38,7 @@ def test_finds_the_optimum_and_proves_it(monkeypatch, loss, k, soft, extras, fit
     assert progress.message == "converged"
     value, _ = F.loss_and_grad(progress.w)
     assert progress.value == pytest.approx(value, rel=1e-12)
-    monkeypatch.setattr(strategy, "keeps_probabilities", lambda objective: False)
+    monkeypatch.setattr(auto, "keeps_probabilities", lambda objective: False)
     best = solvers.minimise(F, tol=1e-9, solver="newton-cholesky")
     assert best.converged
     assert progress.value == pytest.approx(best.value, rel=2e-9)
@@ -125,7 +125,7 @@ def test_large_problems_without_a_bound_take_primal_dual_steps(monkeypatch):
         calls.append(progress.lower_bound)
         primal_dual_cg.primal_dual_cg(objective, progress)
 
-    monkeypatch.setattr(strategy, "primal_dual_cg", counted)
+    monkeypatch.setattr(auto, "primal_dual_cg", counted)
     rng = np.random.default_rng(0)
     X = rng.random((3000, 300))
     y = (X @ rng.normal(size=(300, 4)) * 10 + rng.gumbel(size=(3000, 4))).argmax(axis=1).astype(np.int32)

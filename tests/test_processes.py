@@ -65,7 +65,7 @@ def test_blas_has_one_thread_during_a_fit_in_any_thread():
             def __call__(self, iteration, value, suboptimality, w):
                 inside.append(blas_threads())
         from fastlr.solvers import minimise
-        from fastlr.objective import Objective
+        from fastlr.model.objective import Objective
         def minimise_here():
             objective = Objective(X, (y > 0).astype(np.int32), 1, loss="sigmoid", alpha=0.1)
             minimise(objective, callback=Watch())

@@ -8,8 +8,8 @@ from fastlr.bench.judge import Judge
 from sklearn.exceptions import ConvergenceWarning
 
 from fastlr import LogisticRegression, solvers
-from fastlr.moments import moments
-from fastlr.objective import Objective
+from fastlr.model.moments import moments
+from fastlr.model.objective import Objective
 from fastlr.solvers.newton import conjugate_gradients
 
 

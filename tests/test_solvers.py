@@ -7,10 +7,10 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 
 from fastlr import solvers
-from fastlr.objective import Objective
-from fastlr.solvers import strategy
-from fastlr.solvers.class_model import ClassModel, Spectrum
+from fastlr.model.objective import Objective
+from fastlr.solvers import auto
 from fastlr.solvers.line_search import LineSearch
+from fastlr.solvers.many_classes import ClassModel, Spectrum
 
 NAMES = [name for name in solvers.SOLVERS if name != "auto"]
 LOADERS = {"iris": load_iris, "wine": load_wine, "breast_cancer": load_breast_cancer, "digits": load_digits}
@@ -83,7 +83,7 @@ def test_independent_labels(loss, solver):
 @pytest.mark.parametrize("weighted", [True, False])
 @pytest.mark.parametrize("k", [50, 90])
 def test_class_models_where_blocks_do_not_fit(monkeypatch, fit_intercept, weighted, k):
-    monkeypatch.setattr(strategy, "BLOCK_VALUES", 0)
+    monkeypatch.setattr(auto, "BLOCK_VALUES", 0)
     X, y = clusters(n=2000, k=k, d=20, spread=0.7)
     rng = np.random.default_rng(3)
     options = {"alpha": 1e-3, "fit_intercept": fit_intercept}

@@ -11,7 +11,9 @@ import pytest
 import scipy.sparse
 
 import fastlr
-from fastlr import _core, _threads, _validation
+from fastlr import _core
+from fastlr._input import arrays
+from fastlr._runtime import threads
 
 X = np.arange(12.0).reshape(4, 3)
 W = np.ones((2, 3))
@@ -46,11 +48,11 @@ def test_X(bad, error, message):
 def test_X_is_not_copied():
     for dtype in ("float64", "float32", "float16", "uint8", "bool"):
         for array in (X.astype(dtype), np.asfortranarray(X.astype(dtype)), X.astype(dtype)[::-2, ::2]):
-            assert _validation.check_X(array) is array
-    swapped = _validation.check_X(X.astype(">f8"))
+            assert arrays.check_X(array) is array
+    swapped = arrays.check_X(X.astype(">f8"))
     assert swapped.dtype.isnative
     np.testing.assert_array_equal(swapped, X)
-    assert _validation.check_X([[1, 2]]).dtype == np.int64
+    assert arrays.check_X([[1, 2]]).dtype == np.int64
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -151,8 +153,8 @@ def test_shapes_of_cross_entropy():
 @pytest.mark.parametrize("dtype", ["int64", "int8", "uint64", ">i4"])
 def test_labels_outside_the_classes(dtype):
     y = np.array([0, 1, 3, 7, 2], dtype)
-    raises(ValueError, r"y has 2 labels outside \[0, 3\): first is 3 at row 2", _validation.check_labels, y, 5, 3)
-    np.testing.assert_array_equal(_validation.check_labels(y, 5, 8), [0, 1, 3, 7, 2])
+    raises(ValueError, r"y has 2 labels outside \[0, 3\): first is 3 at row 2", arrays.check_labels, y, 5, 3)
+    np.testing.assert_array_equal(arrays.check_labels(y, 5, 8), [0, 1, 3, 7, 2])
 
 
 def test_negative_and_huge_labels():
@@ -160,7 +162,7 @@ def test_negative_and_huge_labels():
     raises(ValueError, r"y has 1 label outside \[0, 2\): first is -1 at row 3", fastlr.cross_entropy, Z, [0, 1, 1, -1])
     raises(ValueError, r"first is 4294967296 at row 0", fastlr.cross_entropy, Z, [2**32, 0, 0, 0])
     raises(ValueError, r"outside \[0, 2\): first is 2", fastlr.binary_cross_entropy, X[0], [0, 2, 1])
-    assert _validation.check_labels(np.array([True, False]), 2, 2).dtype == np.int32
+    assert arrays.check_labels(np.array([True, False]), 2, 2).dtype == np.int32
 
 
 def test_labels_of_other_types():
@@ -207,7 +209,7 @@ def test_options():
            label_smoothing=1.5)
     raises(ValueError, "alpha is -1", fastlr.loss_and_grad, X, W, B, Y, alpha=-1)
     raises(TypeError, "alpha is 'a'; expected a number", fastlr.loss_and_grad, X, W, B, Y, alpha="a")
-    assert _validation.check_number("alpha", np.float32(0.5)) == 0.5
+    assert arrays.check_number("alpha", np.float32(0.5)) == 0.5
 
 
 def test_out_stays_untouched_when_arguments_are_wrong():
@@ -230,9 +232,9 @@ def test_n_threads(bad):
 @pytest.fixture
 def fresh_default():
     """default_n_threads forgets what it found, before the test and after."""
-    _threads.default_n_threads.cache_clear()
+    threads.default_n_threads.cache_clear()
     yield
-    _threads.default_n_threads.cache_clear()
+    threads.default_n_threads.cache_clear()
 
 
 @pytest.mark.usefixtures("fresh_default")
@@ -240,23 +242,23 @@ def fresh_default():
 def test_default_number_of_threads(monkeypatch, ours, openmp, expected):
     monkeypatch.setenv("FASTLR_NUM_THREADS", ours)
     monkeypatch.setenv("OMP_NUM_THREADS", openmp)
-    assert _threads.resolve_n_threads(None) == expected
-    assert _threads.resolve_n_threads(np.int64(7)) == 7
+    assert threads.resolve_n_threads(None) == expected
+    assert threads.resolve_n_threads(np.int64(7)) == 7
 
 
 @pytest.mark.usefixtures("fresh_default")
 def test_default_number_of_threads_without_settings(monkeypatch):
     monkeypatch.delenv("FASTLR_NUM_THREADS", raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "nonsense")
-    monkeypatch.setattr(_threads, "_cgroup_cpus", lambda: 1.5)
+    monkeypatch.setattr(threads, "_cgroup_cpus", lambda: 1.5)
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    assert _threads.resolve_n_threads(None) == min(2, cpus)
+    assert threads.resolve_n_threads(None) == min(2, cpus)
 
 
 @pytest.mark.usefixtures("fresh_default")
 def test_bad_number_of_threads_in_the_environment(monkeypatch):
     monkeypatch.setenv("FASTLR_NUM_THREADS", "many")
-    raises(ValueError, "FASTLR_NUM_THREADS='many'", _threads.resolve_n_threads, None)
+    raises(ValueError, "FASTLR_NUM_THREADS='many'", threads.resolve_n_threads, None)
 
 
 @pytest.mark.parametrize(
@@ -268,7 +270,7 @@ def test_bad_number_of_threads_in_the_environment(monkeypatch):
 def test_quota_of_a_container(tmp_path, files, expected):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    assert _threads._quota(tmp_path) == expected
+    assert threads._quota(tmp_path) == expected
 
 
 # ---- the package ----------------------------------------------------------------------------------------------------

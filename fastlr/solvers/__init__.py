@@ -3,7 +3,7 @@
 `minimise` is the one entry; docs/solvers.md tells the algorithms, their sources and when each is chosen.
 """
 
+from fastlr.solvers.auto import SOLVERS, minimise
 from fastlr.solvers.result import Result
-from fastlr.solvers.strategy import SOLVERS, minimise
 
 __all__ = ["SOLVERS", "Result", "minimise"]

@@ -10,8 +10,8 @@ superlinear convergence without solving early systems too well (Dembo and Steiha
 import numpy as np
 from scipy.linalg import lapack
 
-from fastlr.curvature import hessian
-from fastlr.newton_bound import newton_bound
+from fastlr.model.hessian import hessian
+from fastlr.model.newton_bound import newton_bound
 from fastlr.solvers.lbfgs import Pairs, lbfgs
 from fastlr.solvers.line_search import LineSearch
 

@@ -13,7 +13,7 @@ first one a system for W':
 
 W' is taken whole; p' where it is a probability, else p times LEAST, so that a row's error may fall 300 fold in a
 step, however small its slope.  Once no row is cut short, p' satisfies the first condition and is a dual point: its
-bound on the optimal value (certificate.py) does not suffer from features that are hardly penalised.  Compare Chan
+bound on the optimal value (duality.py) does not suffer from features that are hardly penalised.  Compare Chan
 and others (1999), A nonlinear primal-dual method for total variation-based image restoration, which linearises the same
 way, and primal-dual interior point methods (Boyd and Vandenberghe, Convex Optimization, section 11.7).
 
@@ -22,8 +22,8 @@ All that a step needs of a row depends on that row alone, so that each step is o
 
 import numpy as np
 
-from fastlr.certificate import probability_bound
-from fastlr.curvature import add_hessian, add_penalty
+from fastlr.model.duality import probability_bound
+from fastlr.model.hessian import add_hessian, add_penalty
 from fastlr.solvers import dual
 from fastlr.solvers.newton import factorised
 

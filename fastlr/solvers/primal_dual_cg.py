@@ -11,11 +11,11 @@ before each, p goes the way J(p) e of the shift e of all rows' logits that makes
 import numpy as np
 
 from fastlr import _core
-from fastlr.certificate import probability_bound
-from fastlr.curvature import Leverage
+from fastlr.model.duality import probability_bound
+from fastlr.model.hessian import Leverage
 from fastlr.solvers import dual
-from fastlr.solvers.metric import Metric
 from fastlr.solvers.newton import conjugate_gradients
+from fastlr.solvers.preconditioner import Metric
 
 FIRST = 1e-12  # probability at least, of the start
 LEAST = 1e-2  # factor of a probability at least,

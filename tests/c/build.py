@@ -20,7 +20,7 @@ FLAGS = runpy.run_path(str(CSRC / "flags.py"))
 
 def jobs(args, out):
     """(object, source, time of the youngest header, flags) of all that is linked."""
-    headers = max(p.stat().st_mtime for p in [*CSRC.glob("*.h"), CSRC / "flags.py"])
+    headers = max(p.stat().st_mtime for p in [*CSRC.rglob("*.h"), CSRC / "flags.py"])
     own_headers = max(headers, (HERE / "harness.h").stat().st_mtime)
     cflags = [*FLAGS["CFLAGS"], "-Werror", f"-I{CSRC}", f"-I{HERE}"]
     cflags += FLAGS["sanitizer_flags"](args.sanitize)
@@ -30,9 +30,9 @@ def jobs(args, out):
             continue
         for bits in (32, 64):
             macros = [f"-D{name}={value}" for name, value in FLAGS["kernel_macros"](isa, bits)]
-            yield out / f"kernels_{isa}{bits}.o", CSRC / "kernels.c", headers, [*cflags, *flags, *macros]
+            yield out / f"kernels_{isa}{bits}.o", CSRC / "kernels" / "kernels.c", headers, [*cflags, *flags, *macros]
     replaced = ("kernels.c",) if args.races else ("kernels.c", "scratch.c")
-    for source in sorted(CSRC.glob("*.c")):
+    for source in sorted(CSRC.rglob("*.c")):
         if source.name not in replaced:
             yield out / f"{source.stem}.o", source, headers, cflags
     own = [s for s in sorted(HERE.glob("*.c")) if s.name not in ("races.c", "absent.c")]

@@ -127,7 +127,7 @@ void describe_address(char *text, int capacity, const char *address) {
     snprintf(text, (size_t)capacity, "address %p", (const void *)address);
 }
 
-/* ---- in place of csrc/scratch.c: aligned to lines of the cache, with canaries in what that leaves ------------------- */
+/* ---- in place of csrc/runtime/scratch.c: aligned to lines of the cache, with canaries in what that leaves ------------------- */
 void *flr_take_scratch(int64_t bytes) {
     if (scratch_taken++ == scratch_fails_at) return NULL;
     for (slot *s = scratch_slots; s < scratch_slots + SCRATCH_SLOTS; s++) {

@@ -1,4 +1,4 @@
-/* fetch_tpl.h -- memory that is read next, fetched into L2 while a kernel computes: a fixed number of prefetches in each
+/* prefetch_tpl.h -- memory that is read next, fetched into L2 while a kernel computes: a fixed number of prefetches in each
  * of its steps, without a branch, so that the core asks for lines all the time.  Some places are fetched side by side, the
  * parts of what lies in one piece or some of the runs: the hardware's own prefetcher follows each, and one keeps memory
  * half as busy.  Prefetches lie stride bytes apart, a line or less, so that they last for all steps.  Steps are counted

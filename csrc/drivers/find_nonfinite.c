@@ -1,4 +1,4 @@
-/* check.c -- where X is not finite: one read of X, no copy; and places that lie outside. */
+/* find_nonfinite.c -- where X is not finite: one read of X, no copy; and places that lie outside. */
 #include "fastlr.h"
 
 #include <stddef.h>

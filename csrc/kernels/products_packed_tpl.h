@@ -1,4 +1,4 @@
-/* many_tpl.h -- the two products of a tile for many classes.
+/* products_packed_tpl.h -- the two products of a tile for many classes.
  *
  * Logits: a lane is a class, and a value of x is broadcast to all of them, so that there are no sums over lanes, and a
  * load of W serves ROWS rows.  Gradient: a lane is a column, and a value of R is broadcast.  Both read what is packed in

@@ -1,4 +1,4 @@
-/* curvature_tpl.h -- the Hessian's residuals H = weight * (dA/dZ) U.
+/* hessian_rows_tpl.h -- the Hessian's residuals H = weight * (dA/dZ) U.
  *
  * softmax: a (v - a'v), v = u - u of the largest logit, which leaves that one's share out of a'v: nothing cancels where A
  * rounds to 1.

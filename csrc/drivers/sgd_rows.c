@@ -1,4 +1,4 @@
-/* by_row.c -- gradient descent over single rows, each example in turn, without momentum, penalty and shift.
+/* sgd_rows.c -- gradient descent over single rows, each example in turn, without momentum, penalty and shift.
  *
  * A step changes the logits of a later row by what the two rows have in common:  z_i = W_0 x_i - sum over l < i of
  * learning_rate r_l (x_l' x_i + 1).  So for each block of rows, with W_0 the parameters before it,

@@ -57,7 +57,7 @@ typedef struct {
     const char **ahead; /* (max(m, d),) rows or columns of a later tile, as X has them */
     char *tile;         /* (slab, ld) real, if X must be converted */
     char *Z, *U;        /* (m, k) real; U for hessp */
-    char *G_real;       /* (k, ldg) real: sums over some rows; as many_tpl.h has them for many classes */
+    char *G_real;       /* (k, ldg) real: sums over some rows; as products_packed_tpl.h has them for many classes */
     char *packed;       /* scratch of many.backward */
     double *G;          /* (k, ldg): sums over the chunk; NULL for many classes, whose G_real is flushed to the total */
     double *g;          /* (k,) */

@@ -9,9 +9,9 @@
 import numpy as np
 from sklearn.exceptions import DataConversionWarning
 
-from fastlr._labels import Outputs, check_label_array, number_labels
-from fastlr._validation import as_array, check_sample_weight, check_targets, is_real
-from fastlr._warnings import warn_user
+from fastlr._input.arrays import as_array, check_sample_weight, check_targets, is_real
+from fastlr._input.labels import Outputs, check_label_array, number_labels
+from fastlr._runtime.warnings import warn_user
 
 
 def encode_targets(estimator, y, n, dtype):
@@ -29,7 +29,7 @@ def encode_targets(estimator, y, n, dtype):
 
     Returns
     -------
-    outputs : fastlr._labels.Outputs
+    outputs : fastlr._input.labels.Outputs
         "sigmoid" with one logit for two classes, "softmax" for more, "sigmoid" with k for labels that do not exclude
         each other.
     targets : ndarray, int32 (n,) or dtype (n, k)

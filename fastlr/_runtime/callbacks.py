@@ -4,7 +4,7 @@ scikit-learn's callbacks (from 1.9 on) see a fit as a task with a subtask for ea
 iteration when it is over, so the next one's subtask begins there and then.
 """
 
-from fastlr._progress import ProgressLine
+from fastlr._runtime.terminal import ProgressLine
 
 try:
     from sklearn.callback import CallbackSupportMixin, with_callbacks

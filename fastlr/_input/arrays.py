@@ -9,7 +9,7 @@ import numbers
 import numpy as np
 
 from fastlr import _core
-from fastlr._mapping import check_file, file_behind
+from fastlr._input.mapped_file import check_file, file_behind
 
 _SUM_TOLERANCE = 1e-4  # what a printed table leaves of a row's sum
 _EPS_OF_SHORT = {"float16": 2.0**-10, "bfloat16": 2.0**-7}  # what rounding to these types leaves of it

@@ -18,8 +18,9 @@ import copy
 
 import numpy as np
 
-from fastlr import _core, moments, rounding
-from fastlr.certificate import entropies, gradient_bound, shifted_bound
+from fastlr import _core
+from fastlr.model import moments, rounding
+from fastlr.model.duality import entropies, gradient_bound, shifted_bound
 
 SMALL = 1 << 19  # values of X: up to here they are computed with in float64, whatever their type
 SAFE = {4: 60, 8: 400}  # powers of two that X's values may be from 1, by size: beyond, a copy nearer to it is made

@@ -14,7 +14,7 @@ from pathlib import Path
 from fastlr import _core
 
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
-_MOST = 256  # MAX_WORKERS of csrc/pool.c
+_MOST = 256  # MAX_WORKERS of csrc/runtime/pool.c
 
 
 def resolve_n_threads(n_threads):

@@ -15,8 +15,8 @@ it.
 
 import numpy as np
 
-from fastlr import rounding
-from fastlr.curvature import mean_slopes
+from fastlr.model import rounding
+from fastlr.model.hessian import mean_slopes
 
 _TINY = np.finfo(float).tiny
 _ALWAYS = 1e-12  # what a rate may be short of 1 that is taken for it

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastlr import _core
-from fastlr._validation import as_array, check_sample_weight, check_targets
+from fastlr._input.arrays import as_array, check_sample_weight, check_targets
 
 _COUNTABLE_RANGE = 1 << 16  # integers closer together are numbered by counting, ten times as fast as by sorting
 

@@ -1,4 +1,4 @@
-/* step_tpl.h -- the learning rule: gradient = factor G + alpha W;  v = momentum v + gradient;  W -= learning_rate v.
+/* sgd_step_tpl.h -- the learning rule: gradient = factor G + alpha W;  v = momentum v + gradient;  W -= learning_rate v.
  *
  * W, v and G are double; W_real = W * scale is the copy that the kernels multiply with.  With scale and shift the model
  * sees (x - shift) * scale, so that the gradient of W is (G - g shift') * scale and the logits need

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
 from fastlr import _core
-from fastlr._validation import (
+from fastlr._input.arrays import (
     as_array,
     as_kernels_read,
     check_feature_vector,

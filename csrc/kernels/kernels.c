@@ -13,19 +13,19 @@
 #define JOIN(a, b) JOIN_(a, b)
 
 #include "vec_tpl.h"
-#include "fetch_tpl.h"
+#include "prefetch_tpl.h"
 #include "explog_tpl.h"
 #include "map_tpl.h"
 #include "units_tpl.h"
 #include "rows_tpl.h"
 #include "cross_entropy_tpl.h"
-#include "independent_tpl.h"
-#include "curvature_tpl.h"
+#include "elementwise_loss_tpl.h"
+#include "hessian_rows_tpl.h"
 #include "convert_tpl.h"
 #include "linear_tpl.h"
 #include "tile_tpl.h"
-#include "many_tpl.h"
-#include "step_tpl.h"
+#include "products_packed_tpl.h"
+#include "sgd_step_tpl.h"
 
 #if REAL_BITS == 32
 #define TABLE JOIN(flr_kernels_f32_, ISA)

@@ -1,4 +1,4 @@
-/* independent_tpl.h -- losses whose classes do not see each other, and their residuals R = weight * (A - Y).
+/* elementwise_loss_tpl.h -- losses whose classes do not see each other, and their residuals R = weight * (A - Y).
  *
  * Targets Y (probabilities, a label's 1 and 0s, or for k = 1 the label itself; smoothed towards 1 / outcomes):
  *     sigmoid        sum_j  max(z_j, 0) - Y_j z_j + log(1 + exp(-|z_j|))     A = sigmoid(z)

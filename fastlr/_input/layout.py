@@ -11,8 +11,8 @@ from math import prod
 import numpy as np
 
 from fastlr import _core
-from fastlr._threads import resolve_n_threads
-from fastlr._validation import as_array, is_real
+from fastlr._input.arrays import as_array, is_real
+from fastlr._runtime.threads import resolve_n_threads
 
 _KERNEL_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 

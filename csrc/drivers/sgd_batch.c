@@ -1,4 +1,4 @@
-/* epoch.c -- gradient descent over batches: the lecture's learning rule, one epoch a call.
+/* sgd_batch.c -- gradient descent over batches: the lecture's learning rule, one epoch a call.
  *
  * for each batch of rows:   each chunk of the batch:    Z = x W' + b;  loss, R;  G_part = R' x      (any worker)
  *                           each block of a class:      G = sum of the parts, in order;  W -= ...   (any worker)

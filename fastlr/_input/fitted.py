@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastlr import _core
-from fastlr._labels import Outputs
-from fastlr._validation import as_array, as_kernels_read, check_feature_vector, check_option, is_real
+from fastlr._input.arrays import as_array, as_kernels_read, check_feature_vector, check_option, is_real
+from fastlr._input.labels import Outputs
 
 NEEDED = ("coef_", "intercept_", "classes_")
 KINDS = ("classes", "labels")

@@ -7,9 +7,7 @@ cache.  Parameters, gradients and sums are float64; tiles compute in float32 for
 import numpy as np
 
 from fastlr import _core
-from fastlr._layout import as_real
-from fastlr._threads import resolve_n_threads
-from fastlr._validation import (
+from fastlr._input.arrays import (
     as_array,
     check_feature_vector,
     check_finite,
@@ -20,6 +18,8 @@ from fastlr._validation import (
     check_targets,
     check_X,
 )
+from fastlr._input.layout import as_real
+from fastlr._runtime.threads import resolve_n_threads
 from fastlr.losses import mean_factor
 
 

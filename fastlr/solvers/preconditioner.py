@@ -8,7 +8,7 @@ import numpy as np
 from scipy.linalg import blas, lapack
 
 from fastlr import _core
-from fastlr.curvature import class_blocks
+from fastlr.model.hessian import class_blocks
 
 SAMPLED, WHOLE, LEAST = 0.15, 1e-3, 1e-8  # damping of blocks of a sample, of all rows, and at least
 _TINY = np.finfo(np.float32).tiny

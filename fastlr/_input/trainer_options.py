@@ -7,7 +7,7 @@ from numbers import Integral, Real
 import numpy as np
 
 from fastlr import _core
-from fastlr._validation import check_option, is_in_range
+from fastlr._input.arrays import check_option, is_in_range
 
 
 def check_options(trainer):

@@ -18,7 +18,7 @@ from scipy.linalg import blas, lapack
 from scipy.optimize import minimize_scalar
 
 from fastlr import _core
-from fastlr.curvature import activations
+from fastlr.model.hessian import activations
 
 _PILOT_VALUES = 1 << 25  # probabilities computed at most
 _KEPT_VALUES = 1 << 25  # of all rows in T's coordinates, kept if they are no more

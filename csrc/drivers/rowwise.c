@@ -1,4 +1,4 @@
-/* rows.c -- element-wise and row kernels on many threads: a grid of chunks that depends on the sizes alone. */
+/* rowwise.c -- element-wise and row kernels on many threads: a grid of chunks that depends on the sizes alone. */
 #include "fastlr.h"
 
 #include <stddef.h>

@@ -29,7 +29,7 @@ typedef struct {
     char *tile;     /* (rows, ld): standardised */
     char *zeros;    /* (ld,): a row of weight 0, which may hold nan */
     char *packed;
-    char *G;        /* sums of the chunk, as many_tpl.h has them */
+    char *G;        /* sums of the chunk, as products_packed_tpl.h has them */
 } scratch;
 
 static scratch lay_out(const job *j, flr_arena *arena) {

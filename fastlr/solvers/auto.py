@@ -8,13 +8,13 @@
 
 import numpy as np
 
-from fastlr._threads import blas_limit
-from fastlr.newton_bound import newton_bound
-from fastlr.solvers.class_model import ClassModel, Spectrum, serves
+from fastlr._runtime.threads import blas_limit
+from fastlr.model.newton_bound import newton_bound
 from fastlr.solvers.lbfgs import Pairs, lbfgs
 from fastlr.solvers.line_search import LineSearch
-from fastlr.solvers.metric import block_metric, gram_metric
+from fastlr.solvers.many_classes import ClassModel, Spectrum, serves
 from fastlr.solvers.newton import hessian_solver, newton_cg, newton_cholesky
+from fastlr.solvers.preconditioner import block_metric, gram_metric
 from fastlr.solvers.primal_dual import primal_dual
 from fastlr.solvers.primal_dual import serves as keeps_probabilities
 from fastlr.solvers.primal_dual_cg import MOST_VALUES, primal_dual_cg

@@ -1,0 +1,1 @@
+"""What users pass in: each kind of input has one check and one message."""

@@ -1,0 +1,1 @@
+"""Threads, the terminal, callbacks and warnings: what surrounds the arithmetic."""
