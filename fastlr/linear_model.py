@@ -28,7 +28,9 @@ from fastlr._input.targets import encode_targets, weigh_classes
 from fastlr._runtime.callbacks import CallbackSupportMixin, FitMonitor, with_callbacks
 from fastlr._runtime.threads import resolve_n_threads
 from fastlr._runtime.warnings import warn_user
-from fastlr.model.objective import Objective, as_computed, penalty_strength
+from fastlr.model.objective import Objective
+from fastlr.model.penalty import penalty_strength
+from fastlr.model.rows import DenseRows, as_computed
 from fastlr.model.separation import are_separable
 
 
@@ -83,6 +85,8 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     n_iter_ : ndarray (1,), int32
     objective_ : float
         F at the fit: mean loss plus penalty.
+    n_passes_ : float
+        Trips over X that the fit took; samples of rows counted in proportion, one of a pass's two products a half.
     suboptimality_ : float
         Proved upper bound of (F - F*) / F*; inf where none is known.
     scale_, shift_ : ndarray (n_features,) or None
@@ -192,11 +196,12 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             float(self.C), float(n if weight is None else weight.sum()), weight_exponent,
             check_penalty_factors(self.penalty_factors, d), d,
         )
-        objective = Objective(
-            computed, targets, outputs.k, loss=outputs.loss, alpha=alpha, penalty=penalty,
-            fit_intercept=self.fit_intercept, weight=weight, offset=check_offset(offset, computed, outputs.k),
-            scale=scale, shift=shift, n_threads=n_threads, random_state=self._seed(),
+        rows = DenseRows(
+            computed, targets, outputs.k, loss=outputs.loss, weight=weight,
+            offset=check_offset(offset, computed, outputs.k), intercept=self.fit_intercept, n_threads=n_threads,
+            random_state=self._seed(),
         )
+        objective = Objective(rows, alpha=alpha, penalty=penalty, scale=scale, shift=shift)
         w = objective.centred(objective.start(*self._last_fit(outputs, d)))
         self.classes_, self.scale_, self.shift_ = outputs.classes, scale, shift
         self.targets_ = "labels" if outputs.multilabel else "classes"
@@ -206,7 +211,7 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             return {"coef_": coef, "intercept_": intercept}
 
         hard = objective.is_free and _are_hard(targets)
-        separated_below = _certain_separation(objective) if hard else 0.0
+        separated_below = _certain_separation(rows) if hard else 0.0
         monitor = FitMonitor(self, model_at, X, y, sample_weight, enough=separated_below)
         monitor.begin(w)
         result = solvers.minimise(
@@ -215,9 +220,10 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.coef_, self.intercept_, value = objective.finished(result.w, float(result.value))
         if not (np.isfinite(self.coef_).all() and np.isfinite(self.intercept_).all() and np.isfinite(value)):
             raise ValueError(f"the optimum's coefficients leave the range of float64: features are as small as "
-                             f"{objective.deviation.min():.1e}; expected moderate sizes: use scale")
+                             f"{objective.coordinates.deviation.min():.1e}; expected moderate sizes: use scale")
         self.n_iter_ = np.array([result.n_iter], np.int32)
         self.objective_ = value
+        self.n_passes_ = float(objective.n_passes)
         self.suboptimality_ = _suboptimality(value, result.lower_bound, objective.value_error(result.w))
         monitor.end()
         if result.message == "interrupted":
@@ -226,7 +232,7 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             _warn("the classes are separable: some coefficients classify every row right, and without a penalty "
                   "(C=inf) larger ones always fit better, so there is no optimum. These separate the rows; use a "
                   "finite C for a unique model")
-        elif hard and result.lower_bound == 0 and not monitor.stopped and are_separable(objective):
+        elif hard and result.lower_bound == 0 and not monitor.stopped and are_separable(objective.rows):
             _warn("the classes are separable, perhaps but for rows on the border (quasi-complete separation): without "
                   "a penalty (C=inf) some coefficients always fit better when they grow, so there is no optimum; use "
                   "a finite C for a unique model")
@@ -333,10 +339,10 @@ def _are_hard(targets):
     return targets.ndim == 1 or bool(((targets == 0) | (targets == 1)).all())
 
 
-def _certain_separation(objective):
+def _certain_separation(rows):
     """A mean loss below this leaves no row a loss of log 2, which means that every row is classified right."""
-    weight = objective.weight
-    return math.log(2) * (1.0 if weight is None else weight[weight > 0].min()) / objective.total_weight
+    weight = rows.weight
+    return math.log(2) * (1.0 if weight is None else weight[weight > 0].min()) / rows.total_weight
 
 
 def _suboptimality(value, lower_bound, error):

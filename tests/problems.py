@@ -4,6 +4,8 @@ import ml_dtypes
 import numpy as np
 
 from fastlr import _core, reference
+from fastlr.model.objective import Objective
+from fastlr.model.rows import DenseRows
 
 REALS = ("float32", "float64")
 LOSSES = ("softmax", "sigmoid", "squared_error")
@@ -57,3 +59,8 @@ def targets(rng, loss, n, k, dtype, kind):
 def wide(*arrays):
     """The arrays as long double."""
     return [np.asarray(a).astype(np.longdouble) for a in arrays]
+
+
+def objective_of(X, y, n_logits, *, alpha=0.0, penalty=None, scale=None, shift=None, **rows):
+    """The penalised mean loss of an array's rows; `rows` are the other arguments of DenseRows."""
+    return Objective(DenseRows(X, y, n_logits, **rows), alpha=alpha, penalty=penalty, scale=scale, shift=shift)

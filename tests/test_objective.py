@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from problems import objective_of
 
 from fastlr import reference, solvers
 from fastlr.model import hessian as hessian_module
-from fastlr.model.hessian import activations, class_blocks, hessian
-from fastlr.model.moments import moments
-from fastlr.model.newton_bound import newton_bound
-from fastlr.model.objective import Objective
+from fastlr.model.hessian import class_blocks, hessian
+from fastlr.model.rows_moments import moments
 
 LOSSES = ("softmax", "sigmoid", "squared_error")
 
@@ -26,43 +25,44 @@ def make(seed=0, n=60, d=4, k=3, loss="softmax", soft=False, weighted=False, off
     weight = rng.exponential(size=n) * (rng.random(n) < 0.9) if weighted else None
     o = rng.normal(size=(n, k)).astype(dtype) if offset else None
     options = {"alpha": 0.05, "penalty": rng.exponential(size=d)} | options
-    return Objective(X, y, k, loss=loss, weight=weight, offset=o, **options)
+    return objective_of(X, y, k, loss=loss, weight=weight, offset=o, **options)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("intercept", [True, False])
 @pytest.mark.parametrize("soft", [True, False])
-def test_value_is_the_users_objective(loss, fit_intercept, soft):
+def test_value_is_the_users_objective(loss, intercept, soft):
     rng = np.random.default_rng(1)
     scale, shift = rng.normal(size=4), rng.normal(size=4)
-    F = make(loss=loss, soft=soft, weighted=True, offset=True, fit_intercept=fit_intercept, scale=scale, shift=shift)
-    W, b = rng.normal(size=(3, 4)), rng.normal(size=3) * fit_intercept
+    F = make(loss=loss, soft=soft, weighted=True, offset=True, intercept=intercept, scale=scale, shift=shift)
+    W, b = rng.normal(size=(3, 4)), rng.normal(size=3) * intercept
     v = F.start(W, b)
     for got, expected in zip(F.coefficients(v), (W, b), strict=True):
         np.testing.assert_allclose(got, expected, rtol=1e-12, atol=1e-12)
-    Z = (F.X - shift) * scale @ W.T + b + F.offset
-    Y = F.y if soft else np.eye(3)[F.y]
+    rows = F.rows
+    Z = (rows._X - shift) * scale @ W.T + b + rows.offset
+    Y = rows.y if soft else np.eye(3)[rows.y]
     if loss == "softmax":
         losses = np.logaddexp.reduce(Z, axis=1) - (Y * Z).sum(1)
     elif loss == "sigmoid":
         losses = (np.logaddexp(0, Z) - Y * Z).sum(1)
     else:
         losses = 0.5 * ((Z - Y) ** 2).sum(1)
-    penalty = F.factors * F.deviation**2
-    expected = np.average(losses, weights=F.weight) + F.alpha / 2 * (penalty * W**2).sum()
+    penalty = F.penalty.factors * F.coordinates.deviation**2
+    expected = np.average(losses, weights=rows.weight) + F.penalty.alpha / 2 * (penalty * W**2).sum()
     assert F.loss_and_grad(v)[0] == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("fit_intercept", [True, False])
-def test_derivatives(loss, fit_intercept):
-    F = make(loss=loss, weighted=True, fit_intercept=fit_intercept)
+@pytest.mark.parametrize("intercept", [True, False])
+def test_derivatives(loss, intercept):
+    F = make(loss=loss, weighted=True, intercept=intercept)
     rng = np.random.default_rng(2)
     v, u, h = rng.normal(size=F.size), rng.normal(size=F.size), 1e-5
     (up, grad_up), (down, grad_down) = F.loss_and_grad(v + h * u), F.loss_and_grad(v - h * u)
     assert F.loss_and_grad(v)[1] @ u == pytest.approx((up - down) / (2 * h), rel=1e-6)
     np.testing.assert_allclose(F.hessp(v, u), (grad_up - grad_down) / (2 * h), rtol=1e-5, atol=1e-8)
-    Hu = F.flat((hessian(F, v) @ F.by_class(u).ravel()).reshape(F.k, -1))
+    Hu = hessian(F.rows, F.matrix(v)) @ u + F.penalty.gradient(F.matrix(u)).ravel()
     np.testing.assert_allclose(Hu, F.hessp(v, u), rtol=1e-9, atol=1e-10)
 
 
@@ -70,14 +70,15 @@ def test_derivatives(loss, fit_intercept):
 def test_class_blocks_from_all_rows_or_a_sample(n_rows):
     F = make(n=20000, soft=True, weighted=True, alpha=0.0)
     v = np.random.default_rng(3).normal(size=F.size)
-    F.y[:] = activations(F, v)  # without errors the blocks are the Hessian's own
-    H, d = hessian(F, v), F.d
-    for c, make_block in enumerate(class_blocks(F, v, n_rows)):
+    W = F.matrix(v)
+    F.rows.y[:] = F.rows.activations(W)  # without errors the blocks are the Hessian's own
+    H, d = hessian(F.rows, W), F.rows.d
+    for c, make_block in enumerate(class_blocks(F.rows, W, n_rows)):
         block = make_block(1)
         own = slice(c * (d + 1), (c + 1) * (d + 1))
         exact = H[own, own]
         size = np.sqrt(np.outer(np.diag(exact), np.diag(exact)))
-        np.testing.assert_allclose(block / size, exact / size, atol=1e-9 if n_rows > F.n else 0.15)
+        np.testing.assert_allclose(block / size, exact / size, atol=1e-9 if n_rows > F.rows.n else 0.15)
 
 
 def test_class_blocks_of_a_sample_miss_no_rare_feature():
@@ -85,9 +86,9 @@ def test_class_blocks_of_a_sample_miss_no_rare_feature():
     X = rng.normal(size=(20000, 40))
     X[:, 3] = 0
     X[:3, 3] = 1
-    F = Objective(X, rng.integers(0, 3, len(X)).astype(np.int32), 3, alpha=1e-3)
-    v = F.start()
-    for exact, sampled in zip(class_blocks(F, v, 10**6), class_blocks(F, v, 500), strict=True):
+    F = objective_of(X, rng.integers(0, 3, len(X)).astype(np.int32), 3, alpha=1e-3)
+    rows, W = F.rows, F.matrix(F.start())
+    for exact, sampled in zip(class_blocks(rows, W, 10**6), class_blocks(rows, W, 500), strict=True):
         assert sampled(1)[3, 3] >= exact(1)[3, 3] * (1 - 1e-5)
 
 
@@ -132,31 +133,31 @@ def test_activations_are_probabilities():
     F = make()
     v = np.random.default_rng(4).normal(size=F.size)
     W, b = F.coefficients(v)
-    np.testing.assert_allclose(activations(F, v), reference.softmax(F.X @ W.T + b), rtol=1e-9)
+    np.testing.assert_allclose(F.rows.activations(F.matrix(v)), reference.softmax(F.rows._X @ W.T + b), rtol=1e-9)
 
 
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 1000), loss=st.sampled_from(LOSSES), k=st.integers(1, 4), soft=st.booleans(),
-    weighted=st.booleans(), offset=st.booleans(), fit_intercept=st.booleans(), alpha=st.floats(1e-6, 10),
+    weighted=st.booleans(), offset=st.booleans(), intercept=st.booleans(), alpha=st.floats(1e-6, 10),
     step=st.floats(0, 3), dtype=st.sampled_from([np.float32, np.float64]),
 )
 @example(
-    seed=3, loss="softmax", k=3, soft=False, weighted=False, offset=True, fit_intercept=True, alpha=1e-6, step=0.0,
+    seed=3, loss="softmax", k=3, soft=False, weighted=False, offset=True, intercept=True, alpha=1e-6, step=0.0,
     dtype=np.float32,
 )
 def test_lower_bound_is_below_the_optimum_from_any_point(
-    seed, loss, k, soft, weighted, offset, fit_intercept, alpha, step, dtype
+    seed, loss, k, soft, weighted, offset, intercept, alpha, step, dtype
 ):
     k += loss == "softmax"
     F = make(
         seed, n=40, k=k, loss=loss, soft=soft, weighted=weighted, offset=offset, dtype=dtype,
-        fit_intercept=fit_intercept, alpha=alpha,
+        intercept=intercept, alpha=alpha,
     )
     best = solvers.minimise(F, tol=1e-9, solver="newton-cholesky", max_iter=100)
     v = best.w + step * np.random.default_rng(seed).normal(size=F.size)
     if loss == "softmax":  # the solvers' points
-        V = F.split(v)[0]
+        V = F.matrix(v)[:, : F.rows.d]
         V -= V.mean(axis=0)
     value, grad = F.loss_and_grad(v)
     assert F.lower_bound(v, value, grad) <= best.value
@@ -176,7 +177,7 @@ def test_newton_bound_is_below_the_optimum(seed, loss, k, soft, weighted, offset
     F = make(seed, k=k, loss=loss, soft=soft, weighted=weighted, offset=offset, alpha=alpha, penalty=factors)
     best = solvers.minimise(F, tol=1e-10, solver="newton-cholesky", max_iter=100)
     v = best.w + 10**step * np.random.default_rng(seed).normal(size=F.size)
-    value, bound = newton_bound(F, v)
+    value, bound = F.newton_bound(v)
     assert value == pytest.approx(F.loss_and_grad(F.centred(v))[0], rel=1e-12)
     assert bound <= best.value * (1 + 1e-10)
     if step < -4 and np.isfinite(best.suboptimality):
@@ -192,13 +193,13 @@ def test_lower_bound_where_a_class_is_absent(loss, offset):
         Y[:, 1] = 1.0
     Y = np.insert(Y, 1, 0.0, axis=1)
     o = rng.normal(size=(60, 4)) if offset else None
-    F = Objective(rng.normal(size=(60, 4)), Y, 4, loss=loss, alpha=0.1, offset=o)
+    F = objective_of(rng.normal(size=(60, 4)), Y, 4, loss=loss, alpha=0.1, offset=o)
     best = solvers.minimise(F, tol=1e-9)
     assert best.converged
     for _ in range(20):
         v = best.w + rng.normal() * rng.normal(size=F.size)
         if loss == "softmax":
-            V = F.split(v)[0]
+            V = F.matrix(v)[:, : F.rows.d]
             V -= V.mean(axis=0)
         assert F.lower_bound(v, *F.loss_and_grad(v)) <= best.value
         assert F.shifted_bound(v, *F.loss_and_grad(v)) <= best.value
@@ -210,7 +211,7 @@ def test_shifted_bound_forgives_an_error_of_the_intercept(loss, weighted):
     F = make(loss=loss, weighted=weighted)
     best = solvers.minimise(F, tol=1e-10, solver="newton-cholesky").w
     step = np.zeros(F.size)
-    F.split(step)[1][:] = 1e-3 * np.random.default_rng(7).normal(size=3)
+    F.matrix(step)[:, -1] = 1e-3 * np.random.default_rng(7).normal(size=3)
     value, grad = F.loss_and_grad(best + step)
     gap = value - F.lower_bound(best + step, value, grad)
     assert value - F.shifted_bound(best + step, value, grad) < 0.02 * gap
@@ -242,8 +243,8 @@ def test_moments_of_large_x_are_exact_means_and_rough_deviations():
 def test_constant_model_by_the_sums_of_classes(monkeypatch, weighted):
     F = make(k=5, weighted=weighted)
     value, grad = F.loss_and_grad(F.start())
-    monkeypatch.setattr("fastlr.model.moments.MANY_GROUPS", 2)
-    F._base_gradient = None
+    monkeypatch.setattr("fastlr.model.rows_moments.MANY_GROUPS", 2)
+    F.rows._constant_gradient = None
     _, got_value, got_grad = F.constant_model()
     assert got_value == pytest.approx(value, rel=1e-12)
     np.testing.assert_allclose(got_grad, grad, atol=1e-10)
@@ -255,16 +256,16 @@ def test_gradient_at_base_rate_comes_from_the_moments_of_large_data(k):
     X = (rng.normal(size=(160_000, 5)) + 3).astype(np.float32)
     y = rng.integers(0, k, len(X)).astype(np.int32)
     options = {"loss": "softmax"} if k > 2 else {"loss": "sigmoid"}
-    F = Objective(X, y, k if k > 2 else 1, weight=rng.exponential(size=len(X)), **options)
-    got = F.gradient_at_base_rate()
+    F = objective_of(X, y, k if k > 2 else 1, weight=rng.exponential(size=len(X)), **options)
+    got = F.rows.constant_gradient()
     assert F.n_passes == 1
-    np.testing.assert_allclose(got, F.split(F.loss_and_grad(F.start())[1])[0], atol=1e-6)
+    np.testing.assert_allclose(got, F.matrix(F.loss_and_grad(F.start())[1])[:, :5], atol=1e-6)
 
 
 def test_constant_feature_needs_no_coefficient():
     F = make()
-    X = F.X.copy()
+    X = F.rows._X.copy()
     X[:, 1] = 1e6
-    F = Objective(X, F.y, 3, alpha=0.1)
+    F = objective_of(X, F.rows.y, 3, alpha=0.1)
     W, _ = F.coefficients(solvers.minimise(F).w)
     assert not W[:, 1].any()

@@ -4,10 +4,10 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from problems import objective_of
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 
 from fastlr import solvers
-from fastlr.model.objective import Objective
 from fastlr.solvers import auto
 from fastlr.solvers.line_search import LineSearch
 from fastlr.solvers.many_classes import ClassModel, Spectrum
@@ -16,11 +16,11 @@ NAMES = [name for name in solvers.SOLVERS if name != "auto"]
 LOADERS = {"iris": load_iris, "wine": load_wine, "breast_cancer": load_breast_cancer, "digits": load_digits}
 
 
-def objective_of(X, y, C=1.0, **options):
+def problem_of(X, y, C=1.0, **options):
     k = int(y.max()) + 1
     binary = k == 2
     loss = "sigmoid" if binary else "softmax"
-    return Objective(X, y.astype(np.int32), 1 if binary else k, loss=loss, alpha=1 / (C * len(X)), **options)
+    return objective_of(X, y.astype(np.int32), 1 if binary else k, loss=loss, alpha=1 / (C * len(X)), **options)
 
 
 def clusters(seed=0, n=3000, d=12, k=4, dtype=np.float64, spread=1.0):
@@ -34,8 +34,8 @@ def clusters(seed=0, n=3000, d=12, k=4, dtype=np.float64, spread=1.0):
 @pytest.mark.parametrize(("dtype", "C"), [(np.float64, 0.01), (np.float64, 1), (np.float64, 30), (np.float32, 1)])
 def test_every_solver_finds_the_optimum_of_raw_data(data, dtype, solver, C):
     X, y = LOADERS[data](return_X_y=True)
-    exact = solvers.minimise(objective_of(X, y, C), solver="newton-cholesky", tol=1e-8)
-    result = solvers.minimise(objective_of(X.astype(dtype), y, C), solver=solver)
+    exact = solvers.minimise(problem_of(X, y, C), solver="newton-cholesky", tol=1e-8)
+    result = solvers.minimise(problem_of(X.astype(dtype), y, C), solver=solver)
     assert exact.converged
     assert result.converged, result.message
     assert result.suboptimality <= 1e-4
@@ -47,7 +47,7 @@ def test_every_solver_finds_the_optimum_of_raw_data(data, dtype, solver, C):
 @pytest.mark.parametrize("data", LOADERS)
 def test_defaults_do_not_mind_the_scale_of_features(data):
     X, y = LOADERS[data](return_X_y=True)
-    result = solvers.minimise(objective_of(X * 10 ** np.random.default_rng(0).uniform(-4, 4, X.shape[1]), y))
+    result = solvers.minimise(problem_of(X * 10 ** np.random.default_rng(0).uniform(-4, 4, X.shape[1]), y))
     assert result.converged
     assert result.n_iter < 100
 
@@ -56,9 +56,9 @@ def test_defaults_do_not_mind_the_scale_of_features(data):
 @pytest.mark.parametrize("k", [2, 4])
 def test_a_sample_of_the_rows_as_start(solver, k):
     X, y = clusters(n=120_000, k=k, dtype=np.float32, spread=3.0)
-    F = objective_of(X, y)
+    F = problem_of(X, y)
     result = solvers.minimise(F, solver=solver, tol=1e-5)
-    exact = solvers.minimise(objective_of(X.astype(np.float64), y), solver="newton-cholesky", tol=1e-8)
+    exact = solvers.minimise(problem_of(X.astype(np.float64), y), solver="newton-cholesky", tol=1e-8)
     assert result.converged
     assert abs(result.value / exact.value - 1) <= 1e-5
     assert result.n_passes < 50
@@ -70,28 +70,28 @@ def test_independent_labels(loss, solver):
     rng = np.random.default_rng(1)
     X = rng.normal(size=(500, 6))
     Y = (X @ rng.normal(size=(6, 3)) > rng.normal(size=(500, 3))).astype(np.float64)
-    together = solvers.minimise(Objective(X, Y, 3, loss=loss, alpha=0.01), solver=solver, tol=1e-7)
+    together = solvers.minimise(objective_of(X, Y, 3, loss=loss, alpha=0.01), solver=solver, tol=1e-7)
     apart = [
-        solvers.minimise(Objective(X, np.ascontiguousarray(Y[:, c : c + 1]), 1, loss=loss, alpha=0.01), tol=1e-7)
+        solvers.minimise(objective_of(X, np.ascontiguousarray(Y[:, c : c + 1]), 1, loss=loss, alpha=0.01), tol=1e-7)
         for c in range(3)
     ]
     assert together.converged
     assert together.value == pytest.approx(sum(r.value for r in apart), rel=2e-7)
 
 
-@pytest.mark.parametrize("fit_intercept", [True, False])
+@pytest.mark.parametrize("intercept", [True, False])
 @pytest.mark.parametrize("weighted", [True, False])
 @pytest.mark.parametrize("k", [50, 90])
-def test_class_models_where_blocks_do_not_fit(monkeypatch, fit_intercept, weighted, k):
+def test_class_models_where_blocks_do_not_fit(monkeypatch, intercept, weighted, k):
     monkeypatch.setattr(auto, "BLOCK_VALUES", 0)
     X, y = clusters(n=2000, k=k, d=20, spread=0.7)
     rng = np.random.default_rng(3)
-    options = {"alpha": 1e-3, "fit_intercept": fit_intercept}
+    options = {"alpha": 1e-3, "intercept": intercept}
     options["weight"] = rng.exponential(size=2000) if weighted else None
     options["offset"] = rng.normal(size=(2000, k)) if weighted else None
-    result = solvers.minimise(Objective(X, y.astype(np.int32), k, **options), solver="lbfgs", tol=1e-7)
+    result = solvers.minimise(objective_of(X, y.astype(np.int32), k, **options), solver="lbfgs", tol=1e-7)
     monkeypatch.undo()
-    exact = solvers.minimise(Objective(X, y.astype(np.int32), k, **options), tol=1e-8)
+    exact = solvers.minimise(objective_of(X, y.astype(np.int32), k, **options), tol=1e-8)
     assert result.converged
     assert result.n_passes < 60
     assert result.value == pytest.approx(exact.value, rel=2e-7)
@@ -99,7 +99,7 @@ def test_class_models_where_blocks_do_not_fit(monkeypatch, fit_intercept, weight
 
 def test_a_class_models_step_goes_most_of_the_way():
     X, y = clusters(n=2000, k=90, d=40, spread=1.0)
-    F = Objective(X, y.astype(np.int32), 90, alpha=1e-3)
+    F = objective_of(X, y.astype(np.int32), 90, alpha=1e-3)
     best = solvers.minimise(F, tol=1e-6).value
     spectrum = Spectrum(F)
     constant, w = spectrum.first_point()
@@ -111,8 +111,8 @@ def test_a_class_models_step_goes_most_of_the_way():
 def test_weights_repeat_rows():
     X, y = clusters(n=200)
     times = np.random.default_rng(2).integers(0, 4, 200)
-    weighted = Objective(X, y.astype(np.int32), 4, alpha=0.01, weight=times.astype(np.float64))
-    repeated = Objective(X.repeat(times, axis=0), y.repeat(times).astype(np.int32), 4, alpha=0.01)
+    weighted = objective_of(X, y.astype(np.int32), 4, alpha=0.01, weight=times.astype(np.float64))
+    repeated = objective_of(X.repeat(times, axis=0), y.repeat(times).astype(np.int32), 4, alpha=0.01)
     a, b = (solvers.minimise(F, tol=1e-10) for F in (weighted, repeated))
     for got, expected in zip(weighted.coefficients(a.w), repeated.coefficients(b.w), strict=True):
         np.testing.assert_allclose(got - got.mean(0), expected - expected.mean(0), atol=1e-6)
@@ -120,7 +120,7 @@ def test_weights_repeat_rows():
 
 def test_start_at_the_optimum_stays():
     X, y = clusters()
-    F = objective_of(X, y)
+    F = problem_of(X, y)
     first = solvers.minimise(F, tol=1e-6)
     again = solvers.minimise(F, first.w, tol=1e-4)
     assert again.converged
@@ -135,7 +135,7 @@ def test_callback_may_stop_and_sees_falling_values():
         seen.append((iteration, value, suboptimality))
         return iteration == 3
 
-    result = solvers.minimise(objective_of(X, y), solver="lbfgs", tol=1e-12, callback=callback)
+    result = solvers.minimise(problem_of(X, y), solver="lbfgs", tol=1e-12, callback=callback)
     assert [i for i, _, _ in seen] == [0, 1, 2, 3]
     assert all(a[1] >= b[1] and a[2] >= b[2] for a, b in pairwise(seen))
     assert result.message == "stopped by the callback"
@@ -149,7 +149,7 @@ def test_interrupt_returns_the_best_point():
         if iteration == 2:
             raise KeyboardInterrupt
 
-    F = objective_of(X, y)
+    F = problem_of(X, y)
     result = solvers.minimise(F, tol=1e-12, callback=interrupt)
     assert result.message == "interrupted"
     assert not result.converged
@@ -159,15 +159,15 @@ def test_interrupt_returns_the_best_point():
 @pytest.mark.parametrize("solver", NAMES)
 def test_max_iter(solver):
     X, y = clusters()
-    result = solvers.minimise(objective_of(X, y), solver=solver, tol=1e-12, max_iter=2)
+    result = solvers.minimise(problem_of(X, y), solver=solver, tol=1e-12, max_iter=2)
     assert (result.n_iter, result.message, result.converged) == (2, "reached max_iter", False)
 
 
 @pytest.mark.parametrize("solver", NAMES)
 def test_unreachable_tolerance_ends_with_an_honest_figure(solver):
     X, y = clusters(n=50_000, dtype=np.float32)
-    result = solvers.minimise(objective_of(X, y), solver=solver, tol=1e-16)
-    exact = solvers.minimise(objective_of(X.astype(np.float64), y), tol=1e-10)
+    result = solvers.minimise(problem_of(X, y), solver=solver, tol=1e-16)
+    exact = solvers.minimise(problem_of(X.astype(np.float64), y), tol=1e-10)
     assert not result.converged
     assert 1e-16 < result.suboptimality < 1e-4
     assert result.lower_bound <= exact.value
@@ -175,8 +175,8 @@ def test_unreachable_tolerance_ends_with_an_honest_figure(solver):
 
 def test_small_data_are_computed_in_float64():
     X, y = clusters(dtype=np.float32)
-    result = solvers.minimise(objective_of(X, y), tol=1e-12)
-    exact = solvers.minimise(objective_of(X.astype(np.float64), y), tol=1e-12)
+    result = solvers.minimise(problem_of(X, y), tol=1e-12)
+    exact = solvers.minimise(problem_of(X.astype(np.float64), y), tol=1e-12)
     assert result.converged
     assert result.value == exact.value
 
@@ -185,7 +185,7 @@ def test_small_data_are_computed_in_float64():
 @pytest.mark.parametrize("k", [2, 4])
 def test_without_penalty(solver, k):
     X, y = clusters(n=400, d=3, k=k, spread=2.0)
-    F = objective_of(X, y, C=np.inf)
+    F = problem_of(X, y, C=np.inf)
     result = solvers.minimise(F, solver=solver, tol=1e-8)
     assert result.converged
     np.testing.assert_allclose(F.loss_and_grad(result.w)[1], 0, atol=1e-4)
@@ -193,7 +193,7 @@ def test_without_penalty(solver, k):
 
 def test_results_do_not_depend_on_the_number_of_threads():
     X, y = clusters(n=20_000, d=40, dtype=np.float32)
-    a, b = (solvers.minimise(objective_of(X, y, n_threads=threads)) for threads in (1, 2))
+    a, b = (solvers.minimise(problem_of(X, y, n_threads=threads)) for threads in (1, 2))
     np.testing.assert_array_equal(a.w, b.w)
 
 

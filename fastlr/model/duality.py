@@ -5,18 +5,18 @@ w_i (r_i . o_i - f_i*(r_i)) and G_j = 1/s sum_i w_i r_i u_ij,
 
     F* >= S* - sum_j ||G_j||^2 / (2 alpha p_j),    provided that G_j = 0 where nothing is penalised, as the intercept.
 
-`gradient_bound` takes r_i = loss'(z_i) at any point, moved so that the intercept's G is 0: it costs no pass.
-`shifted_bound` moves them less, by a Newton step of the intercept: a Hessian product.
+`Dual.of_point` takes r_i = loss'(z_i) at any point, moved so that the intercept's G is 0: it costs no pass.
+`Dual.of_probabilities` takes any others.
 
-Rounding (rounding.py) counts against them.  Where the point V itself is used, D = S - <V, G> - sum_j ||G_j||^2 / (2
-alpha p_j) changes with G by -(V + G / (alpha p)), which vanishes at an optimum: errors of G only cost what is left of
-it.
+Rounding counts against them.  Where the point V itself is used, D = S - <V, G> - sum_j ||G_j||^2 / (2 alpha p_j)
+changes with G by -(V + G / (alpha p)), which vanishes at an optimum: errors of G only cost what is left of it.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 
-from fastlr.model import rounding
-from fastlr.model.hessian import mean_slopes
+from fastlr.model.rounding import Rounding, together
 
 _TINY = np.finfo(float).tiny
 _ALWAYS = 1e-12  # what a rate may be short of 1 that is taken for it
@@ -24,126 +24,126 @@ _MEANS = 16 * np.finfo(float).eps  # what means of the targets and offsets, and 
 _SLOPE = 100  # times the slopes, at most, an entropy is: -log a of the least probability that counts
 
 
-def gradient_bound(objective, v, value, grad, *, is_balanced=False):
-    """A bound of the optimal value from F and its gradient at any v; 0 where features are not penalised.
+@dataclass(frozen=True, eq=False)
+class Dual:
+    """What bounds of one problem are made of besides a point.
 
-    Rounding errors of X's real type are allowed for.  `is_balanced` takes the intercept's gradient for 0, which tells
-    what `shifted_bound` might prove.
+    Attributes
+    ----------
+    loss : {"softmax", "sigmoid", "squared_error"}
+    strength : ndarray (d,)
+        The penalty's curvature; inf for features that need no coefficient. A 0 anywhere leaves no bound above 0.
+    intercept : bool
+    base_rate, mean_offset : ndarray (k,)
+    mean_target_offset : float
+        Weighted mean of <y, offset>.
+    constant_gradient : ndarray (k, d) or None
+        Of a constant model, whatever the constant; None without an intercept.
+    rounding : Rounding
     """
-    G, g = objective.split(grad)
-    G = G - objective.strength * objective.split(v)[0]
-    return _bound(objective, v, value, 0.0, G, None if is_balanced else g)
+
+    loss: str
+    strength: np.ndarray
+    intercept: bool
+    base_rate: np.ndarray
+    mean_offset: np.ndarray
+    mean_target_offset: float
+    constant_gradient: np.ndarray | None
+    rounding: Rounding
+
+    def of_point(self, W, S, G, lost=0.0, *, is_balanced=False):
+        """A bound from the mean loss S and its gradient G (k, D) at W (k, D), whose conjugates lost so much.
+
+        `is_balanced` takes the intercept's gradient for 0, which tells what a step of the intercept might prove.
+        """
+        d = len(self.strength)
+        V, c = W[:, :d], W[:, d] if self.intercept else np.zeros(len(W))
+        g = G[:, d] if self.intercept else np.zeros(len(W))
+        known = np.zeros(len(W)) if is_balanced else g
+        G = G[:, :d]
+        dual = S - lost - float(np.vdot(V, G)) - float(c @ known)
+        dual -= self.rounding.of_dual_value(V, c, S, G, known)
+        return self._bound(dual, G, None if is_balanced else g, V)
+
+    def of_probabilities(self, S, G):
+        """A bound from any probabilities: their S*, and the gradient (k, D) of their residuals."""
+        d = len(self.strength)
+        return self._bound(S - self.rounding.of_entropy(S), G[:, :d], G[:, d] if self.intercept else None)
+
+    def _bound(self, dual, G, g, V=0.0):
+        """From the S* of residuals, less what G costs, once they are moved so that g, if given, becomes 0.
+
+        V (k, d) is the point that S* was made with, if any.
+        """
+        if not (dual > 0 and (self.strength > 0).all()):
+            return 0.0
+        error = self.rounding.of_gradient(G)
+        with np.errstate(over="ignore", invalid="ignore"):
+            if self.intercept and g is not None:
+                scattered = float(np.maximum.reduce(error, axis=None, initial=0.0)) ** 2 * len(G)
+                dual -= _SLOPE * scattered / max(dual, _TINY) if self.loss != "squared_error" else scattered
+                dual, G = self._balanced(*self._without_absent(dual, G, g))
+            dual -= together((V + G / self.strength) * error)
+            dual -= 0.5 * float(np.vdot(G / self.strength, G) + np.vdot(error / self.strength, error))
+        return max(dual, 0.0) if np.isfinite(dual) else 0.0
+
+    def _without_absent(self, dual, G, g):
+        """The dual value, G and g of residuals that are 0 for classes or labels that never (labels: always) occur.
+
+        Their probabilities must have mean 0.  Given to another class they take at most the entropy H(mean) of whether
+        the class is chosen, by concavity, and change what the offset adds by at most twice its largest value.
+        """
+        rate = self.base_rate
+        if self.loss == "squared_error":
+            return dual, G, g
+        absent = rate == 0
+        if self.loss == "sigmoid":
+            absent |= rate >= 1 - _ALWAYS
+        if not absent.any():
+            return dual, G, g
+        never = rate[absent] if self.loss == "softmax" else np.minimum(rate, 1 - rate)[absent]
+        chosen = np.minimum(np.abs(g[absent]) + np.abs(never) + self.rounding.eps, 0.5)
+        dual -= _entropy(chosen, "sigmoid") + 2 * self.rounding.offset_size * float(np.abs(g[absent]).sum())
+        G, g = G.copy(), g.copy()
+        if self.loss == "softmax":
+            heir = rate.argmax()
+            G[heir] += G[absent].sum(axis=0)
+            g[heir] += g[absent].sum()
+        G[absent] = 0.0
+        g[absent] = 0.0
+        return dual, G, g
+
+    def _balanced(self, dual, G, g):
+        """The dual value and gradient of residuals moved so that their mean g becomes 0.
+
+        Probabilities become (1 - theta) a + theta q, with the q in reach of the base rates that cancels g at the least
+        theta; their entropy is concave, so this value is a bound from below.
+        """
+        rate = self.base_rate
+        if self.loss == "squared_error":  # the residuals r - g: standardised features have mean 0
+            return dual + 0.5 * float(g @ g) + float(g @ (rate - self.mean_offset)), G
+        need = g / np.maximum(rate, _TINY)
+        if self.loss == "sigmoid":
+            need = np.maximum(need, -g / np.maximum(1 - rate, _TINY))
+        ratio = max(float(need.max()), 0.0)
+        if ratio == 0:
+            return dual, G
+        theta = ratio / (1 + ratio)
+        q = np.clip(rate - g / ratio, 0, 1)
+        q_value = _entropy(q, self.loss) + float(q @ self.mean_offset) - self.mean_target_offset
+        q_value -= _MEANS * (len(q) + self.rounding.offset_size)
+        return (1 - theta) * dual + theta * q_value, (1 - theta) * G + theta * self.constant_gradient
 
 
-def shifted_bound(objective, v, value, grad):
-    """A bound of the optimal value, from F and its gradient at v and one Hessian product.
+def intercept_step(J, g, loss):
+    """The Newton step e (k,) of the intercept alone, J (k, k) the mean slopes, g (k,) its gradient.
 
-    Probabilities a + J e, J = da/dz, stand for those after a Newton step e of the intercept alone: their mean residual
-    is 0 but for rounding, and their entropy is less than its tangent by at most e' (mean J) e.
+    Shortened so that a + J_i e remain probabilities in every row.
     """
-    if not objective.fit_intercept or objective.loss == "squared_error":
-        return 0.0
-    _, g = objective.split(grad)
-    e = -_pseudo_solve(mean_slopes(objective, v), g)
-    e /= max(1.0, np.ptp(e), np.abs(e).max() if objective.loss == "sigmoid" else 0.0)  # a + J e >= 0
-    step = np.zeros(objective.size)
-    objective.split(step)[1][:] = e
-    change = objective.hessp(v, step)
-    G, g = objective.split(grad + change)
-    G = G - objective.strength * objective.split(v)[0]
-    return _bound(objective, v, value, float(step @ change), G, g)
-
-
-def _pseudo_solve(J, g):
-    """J^+ g for the positive semi-definite J (k, k) of any loss."""
     scale, vectors = np.linalg.eigh(J)
     inverse = np.where(scale > 1e-7 * scale.max(), 1 / np.maximum(scale, _TINY), 0.0)
-    return vectors @ (inverse * (vectors.T @ g))
-
-
-def _bound(objective, v, value, lost, G, g):
-    """The dual value of residuals with gradients G, g of the mean loss, less what their conjugates lost."""
-    V, c = objective.split(v)
-    S = value - 0.5 * float(np.vdot(V, objective.strength * V))
-    known = np.zeros(objective.k) if g is None else g
-    dual = S - lost - float(np.vdot(V, G)) - float(c @ known)
-    dual -= rounding.value_error(objective, V, c, S, G, known)
-    return _dual_value(objective, dual, G, g, V)
-
-
-def probability_bound(objective, S, G, g):
-    """A bound of the optimal value from any probabilities: their S*, and the gradients of their residuals."""
-    dual = S - rounding.unit(objective) * (rounding.VALUE * abs(S) + rounding.LOGITS * objective.offset_size)
-    return _dual_value(objective, dual, G, g)
-
-
-def _dual_value(objective, dual, G, g, V=0.0):
-    """A bound from the S* of residuals, less what G costs, once they are moved so that g, if given, becomes 0.
-
-    V (k, d) is the point that S* was made with, if any.
-    """
-    if not (dual > 0 and objective.is_penalised):
-        return 0.0
-    strength = np.where(objective.is_constant, np.inf, objective.strength)
-    error = rounding.gradient_error(objective, G)
-    with np.errstate(over="ignore", invalid="ignore"):
-        if objective.fit_intercept and g is not None:
-            scattered = float(np.maximum.reduce(error, axis=None, initial=0.0)) ** 2 * objective.k
-            dual -= _SLOPE * scattered / max(dual, _TINY) if objective.loss != "squared_error" else scattered
-            dual, G = _balanced(objective, *_without_absent(objective, dual, G, g))
-        dual -= rounding.together((V + G / strength) * error)
-        dual -= 0.5 * float(np.vdot(G / strength, G) + np.vdot(error / strength, error))
-    return max(dual, 0.0) if np.isfinite(dual) else 0.0
-
-
-def _without_absent(objective, dual, G, g):
-    """The dual value, G and g of residuals that are 0 for classes or labels that never (or, labels, always) occur.
-
-    Their probabilities must have mean 0.  Given to another class they take at most the entropy H(mean) of whether the
-    class is chosen, by concavity, and change what the offset adds by at most twice its largest value.
-    """
-    rate = objective.base_rate
-    if objective.loss == "squared_error":
-        return dual, G, g
-    absent = rate == 0
-    if objective.loss == "sigmoid":
-        absent |= rate >= 1 - _ALWAYS
-    if not absent.any():
-        return dual, G, g
-    never = rate[absent] if objective.loss == "softmax" else np.minimum(rate, 1 - rate)[absent]
-    chosen = np.minimum(np.abs(g[absent]) + np.abs(never) + objective.resolution, 0.5)
-    largest = 0.0 if objective.offset is None else float(np.abs(objective.offset).max())
-    dual -= _entropy(chosen, "sigmoid") + 2 * largest * float(np.abs(g[absent]).sum())
-    G, g = G.copy(), g.copy()
-    if objective.loss == "softmax":
-        heir = rate.argmax()
-        G[heir] += G[absent].sum(axis=0)
-        g[heir] += g[absent].sum()
-    G[absent] = 0.0
-    g[absent] = 0.0
-    return dual, G, g
-
-
-def _balanced(objective, dual, G, g):
-    """The dual value and gradient of residuals moved so that their mean g becomes 0.
-
-    Probabilities become (1 - theta) a + theta q, with the q in reach of the base rates that cancels g at the least
-    theta; their entropy is concave, so this value is a bound from below.
-    """
-    rate = objective.base_rate
-    if objective.loss == "squared_error":  # the residuals r - g: standardised features have mean 0
-        return dual + 0.5 * float(g @ g) + float(g @ (rate - objective.mean_offset)), G
-    need = g / np.maximum(rate, _TINY)
-    if objective.loss == "sigmoid":
-        need = np.maximum(need, -g / np.maximum(1 - rate, _TINY))
-    ratio = max(float(need.max()), 0.0)
-    if ratio == 0:
-        return dual, G
-    theta = ratio / (1 + ratio)
-    q = np.clip(rate - g / ratio, 0, 1)
-    q_value = _entropy(q, objective.loss) + float(q @ objective.mean_offset) - objective.mean_target_offset
-    q_value -= _MEANS * (objective.k + objective.offset_size)
-    return (1 - theta) * dual + theta * q_value, (1 - theta) * G + theta * objective.gradient_at_base_rate()
+    e = -vectors @ (inverse * (vectors.T @ g))
+    return e / max(1.0, np.ptp(e), np.abs(e).max() if loss == "sigmoid" else 0.0)
 
 
 def entropies(p, loss):

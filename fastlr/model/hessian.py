@@ -1,4 +1,4 @@
-"""Second derivatives of an objective's losses as matrices, from all rows or from a telling sample of them.
+"""Second derivatives of the mean loss of rows as matrices, from all rows or from a telling sample of them.
 
 The Hessian of the mean loss is sum_i w_i J_i (x) u_i u_i' / s with u_i a standardised row (1 appended for the
 intercept) and J_i = d a_i / d z_i: diag(a) - a a' for softmax, diag(a (1 - a)) for sigmoid, I for squared error.
@@ -23,33 +23,30 @@ _TINY = np.finfo(float).tiny
 _PRODUCT_VALUES = 1 << 21  # values of the weighted rows made at a time for the whole Hessian
 
 
-def activations(objective, v, rows=slice(None)):
-    """A (m, k) in the real type: the model's probabilities (squared error: values) of some rows."""
-    problem = objective.rows_problem(rows)
-    A = problem.logits(*objective.split(v))
-    if objective.loss == "softmax":
-        _core.rows("softmax", A, A, objective.n_threads)
-    elif objective.loss == "sigmoid":
-        _core.map("sigmoid", A, A, objective.n_threads)
-    return A
-
-
-def mean_slopes(objective, v):
-    """Mean of J_i = d a_i / d z_i (k, k) at v: the Hessian of the mean loss in the intercept."""
-    step = max(1, -(-objective.n * objective.k // _SLOPE_VALUES))
-    A = activations(objective, v, slice(None, None, step))
-    objective.n_passes += 0.5 / step
-    weight = None if objective.weight is None else np.ascontiguousarray(objective.weight[::step])
-    total = len(A) if weight is None else max(weight.sum(), np.finfo(float).tiny)
+def mean_slopes(rows, W):
+    """Mean of J_i = d a_i / d z_i (k, k) at W: the Hessian of the mean loss in the intercept."""
+    step = max(1, -(-rows.n * rows.k // _SLOPE_VALUES))
+    A = rows.activations(W, slice(None, None, step))
+    weight = None if rows.weight is None else np.ascontiguousarray(rows.weight[::step])
+    total = len(A) if weight is None else max(weight.sum(), _TINY)
     mean = np.average(A, axis=0, weights=weight) if weight is not None else A.mean(axis=0, dtype=np.float64)
-    squares = _core.Problem(A, None, 1, weight=weight, n_threads=objective.n_threads).gram()[0] / total
-    if objective.loss == "softmax":
+    squares = _core.Problem(A, None, 1, weight=weight, n_threads=rows.n_threads).gram()[0] / total
+    if rows.loss == "softmax":
         return np.diag(squares.sum(axis=1)) - squares
     return np.diag(mean - np.diag(squares))
 
 
-def class_blocks(objective, v, n_rows, ahead=0.0):
-    """Functions of a number of threads that make H_c (d + 1, d + 1), or (d, d) without an intercept, for each class.
+def mean_gram(rows, part):
+    """Mean of u u' (D, D) over part of the rows, by their weights if they have any."""
+    weight = None if rows.weight is None else np.ascontiguousarray(rows.weight[part])
+    if weight is not None and not weight.any():
+        weight = None
+    gram = rows.gram(weight, part)
+    return gram / (len(rows.y[part]) if weight is None else weight.sum())
+
+
+def class_blocks(rows, W, n_rows, ahead=0.0):
+    """Functions of a number of threads that make H_c (D, D) of the mean loss at W for each class.
 
     From about n_rows rows each.
 
@@ -58,91 +55,44 @@ def class_blocks(objective, v, n_rows, ahead=0.0):
     What these rows miss of a feature's own curvature, which for rare features can be all of it, is added to the
     diagonal.
     """
-    step = max(1, -(-objective.n * objective.k // _PILOT_VALUES))
-    rows = slice(None, None, step)
-    Q = _slopes_ahead(activations(objective, v, rows), objective.dense_targets(rows), objective.loss, ahead)
-    weight = np.ones(len(Q)) if objective.weight is None else objective.weight[rows]
-    Q *= (weight * (objective.total_weight / max(weight.sum(), _TINY))).astype(Q.dtype)[:, None]
-    own = _own_curvature(objective, Q, step) if n_rows < len(Q) else np.zeros((objective.k, 1))
-    return _blocks(objective, Q, Q, n_rows, own, step)
-
-
-def _blocks(objective, Q, pull, n_rows, own, step=1):
-    """Functions that make H_c of each class, from rows drawn in proportion to pull (m, k), q of Q (m, k)."""
+    step = max(1, -(-rows.n * rows.k // _PILOT_VALUES))
+    part = slice(None, None, step)
+    Q = _slopes_ahead(rows.activations(W, part), rows.targets(part), rows.loss, ahead)
+    weight = np.ones(len(Q)) if rows.weight is None else rows.weight[part]
+    Q *= (weight * (rows.total_weight / max(weight.sum(), _TINY))).astype(Q.dtype)[:, None]
+    own = _own_curvature(rows, Q, step) if n_rows < len(Q) else np.zeros((rows.k, 1))
     makers = []
-    for c in range(objective.k):
+    for c in range(rows.k):
         q = Q[:, c].astype(np.float64)
-        taken, probability = _sample(pull[:, c].astype(np.float64), n_rows, objective.rng)
-        makers.append(partial(_block, objective, step * taken, q[taken] / probability, own[c]))
-        objective.n_passes += len(taken) / objective.n
+        taken, probability = _sample(q, n_rows, rows.rng)
+        makers.append(partial(_block, rows, step * taken, q[taken] / probability, own[c]))
+        rows.n_passes += len(taken) / rows.n
     return makers
 
 
-def _block(objective, rows, weight, own, n_threads):
-    H = objective.gram(rows, weight, n_threads)
+def _block(rows, part, weight, own, n_threads):
+    H = rows.gram(weight, part, n_threads) / rows.total_weight
     diagonal = np.einsum("jj->j", H)
     np.maximum(diagonal, own, out=diagonal)
     return H
 
 
-class Leverage:
-    """Class blocks at given slopes, from about n_rows rows drawn in proportion to q sum_j u_j^2 / M_jj.
-
-    M_jj is a feature's curvature in the class and its penalty: the sum is what a row adds to a block, relative to the
-    block's diagonal.  It is taken where blocks were made before, which saves a pass.
-    """
-
-    def __init__(self, objective, n_rows):
-        self.objective, self.n_rows = objective, n_rows
-        self.own = None
-
-    def blocks(self, Q):
-        """Functions that make H_c of each class at slopes Q (n, k), weights in them, in the real type."""
-        o = self.objective
-        if self.n_rows >= o.n:
-            return _blocks(o, Q, Q, o.n, np.zeros((o.k, 1)))
-        if self.own is None:
-            self.own = _own_curvature(o, Q, 1)
-            o.n_passes += 0.5
-        pull, self.own = self._pull(Q)
-        return _blocks(o, Q, pull, self.n_rows, self.own)
-
-    def _pull(self, Q):
-        """q sum_j u_j^2 / M_jj (n, k), and the diagonals (k, D) of H_c."""
-        o = self.objective
-        M = self.own.copy()
-        M[:, : o.d] += o.strength
-        inverse = np.ascontiguousarray((1 / np.maximum(M, np.finfo(np.float32).tiny)).T, Q.dtype)
-        pull = np.empty_like(Q)
-
-        def part(rows, squares):
-            np.multiply(squares @ inverse, Q[rows], out=pull[rows])
-            return Q[rows].T @ squares
-
-        o.n_passes += 1
-        return pull, _over_squares(o, 1, Q.dtype, part)
-
-
-def _own_curvature(objective, Q, step):
+def _own_curvature(rows, Q, step):
     """The diagonals (k, D) of H_c, from every step-th row: Q (m, k) is for them."""
-    return _over_squares(objective, step, Q.dtype, lambda rows, squares: Q[rows].T @ squares)
-
-
-def _over_squares(objective, step, dtype, part):
-    """Sum, over s, of part(slice, u_j^2 of these rows) over blocks of every step-th row, on all threads."""
-    n, size = -(-objective.n // step), max(1, _BLOCK_VALUES // objective.d)
+    n, size = -(-rows.n // step), max(1, _BLOCK_VALUES // rows.d)
     n_blocks = -(-n // size)
     n_sums = min(n_blocks, _SUMS)
 
     def block(start):
         stop = min(start + size, n)
-        U = objective.standardised(slice(start * step, stop * step, step), dtype)
-        return part(slice(start, stop), np.square(U, out=U)).astype(np.float64)
+        U = rows.features(slice(start * step, stop * step, step), Q.dtype)
+        return (Q[start:stop].T @ np.square(U, out=U)).astype(np.float64)
 
     def partial_sum(i):
         return sum(block(b * size) for b in range(i * n_blocks // n_sums, (i + 1) * n_blocks // n_sums))
 
-    return sum(_core.parallel_for(partial_sum, n_sums, objective.n_threads)) / objective.total_weight
+    rows.n_passes += 0.5 / step
+    return sum(_core.parallel_for(partial_sum, n_sums, rows.n_threads)) / rows.total_weight
 
 
 def _slopes_ahead(A, Y, loss, ahead):
@@ -193,49 +143,42 @@ def _sample(q, m, rng):
     return taken, probability[taken]
 
 
-def hessian(objective, v):
-    """The whole Hessian of F at v (size, size), float64, class by class as `Objective.by_class` has them."""
-    k, D = objective.k, objective.d + objective.fit_intercept
+def hessian(rows, W):
+    """The whole Hessian of the mean loss at W (k D, k D), float64, class by class."""
+    k, D = rows.k, rows.D
     H = np.zeros((k, D, k, D))
-    if objective.loss == "softmax":
+    if rows.loss == "softmax":
         block = max(1, _PRODUCT_VALUES // (k * D))
-        for start in range(0, objective.n, block):
-            rows = slice(start, start + block)
-            A = activations(objective, v, rows).astype(np.float64)
-            weight = None if objective.weight is None else objective.weight[rows]
-            add_hessian(H, objective, objective.standardised(rows), A, weight)
-        H /= objective.total_weight
+        for start in range(0, rows.n, block):
+            part = slice(start, start + block)
+            A = rows.activations(W, part).astype(np.float64)
+            weight = None if rows.weight is None else rows.weight[part]
+            add_hessian(H, rows, rows.features(part), A, weight)
+        rows.n_passes += 0.5
     else:
-        slopes = _slopes(activations(objective, v).astype(np.float64), objective.loss)
-        if objective.weight is not None:
-            slopes *= objective.weight[:, None]
+        slopes = _slopes(rows.activations(W).astype(np.float64), rows.loss)
+        if rows.weight is not None:
+            slopes *= rows.weight[:, None]
         for c in range(k):
-            H[c, :, c] = objective.gram(weight=slopes[:, c].copy())
-    return add_penalty(H, objective)
+            H[c, :, c] = rows.gram(slopes[:, c].copy())
+    H /= rows.total_weight
+    return H.reshape(k * D, k * D)
 
 
-def add_hessian(H, objective, U, A, weight):
+def add_hessian(H, rows, U, A, weight):
     """H (k, D, k, D) += sum_i w_i J(a_i) (x) u_i u_i' for some rows U (m, D), their activations A (m, k) and weights.
 
     For softmax the Gram matrix of the rows a_i (x) u_i is subtracted.
     """
     k, D = H.shape[:2]
     weight = np.ones(len(U)) if weight is None else weight
-    if objective.loss == "softmax":
+    if rows.loss == "softmax":
         AU = (A[:, :, None] * U[:, None, :]).reshape(len(U), k * D)
         flat = H.reshape(k * D, k * D)
-        flat -= _gram(AU, weight, objective.n_threads)
-    slopes = A if objective.loss == "softmax" else _slopes(A, objective.loss)
+        flat -= _gram(AU, weight, rows.n_threads)
+    slopes = A if rows.loss == "softmax" else _slopes(A, rows.loss)
     for c in range(k):
-        H[c, :, c] += _gram(U, weight * slopes[:, c], objective.n_threads)
-
-
-def add_penalty(H, objective):
-    """The Hessian of F (size, size) from that of the mean loss (k, D, k, D), which is used up."""
-    k, D = H.shape[:2]
-    H = H.reshape(k * D, k * D)
-    np.einsum("jj->j", H).reshape(k, D)[:, : objective.d] += objective.strength
-    return H
+        H[c, :, c] += _gram(U, weight * slopes[:, c], rows.n_threads)
 
 
 def _gram(U, weight, n_threads):

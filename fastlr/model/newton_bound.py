@@ -18,36 +18,36 @@ import numpy as np
 from scipy.linalg import lapack
 
 _EPS = np.finfo(float).eps
-_ROW_VALUES = 1 << 20  # values of the float64 rows that are made at a time
 _LEAST_CURVATURE = 1e-100  # of a feature: products with what is smaller underflow
 _BLAS = 16  # epsilons of what is added up that a sum of products may be off by
 
 
-def newton_bound(objective, v):
-    """F(v), of centred v, and the bound.
+def newton_bound(rows, penalty, W):
+    """F(W), and the bound.
 
     Parameters
     ----------
-    objective : Objective
-        Of a size whose Hessian can be factorised.
-    v : ndarray (size,)
+    rows : Rows
+        With so few parameters that a Hessian can be factorised.
+    penalty : Ridge
+    W : ndarray (k, D)
+        For softmax centred: its rows sum to 0.
 
     Returns
     -------
     value : float
         Summed in float64, whatever X's real type.
     bound : float
-        0 where v is not yet near enough, or rounding hides the curvature.
+        0 where W is not yet near enough, or rounding hides the curvature.
     """
-    v = objective.centred(v)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
-        value, least, factors = _expansion(objective, v)
+        value, least, factors = _expansion(rows, penalty, W)
         lamda, inverse = (np.inf, None) if factors is None else factors
         gap = lamda**2 / 2
         if not gap < least:
             return value, 0.0
-        if objective.loss != "squared_error":
-            R = _range(objective, inverse)
+        if rows.loss != "squared_error":
+            R = _range(rows, inverse)
             x = R * lamda
             if not x < 1:
                 return value, 0.0
@@ -58,30 +58,28 @@ def newton_bound(objective, v):
         return value, max(float(least - gap), 0.0)
 
 
-def _expansion(objective, v):
-    """F(v), a number that it is at least, and of its derivatives lambda, at most, and H^-1 (k D, k D), H from below.
+def _expansion(rows, penalty, W):
+    """F(W), a number that it is at least, and of its derivatives lambda, at most, and H^-1 (k D, k D), H from below.
 
     None in place of the last two if H has no factor.
     """
-    k, D = objective.k, objective.d + objective.fit_intercept
-    W = objective.by_class(v)
+    k, D = rows.k, rows.D
     value, lost, G, E = 0.0, 0.0, np.zeros((k, D)), np.zeros((k, D))
     H, own, squares = np.zeros((k, D, k, D)), np.zeros((k, D)), np.zeros(D)
     shaken = 0.0
-    for U, Y, offset, weight in _blocks(objective):
+    for U, Y, offset, weight in rows.blocks():
         Z = U @ W.T + offset
         shake = _EPS * (_BLAS * (np.abs(U) @ np.abs(W).T) + np.abs(offset) + np.abs(Z)).max(axis=1)  # of logits
-        losses, A, R, slopes = _parts(objective.loss, Z, Y)
+        losses, A, R, slopes = _parts(rows.loss, Z, Y)
         error = _EPS * (8 * np.abs(R) + 2 * Y * A) + 4 * shake[:, None] * slopes
         value += float(weight @ losses)
         lost += float(weight @ (np.abs(R).sum(axis=1) * 2 * shake + 8 * _EPS * losses))
         G += (R * weight[:, None]).T @ U
         E += ((error + _BLAS * _EPS * np.abs(R)) * weight[:, None]).T @ np.abs(U)
         shaken = max(shaken, float(shake[weight > 0].max(initial=0.0)))
-        _add_curvature(H, own, objective.loss, U, A, slopes, weight)
+        _add_curvature(H, own, rows.loss, U, A, slopes, weight)
         squares += weight @ (U * U)
-    objective.n_passes += 2
-    total, strength = objective.total_weight, np.append(objective.strength, 0.0)[:D]
+    total, strength = rows.total_weight, penalty.strength
     value, lost, G, E, H, own = value / total, lost / total, G / total, E / total, H / total, own / total
     G += strength * W
     E += 4 * _EPS * (strength * np.abs(W) + np.abs(G))
@@ -91,7 +89,7 @@ def _expansion(objective, v):
     H = H.reshape(k * D, k * D)
     diagonal = np.einsum("jj->j", H)
     diagonal += np.tile(strength, k)
-    if objective.loss == "softmax":  # one row added to all classes changes no probability: steps are centred
+    if rows.loss == "softmax":  # one row added to all classes changes no probability: steps are centred
         H += np.tile(np.diag(own.reshape(k, D).mean(axis=0)), (k, k))
     used = np.tile((squares > 0) | (strength > 0), k)
     if not (np.isfinite(H).all() and np.isfinite(value) and shaken < 0.05 and (own[used] > _LEAST_CURVATURE).all()):
@@ -114,14 +112,14 @@ def _expansion(objective, v):
     return value, least, (float(lamda) * (1 + 1e-9), scaled)
 
 
-def _range(objective, inverse):
+def _range(rows, inverse):
     """R."""
-    k, D = objective.k, objective.d + objective.fit_intercept
+    k, D = rows.k, rows.D
     blocks = np.einsum("ajal->ajl", inverse.reshape(k, D, k, D))
-    if objective.loss == "softmax":  # a range is at most sqrt(2) times the norm of the changes
+    if rows.loss == "softmax":  # a range is at most sqrt(2) times the norm of the changes
         blocks = 2 * blocks.sum(axis=0, keepdims=True)
     largest = 0.0
-    for U, _, _, weight in _blocks(objective):
+    for U, _, _, weight in rows.blocks():
         U = U[weight > 0]
         for block in blocks:
             found = float(np.einsum("ij,ij->i", U @ block, U).max(initial=0.0))
@@ -170,13 +168,3 @@ def _add_curvature(H, own, loss, U, A, slopes, weight):
             part = (U * (weight * A[:, a] * A[:, b])[:, None]).T @ U
             H[a, :, b] -= part
             H[b, :, a] -= part
-
-
-def _blocks(objective):
-    """U (m, D), Y (m, k), offset (m, k), weight (m,) of some rows after the others, float64."""
-    size = max(1, _ROW_VALUES // (objective.d + objective.k))
-    for start in range(0, objective.n, size):
-        rows = slice(start, start + size)
-        U, Y = objective.standardised(rows), objective.dense_targets(rows)
-        offset = np.zeros(Y.shape) if objective.offset is None else objective.offset[rows].astype(np.float64)
-        yield U, Y, offset, np.ones(len(U)) if objective.weight is None else objective.weight[rows]

@@ -1,4 +1,4 @@
-"""What rounding may have done to the sums that bounds are made of, in standardised coordinates.
+"""What rounding may have done to the sums that bounds are made of, in the solvers' coordinates.
 
 A pass in a real type of precision eps sees parameters that were rounded to it: another point than V, where its value S
 and gradient G are right but for what its own operations lose.  As a bound may be taken at any point, the first kind
@@ -14,8 +14,8 @@ as a row's loss, the logarithm of 1 and what the other classes add, is right to 
 float32 was measured against float64 (n = 100 to 600,000, d = 2 to 6,000, kappa to 2e5, MNIST, at optima and random
 points): G's errors, added up over the features with V, were at most half of that at an optimum, S's 0.6 of it.
 float64 has no need to be tight: it takes LOOSE times as much, and for logits, whose errors are those of all rows where
-means are far from 0, what they come to at worst (`logit_error`).  Errors of many features in float32 add up like random
-numbers, `together`.
+means are far from 0, what they come to at worst.  Errors of many features in float32 add up like random numbers,
+`together`.
 
 What is lost of the intercept's gradient g is not among them: a step of all rows' logits mends it, which changes the
 dual value in second order only.
@@ -29,35 +29,52 @@ FLOOR, ROWS, SIZE = 0.03, 3.0, 2.0
 VALUE, LOGITS, LOSS = 1.0, 0.012, 2.0
 LOOSE = 64
 WORST = 4  # eps of all terms of a logit, of one sign
+SHORT = 1e-10  # an eps above this is float32's
 
 
-def unit(objective):
-    """eps, or more where that costs nothing."""
-    return objective.resolution if objective.resolution > 1e-10 else LOOSE * objective.resolution
+class Rounding:
+    """The precision of one problem's sums.
 
+    Parameters
+    ----------
+    eps : float
+        Of the real type.
+    centre : ndarray (d,)
+        Means of the features, in deviations, as passes see them.
+    effective_rows : float
+    offset_size : float
+        Largest absolute value of the offset.
+    """
 
-def gradient_error(objective, G):
-    """Of the gradient G (k, d) of the mean loss."""
-    relative = FLOOR + ROWS / math.sqrt(objective.effective_rows) + SIZE * np.abs(G)
-    return unit(objective) * objective.kappa * relative
+    def __init__(self, eps, centre, effective_rows, offset_size):
+        self.eps, self.centre, self.effective_rows, self.offset_size = float(eps), centre, effective_rows, offset_size
+        self.kappa = 1 + np.abs(centre)
+        self.is_short = self.eps > SHORT
+        self.unit = self.eps if self.is_short else LOOSE * self.eps  # or more where that costs nothing
 
+    def of_gradient(self, G):
+        """Of the gradient G (k, d) of the mean loss."""
+        relative = FLOOR + ROWS / math.sqrt(self.effective_rows) + SIZE * np.abs(G)
+        return self.unit * self.kappa * relative
 
-def value_error(objective, V, c, S, G, g):
-    """Of S - <V, G> - <c, g>, S the mean loss at V (k, d), c (k,), G and g its gradient, errors of G left out."""
-    eps = unit(objective)
-    folded = c - (V * objective.problem_scale) @ objective.problem_shift
-    points = 2 * together(V * G) + float(np.abs(g).sum()) * float(np.abs(folded).max(initial=0.0))
-    losses = objective.resolution * LOSS / math.sqrt(objective.effective_rows)
-    return losses + eps * (VALUE * abs(S) + points) + logit_error(objective, V, c)
+    def of_dual_value(self, V, c, S, G, g):
+        """Of S - <V, G> - <c, g>, S the mean loss at V (k, d), c (k,), G and g its gradient, errors of G left out."""
+        folded = c - V @ self.centre
+        points = 2 * together(V * G) + float(np.abs(g).sum()) * float(np.abs(folded).max(initial=0.0))
+        losses = self.eps * LOSS / math.sqrt(self.effective_rows)
+        return losses + self.unit * (VALUE * abs(S) + points) + self.of_logits(V, c)
 
+    def of_entropy(self, S):
+        """Of the S* of probabilities that were made in float64."""
+        return self.unit * (VALUE * abs(S) + LOGITS * self.offset_size)
 
-def logit_error(objective, V, c):
-    """What rounding of the logits may change of a mean loss at V (k, d), c (k,)."""
-    rest = float(np.abs(c).max(initial=0.0)) + objective.offset_size
-    if objective.resolution > 1e-10:
-        return objective.resolution * LOGITS * (together(V * objective.kappa) + rest)
-    terms = np.einsum("cj,j->c", np.abs(V), objective.kappa)
-    return WORST * objective.resolution * (float(terms.max(initial=0.0)) + rest)
+    def of_logits(self, V, c):
+        """What rounding of the logits may change of a mean loss at V (k, d), c (k,)."""
+        rest = float(np.abs(c).max(initial=0.0)) + self.offset_size
+        if self.is_short:
+            return self.eps * LOGITS * (together(V * self.kappa) + rest)
+        terms = np.einsum("cj,j->c", np.abs(V), self.kappa)
+        return WORST * self.eps * (float(terms.max(initial=0.0)) + rest)
 
 
 def together(errors):

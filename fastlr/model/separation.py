@@ -12,21 +12,21 @@ MOST_VALUES = 1 << 22  # of the program's matrix
 TOLERANCE = 1e-7
 
 
-def are_separable(objective):
+def are_separable(rows):
     """Whether the rows of positive weight are, completely or quasi-completely; False for problems too large to tell."""
-    k, D = objective.k, objective.d + objective.fit_intercept
-    if objective.loss == "squared_error" or objective.n * k * k * D > MOST_VALUES:
+    k, D = rows.k, rows.D
+    if rows.loss == "squared_error" or rows.n * k * k * D > MOST_VALUES:
         return False
     from scipy.optimize import linprog
 
-    rows = slice(None) if objective.weight is None else objective.weight > 0
-    U, Y = objective.standardised(rows), objective.dense_targets(rows)
+    part = slice(None) if rows.weight is None else rows.weight > 0
+    U, Y = rows.features(part), rows.targets(part)
     U /= np.maximum(np.abs(U).max(axis=1, keepdims=True), np.finfo(float).tiny)
     parts = []
     for a in range(k):
-        for b in range(k if objective.loss == "softmax" else 1):
+        for b in range(k if rows.loss == "softmax" else 1):
             block = np.zeros((len(U), k, D))
-            if objective.loss == "softmax":
+            if rows.loss == "softmax":
                 if a == b:
                     continue
                 block[:, a], block[:, b] = U, -U

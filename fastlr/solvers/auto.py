@@ -9,7 +9,6 @@
 import numpy as np
 
 from fastlr._runtime.threads import blas_limit
-from fastlr.model.newton_bound import newton_bound
 from fastlr.solvers.lbfgs import Pairs, lbfgs
 from fastlr.solvers.line_search import LineSearch
 from fastlr.solvers.many_classes import ClassModel, Spectrum, serves
@@ -17,7 +16,6 @@ from fastlr.solvers.newton import hessian_solver, newton_cg, newton_cholesky
 from fastlr.solvers.preconditioner import block_metric, gram_metric
 from fastlr.solvers.primal_dual import primal_dual
 from fastlr.solvers.primal_dual import serves as keeps_probabilities
-from fastlr.solvers.primal_dual_cg import MOST_VALUES, primal_dual_cg
 from fastlr.solvers.progress import EXHAUSTED, STALLED, Progress
 
 SOLVERS = ("auto", "lbfgs", "newton-cholesky", "newton-cg")
@@ -37,7 +35,6 @@ TINY_WORK = 1e6  # the same where a Hessian a pass costs no more than what surro
 GRAM_ROWS = 8  # rows a feature of a Gram metric
 EARLY = 10  # passes that the Gram metric serves where there is no sample to start from
 REFRESH = 50  # passes that class blocks serve
-UNPROVED = 2  # class blocks after which a bound of 0 calls for primal-dual steps, whose bounds are their own
 SHORT = 30  # the same where exact Newton steps can take over
 TRIALS = 1.8  # passes an iteration up to which first lengths mostly serve: the next blocks are damped
 EASIER, HARDER = 0.02, 2.0  # times as much, or else so much
@@ -88,7 +85,7 @@ def _interruptible(objective, w0, progress, solver):
 
 def _run(objective, w, progress, solver):
     """Solve a sample of the rows for a start if none was given that is better than the base rates, then the whole."""
-    cold = w is None or not w[: objective.k * objective.d].any()
+    cold = w is None or not objective.matrix(w)[:, : objective.rows.d].any()
     if progress.max_iter == 0:
         progress.begin(np.zeros(objective.size) if cold else w)
         progress.stop()
@@ -100,7 +97,8 @@ def _run(objective, w, progress, solver):
             progress.see(w, value, grad)
         w = None if cold else w
     sampled, early = _start_on_sample(objective, progress, solver) if cold else (False, None)
-    fits = objective.k * objective.d**2 <= BLOCK_VALUES
+    rows = objective.rows
+    fits = rows.k * rows.d**2 <= BLOCK_VALUES
     spectrum = Spectrum(objective) if not fits and serves(objective) else None
     if cold and not sampled and spectrum is not None:
         constant, w = spectrum.first_point()
@@ -116,10 +114,10 @@ def _run(objective, w, progress, solver):
         if spectrum is not None:
             return ClassModel(spectrum, w)
         if not fits:
-            return gram_metric(objective, GRAM_ROWS * objective.d)
+            return gram_metric(objective, GRAM_ROWS * rows.d)
         passes, ahead = (REFRESH, AHEAD) if renewed else (BLOCK_PASSES, 0.0)
-        rows = max(BLOCK_ROWS * objective.d, passes * 4 * objective.n // objective.d, ALL_ROWS)
-        return block_metric(objective, w, rows, factor, ahead)
+        n_rows = max(BLOCK_ROWS * rows.d, passes * 4 * rows.n // rows.d, ALL_ROWS)
+        return block_metric(objective, w, n_rows, factor, ahead)
 
     for name in plan:
         progress.solver, progress.message = name, ""
@@ -133,17 +131,16 @@ def _run(objective, w, progress, solver):
             _by_class_models(objective, progress, spectrum)
         else:
             if cold and not sampled:
-                early = gram_metric(objective, GRAM_ROWS * objective.d).solve
+                early = gram_metric(objective, GRAM_ROWS * rows.d).solve
             if solver == "auto" and objective.size <= NEWTON_SIZE:
                 _lbfgs(objective, progress, early, metric, 1, SHORT)
             else:
-                proves = fits and solver == "auto" and keeps_probabilities(objective, MOST_VALUES)
-                _lbfgs(objective, progress, early, metric, progress.max_iter, proves=proves)
+                _lbfgs(objective, progress, early, metric, progress.max_iter)
         if progress.message not in ("", STALLED):
             break
-    ended = progress.message == STALLED or (progress.message == EXHAUSTED and not objective.is_penalised)
+    ended = progress.message == STALLED or (progress.message == EXHAUSTED and not objective.has_dual)
     if ended and progress.suboptimality > progress.tol and objective.size <= NEWTON_SIZE:
-        progress.see_exactly(*newton_bound(objective, progress.w))
+        progress.see_exactly(*objective.newton_bound(progress.w))
 
 
 def _plan(objective, solver):
@@ -157,11 +154,11 @@ def _plan(objective, solver):
 
 
 def _has_cheap_hessian(objective, work=NEWTON_WORK):
-    return objective.n * objective.size**2 <= work
+    return objective.rows.n * objective.size**2 <= work
 
 
 def _is_uneven(objective):
-    return objective.factors.max() > UNEVEN * objective.factors.min()
+    return objective.penalty.is_uneven > UNEVEN
 
 
 def _pays_for_probabilities(objective):
@@ -170,22 +167,14 @@ def _pays_for_probabilities(objective):
     return pays and keeps_probabilities(objective)
 
 
-def _lbfgs(objective, progress, early, metric, n_metrics, budget=REFRESH, *, proves=False):
-    """L-BFGS in the metric that `early` inverts, if given, then in up to n_metrics class blocks.
-
-    If it `proves`, primal-dual steps follow on the first UNPROVED of them where no bound is above 0 yet.
-    """
+def _lbfgs(objective, progress, early, metric, n_metrics, budget=REFRESH):
+    """L-BFGS in the metric that `early` inverts, if given, then in up to n_metrics class blocks."""
     pairs, line = Pairs(), LineSearch(objective)
     if early is not None:
         lbfgs(objective, progress, early, pairs, EARLY)
     factor, stalls, made = 1.0, 0, 0
     while made < n_metrics and (not progress.message or stalls == 1):
         progress.message = ""
-        if proves and made == UNPROVED and progress.lower_bound == 0:
-            primal_dual_cg(objective, progress)
-            pairs.clear()
-            if progress.message:
-                break
         solve = metric(progress.w, factor, renewed=made > 0).solve
         first_iter, first_pass = progress.n_iter, objective.n_passes
         lbfgs(objective, progress, solve, pairs, budget, line)
@@ -209,9 +198,9 @@ def _by_class_models(objective, progress, spectrum):
             lbfgs(objective, progress, model.solve, pairs, MODEL_PASSES)
 
 
-def _samples_weigh(objective, step):
+def _samples_weigh(rows, step):
     """Whether every step-th row has about its share of the weights."""
-    return objective.weight is None or 2 * step * objective.weight[::step].sum() > objective.total_weight
+    return rows.weight is None or 2 * step * rows.weight[::step].sum() > rows.total_weight
 
 
 def _start_on_sample(objective, whole, solver):
@@ -219,8 +208,9 @@ def _start_on_sample(objective, whole, solver):
 
     Returns whether so, and the inverse of those rows' Hessian there, where few parameters make it cheap.
     """
-    step = objective.n // max(SAMPLE_ROWS * (objective.d + 1), objective.n // SAMPLE_STEP)
-    if step < 2 or objective.X.size < SAMPLE_VALUES or not _samples_weigh(objective, step):
+    rows = objective.rows
+    step = rows.n // max(SAMPLE_ROWS * (rows.d + 1), rows.n // SAMPLE_STEP)
+    if step < 2 or rows.n_values < SAMPLE_VALUES or not _samples_weigh(rows, step):
         return False, None
     part = objective.sample(step)
     progress = Progress(part, SAMPLE_TOL, SAMPLE_PASSES, None)
@@ -228,13 +218,13 @@ def _start_on_sample(objective, whole, solver):
     if solver == "newton-cholesky":
         newton_cholesky(part, progress)
     else:
-        lbfgs(part, progress, gram_metric(part, GRAM_ROWS * part.d).solve, Pairs(), SAMPLE_PASSES)
-    objective.n_passes += part.n_passes * part.n / objective.n
+        lbfgs(part, progress, gram_metric(part, GRAM_ROWS * rows.d).solve, Pairs(), SAMPLE_PASSES)
+    rows.n_passes += part.n_passes * part.rows.n / rows.n
     value, grad = objective.loss_and_grad(progress.w)
     if not (value <= OVERFITTED * progress.value and value <= objective.constant_value()):
         return False, None
     whole.see(progress.w, value, grad)
     if objective.size > NEWTON_SIZE or not _has_cheap_hessian(part) or whole.suboptimality <= whole.tol:
         return True, None
-    part.alpha = objective.alpha
+    part.penalty = objective.penalty
     return True, hessian_solver(part, progress.w)

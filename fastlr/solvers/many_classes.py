@@ -18,7 +18,7 @@ from scipy.linalg import blas, lapack
 from scipy.optimize import minimize_scalar
 
 from fastlr import _core
-from fastlr.model.hessian import activations
+from fastlr.model.hessian import mean_gram
 
 _PILOT_VALUES = 1 << 25  # probabilities computed at most
 _KEPT_VALUES = 1 << 25  # of all rows in T's coordinates, kept if they are no more
@@ -34,8 +34,9 @@ _GRAM_ROWS = 8  # a feature, or what a twelfth of a pass pays for
 
 def serves(objective):
     """Whether the rows that weigh are few in every class, and Spectrum costs less than a pass."""
-    few = _OWN * objective.n <= _MOST * objective.k
-    return objective.loss == "softmax" and few and 4 * objective.d**2 <= objective.n * objective.k
+    rows = objective.rows
+    few = _OWN * rows.n <= _MOST * rows.k
+    return rows.loss == "softmax" and few and 4 * rows.d**2 <= rows.n * rows.k
 
 
 class Spectrum:
@@ -43,16 +44,15 @@ class Spectrum:
 
     def __init__(self, objective):
         self.objective, self._rotated = objective, None
-        if objective.weight is None and objective.n * objective.k <= _PILOT_VALUES:
-            objective.keep_residuals()
-        n_rows = max(_GRAM_ROWS * objective.d, objective.k * objective.n // (3 * objective.d))
-        rate = objective.base_rate
+        rows = objective.rows
+        n_rows = max(_GRAM_ROWS * rows.d, rows.k * rows.n // (3 * rows.d))
+        rate = rows.base_rate
         self.rho = float(np.mean(rate * (1 - rate)))
-        gram = objective.gram(slice(None, None, max(1, objective.n // n_rows)))
+        gram = mean_gram(rows, slice(None, None, max(1, rows.n // n_rows)))
         base = self.rho * gram
         diagonal = np.einsum("jj->j", base)
         diagonal += 1e-9 * diagonal.mean()
-        diagonal[: objective.d] += objective.strength
+        diagonal += objective.penalty.strength
         L, _ = lapack.dpotrf(base, lower=1, clean=1)
         reduced, _ = lapack.dsygst(gram, L, lower=1)  # L^-1 gram L^-T, its lower triangle
         self.spread, vectors = np.linalg.eigh(reduced.astype(np.float32))
@@ -61,31 +61,28 @@ class Spectrum:
 
     def rotate(self, grad):
         """A gradient (size,) in T's coordinates, (k, D)."""
-        k, d = self.objective.k, self.objective.d
-        G = self._product(grad[: k * d].reshape(k, d), self.T[:d])
-        return G + np.outer(grad[k * d :], self.T[d]) if self.objective.fit_intercept else G
+        return self._product(self.objective.matrix(grad), self.T)
 
     def step(self, W):
         """The step (size,) of W (k, D) in T's coordinates."""
-        d = self.objective.d
-        S = self._product(W - W.mean(axis=0), self.T.T)  # a row added to all classes changes no probability
-        return np.concatenate([S[:, :d].ravel(), S[:, d]]) if self.objective.fit_intercept else S.ravel()
+        return self._product(W - W.mean(axis=0), self.T.T).ravel()  # a row added to all classes changes nothing
 
     def _product(self, A, B):
         """A (k, D) times B (D, D) in float32, on all threads: steps need not be exact."""
         size = np.abs(A).max() + np.finfo(np.float64).tiny
-        problem = _core.Problem((A / size).astype(np.float32), None, B.shape[1], n_threads=self.objective.n_threads)
+        n_threads = self.objective.rows.n_threads
+        problem = _core.Problem((A / size).astype(np.float32), None, B.shape[1], n_threads=n_threads)
         return size * problem.logits(np.ascontiguousarray(B.T), np.zeros(B.shape[1])).astype(np.float64)
 
     def rotated_rows(self, rows, step):
         """Rows (r, D) in T's coordinates, float32, and the places (k, m) among them of every step-th row's rows."""
-        objective, place, shape = self.objective, rows, rows.shape
-        if objective.n * len(self.T) > _KEPT_VALUES:
-            rows, place = np.unique(rows, return_inverse=True)
-            return objective.project(rows * step, self.T).astype(np.float32, copy=False), place.reshape(shape)
+        data = self.objective.rows
+        if data.n * len(self.T) > _KEPT_VALUES:
+            taken, place = np.unique(rows, return_inverse=True)
+            return data.project(self.T, taken * step).astype(np.float32, copy=False), place.reshape(rows.shape)
         if self._rotated is None:
-            self._rotated = objective.project(slice(None), self.T).astype(np.float32, copy=False)
-        return self._rotated, place * step
+            self._rotated = data.project(self.T).astype(np.float32, copy=False)
+        return self._rotated, rows * step
 
     def first_point(self):
         """The start, F and gradient of the constant model, and a point about as good as linear discriminants.
@@ -94,25 +91,25 @@ class Spectrum:
         """
         objective, T = self.objective, self.T
         w, value, grad = objective.constant_model()
-        rows = slice(None, None, max(1, objective.n // _TRIAL_ROWS))
-        U = objective.project(rows, T)
-        Z = objective.rows_problem(rows).logits(*objective.split(w))
+        few = slice(None, None, max(1, objective.rows.n // _TRIAL_ROWS))
+        U = objective.rows.project(T, few)
+        Z = objective.rows.logits(objective.matrix(w), few)
         G = self.rotate(grad)
         best, point = np.inf, None
         for part in _SPREADS:
             W = -G / (self.penal + part * self.rho * self.spread)
             W -= W.mean(axis=0)
-            along = _along(objective, rows, Z, U @ W.T.astype(U.dtype), 0.5 * float(np.sum(self.penal * W * W)))
+            along = _along(objective.rows, few, Z, U @ W.T.astype(U.dtype), 0.5 * float(np.sum(self.penal * W * W)))
             found = minimize_scalar(along, bounds=(-9, 1), method="bounded", options={"xatol": 0.05, "maxiter": 12})
             if found.fun < best:
                 best, point = found.fun, np.exp(found.x) * W
         return (w, value, grad), w + self.step(point)
 
 
-def _along(objective, rows, Z, change, penalty):
+def _along(rows, part, Z, change, penalty):
     """The mean loss of a few rows at logits Z + e^t change, plus e^2t penalty, as a function of t."""
-    Y = objective.dense_targets(rows).astype(Z.dtype)
-    weight = None if objective.weight is None else objective.weight[rows]
+    Y = rows.targets(part).astype(Z.dtype)
+    weight = None if rows.weight is None else rows.weight[part]
 
     def value(t):
         logits = Z + Z.dtype.type(np.exp(t)) * change
@@ -129,19 +126,17 @@ class ClassModel:
     def __init__(self, spectrum, w):
         objective = spectrum.objective
         self.spectrum = spectrum
-        step = max(1, -(-objective.n * objective.k // _PILOT_VALUES))
-        A = objective.take_activations(w) if step == 1 else None
-        if A is None:
-            A = activations(objective, w, slice(None, None, step))
-            objective.n_passes += 0.5 / step
-        weight = np.ones(len(A)) if objective.weight is None else objective.weight[::step]
+        rows = objective.rows
+        step = max(1, -(-rows.n * rows.k // _PILOT_VALUES))
+        A = rows.activations(objective.matrix(w), slice(None, None, step))
+        weight = np.ones(len(A)) if rows.weight is None else rows.weight[::step]
         weight = weight * (_COUPLED / max(weight.sum(), np.finfo(float).tiny))
-        m = min(len(A), max(_LEAST, int(_OWN * objective.n / objective.k)))
-        rows, self.a, self.weight, rest = _telling_rows(A, weight, m)
+        m = min(len(A), max(_LEAST, int(_OWN * rows.n / rows.k)))
+        telling, self.a, self.weight, rest = _telling_rows(A, weight, m)
         del A
         self.scale = (spectrum.penal + rest[:, None] * spectrum.spread).astype(np.float32)
-        self.rows, self.place = spectrum.rotated_rows(rows, step)
-        self.K = np.empty((*rows.shape, rows.shape[1]), np.float32)
+        self.rows, self.place = spectrum.rotated_rows(telling, step)
+        self.K = np.empty((*telling.shape, telling.shape[1]), np.float32)
         self.curvature = self.weight * self.a * (1 - self.a)
         self._by_class(self._add_gram)
 
@@ -204,7 +199,7 @@ class ClassModel:
         """work(slice) for slices of the classes, on all threads."""
         n_parts = -(-len(self.K) // _CLASSES)
         _core.parallel_for(
-            lambda i: work(slice(i * _CLASSES, (i + 1) * _CLASSES)), n_parts, self.spectrum.objective.n_threads
+            lambda i: work(slice(i * _CLASSES, (i + 1) * _CLASSES)), n_parts, self.spectrum.objective.rows.n_threads
         )
 
 

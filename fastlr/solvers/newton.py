@@ -11,7 +11,6 @@ import numpy as np
 from scipy.linalg import lapack
 
 from fastlr.model.hessian import hessian
-from fastlr.model.newton_bound import newton_bound
 from fastlr.solvers.lbfgs import Pairs, lbfgs
 from fastlr.solvers.line_search import LineSearch
 
@@ -24,32 +23,33 @@ def newton_cholesky(objective, progress):
     while not progress.message:
         solve = hessian_solver(objective, progress.w)
         decrement = float(progress.grad @ solve(progress.grad))
-        if not objective.is_penalised and decrement <= progress.tol * progress.value:
-            progress.see_exactly(*newton_bound(objective, progress.w))
+        if not objective.has_dual and decrement <= progress.tol * progress.value:
+            progress.see_exactly(*objective.newton_bound(progress.w))
         lbfgs(objective, progress, solve, Pairs(), REUSED)
 
 
 def hessian_solver(objective, w):
     """A function that multiplies (size,) with the inverse of the Hessian at w."""
-    objective.n_passes += 1
-    solve = factorised(objective, hessian(objective, w))
-    return lambda x: objective.flat(solve(objective.by_class(x)))
+    H = hessian(objective.rows, objective.matrix(w))
+    diagonal = np.einsum("jj->j", H)
+    diagonal += np.tile(objective.penalty.strength, objective.rows.k)
+    return factorised(objective, H)
 
 
 def factorised(objective, H):
-    """A function that multiplies (k, D) with the inverse of a Hessian (k D, k D), which is used up."""
-    k = objective.k
+    """A function that multiplies (size,) with the inverse of a Hessian (size, size), which is used up."""
+    k = objective.rows.k
     diagonal = np.einsum("jj->j", H)
     if not np.isfinite(diagonal).all():
         raise objective.blame()
-    if objective.loss == "softmax":  # adding one row to all classes changes no probability: fix that freedom
+    if objective.rows.loss == "softmax":  # adding one row to all classes changes no probability: fix that freedom
         H += np.tile(np.diag(diagonal.reshape(k, -1).mean(axis=0)), (k, k))
     relative = np.finfo(float).eps
     while True:
         diagonal *= 1 + relative
         L, failed = lapack.dpotrf(H, lower=1)
         if not failed:
-            return lambda x: lapack.dpotrs(L, x.ravel(), lower=1)[0].reshape(k, -1)
+            return lambda x: lapack.dpotrs(L, x, lower=1)[0]
         relative *= 10  # rounding made it indefinite, or a feature has no curvature
         diagonal[diagonal <= 0] = 1.0
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.linalg import blas, lapack
 
 from fastlr import _core
-from fastlr.model.hessian import class_blocks
+from fastlr.model.hessian import class_blocks, mean_gram
 
 SAMPLED, WHOLE, LEAST = 0.15, 1e-3, 1e-8  # damping of blocks of a sample, of all rows, and at least
 _TINY = np.finfo(np.float32).tiny
@@ -31,13 +31,13 @@ class Metric:
     """
 
     def __init__(self, objective, blocks, damping, factors):
-        self.shape = objective.k, objective.d
-        self.fit_intercept = objective.fit_intercept
-        self.centred = objective.loss == "softmax"  # a row added to all classes changes no probability
+        rows = objective.rows
+        self.shape = rows.k, rows.D
+        self.centred = rows.loss == "softmax"  # a row added to all classes changes no probability
         self.factors = np.asarray(factors)[:, None]
-        penalty = objective.strength / np.mean(factors)
-        workers = min(objective.n_threads, len(blocks))
-        n_threads = max(1, objective.n_threads // workers)
+        penalty = objective.penalty.strength / np.mean(factors)
+        workers = min(rows.n_threads, len(blocks))
+        n_threads = max(1, rows.n_threads // workers)
 
         def factor(c):
             return _inverse_factor(blocks[c](n_threads), penalty, damping)
@@ -46,10 +46,7 @@ class Metric:
 
     def solve(self, grad):
         """The step M^-1 grad (size,)."""
-        k, d = self.shape
-        G = grad[: k * d].reshape(k, d) / self.factors
-        if self.fit_intercept:
-            G = np.hstack([G, grad[k * d :, None] / self.factors])
+        G = grad.reshape(self.shape) / self.factors
         size = np.abs(G).max() + _TINY
         G = (G / size).astype(np.float32)
         for c, row in enumerate(G):
@@ -58,14 +55,14 @@ class Metric:
         S = G * size
         if self.centred:
             S -= S.mean(axis=0)
-        return np.concatenate([S[:, :d].ravel(), S[:, d]]) if self.fit_intercept else S.ravel()
+        return S.ravel()
 
 
 def _inverse_factor(H, penalty, damping):
     """L^-1 in float32 of H + diag(penalty) + damping = L L'."""
     diagonal = np.einsum("jj->j", H)
     diagonal += damping * diagonal.mean() + _TINY
-    diagonal[: len(penalty)] += penalty
+    diagonal += penalty
     L, failed = lapack.spotrf(H.astype(np.float32, order="F"), lower=1, overwrite_a=1)
     if failed:
         L = lapack.dpotrf(H, lower=1)[0].astype(np.float32)
@@ -74,10 +71,11 @@ def _inverse_factor(H, penalty, damping):
 
 def gram_metric(objective, n_rows):
     """The curvature of the constant model, J = diag(r (1 - r)) at base rates r: factors times one Gram matrix."""
-    rate = np.clip(objective.base_rate, 1e-3, 1 - 1e-3)
-    factors = np.ones(objective.k) if objective.loss == "squared_error" else rate * (1 - rate)
-    step = max(1, objective.n // n_rows)
-    gram = objective.gram(slice(None, None, step))
+    rows = objective.rows
+    rate = np.clip(rows.base_rate, 1e-3, 1 - 1e-3)
+    factors = np.ones(rows.k) if rows.loss == "squared_error" else rate * (1 - rate)
+    step = max(1, rows.n // n_rows)
+    gram = mean_gram(rows, slice(None, None, step))
     return Metric(objective, [lambda n_threads: gram], WHOLE if step == 1 else SAMPLED, factors)
 
 
@@ -86,7 +84,8 @@ def block_metric(objective, w, n_rows, factor=1.0, ahead=0.0):
 
     With slopes that are means over the next `ahead` units of the rows' logits, if given.
     """
-    blocks = class_blocks(objective, w, n_rows, ahead)
-    sampling = SAMPLED * min(1.0, (4 * objective.d / n_rows) ** 0.5)
-    damping = WHOLE if n_rows >= objective.n else max(LEAST, factor * sampling)
-    return Metric(objective, blocks, damping, np.ones(objective.k))
+    rows = objective.rows
+    blocks = class_blocks(rows, objective.matrix(w), n_rows, ahead)
+    sampling = SAMPLED * min(1.0, (4 * rows.d / n_rows) ** 0.5)
+    damping = WHOLE if n_rows >= rows.n else max(LEAST, factor * sampling)
+    return Metric(objective, blocks, damping, np.ones(rows.k))

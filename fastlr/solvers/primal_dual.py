@@ -22,8 +22,7 @@ All that a step needs of a row depends on that row alone, so that each step is o
 
 import numpy as np
 
-from fastlr.model.duality import probability_bound
-from fastlr.model.hessian import add_hessian, add_penalty
+from fastlr.model.hessian import add_hessian
 from fastlr.solvers import dual
 from fastlr.solvers.newton import factorised
 
@@ -36,83 +35,80 @@ _ROW_VALUES = 1 << 20  # values of the rows that are standardised at a time
 
 def serves(objective, most_values=MOST_VALUES):
     """Whether the method applies: all features penalised, all classes present, probabilities that can be kept."""
-    rate = objective.base_rate
+    rows = objective.rows
     return (
-        objective.loss != "squared_error"
-        and objective.is_penalised
-        and objective.n * objective.k <= most_values
-        and rate.min() > 0
-        and (objective.loss == "softmax" or rate.max() < 1)
+        rows.loss != "squared_error"
+        and objective.has_dual
+        and rows.n * rows.k <= most_values
+        and rows.base_rate.min() > 0
+        and (rows.loss == "softmax" or rows.base_rate.max() < 1)
     )
 
 
 def primal_dual(objective, progress, w):
     """Minimise from w until `progress` is done; if MOST_STEPS are not enough, it has the gradient to go on."""
-    rows, W = _Rows(objective), objective.by_class(w)
-    L = np.empty((objective.n, objective.k))
+    blocks, W = _Blocks(objective.rows), objective.matrix(w)
+    L = np.empty((objective.rows.n, objective.rows.k))
     for step in range(MOST_STEPS):
-        value, bound, H, rhs = _pass(objective, rows, W, L, follow=step > 0)
+        value, bound, H, rhs = _pass(objective, blocks, W, L, follow=step > 0)
         if not np.isfinite(value):
             break
-        progress.keep(objective.flat(W), value, bound)
+        progress.keep(W.ravel(), value, bound)
         if progress.stop():
             return
-        W = W + factorised(objective, H)(rhs)
+        W = W + objective.matrix(factorised(objective, H)(rhs.ravel()))
     progress.begin(w if progress.w is None else progress.w)
 
 
-def _pass(objective, rows, W, L, *, follow):
+def _pass(objective, blocks, W, L, *, follow):
     """F at W, the bound of the probabilities, of logits L, after they followed W, and the next system."""
-    (k, D), d = W.shape, objective.d
+    (k, D), rows = W.shape, objective.rows
     H = np.zeros((k, D, k, D))
     loss, entropy = 0.0, 0.0
     G, rest = np.zeros((2, k, D))
-    for part, U, Y, offset, weight in rows:
+    for part, U, Y, offset, weight in blocks:
         Z = U @ W.T + offset
-        losses = dual.losses(objective.loss, Z, Y)
-        before = dual.rows(objective.loss, L[part] if follow else Z)
+        losses = dual.losses(rows.loss, Z, Y)
+        before = dual.rows(rows.loss, L[part] if follow else Z)
         L[part] = before.following(Z, _factor) if follow else before.raised(FIRST)
-        p = dual.rows(objective.loss, L[part])
+        p = dual.rows(rows.loss, L[part])
         R, lag = p.p - Y, p.lag(Z)
         entropies = p.entropies() + np.sum(R * offset, axis=1)
-        if weight is not None:
-            losses, entropies = losses * weight, entropies * weight
-            R, lag = R * weight[:, None], lag * weight[:, None]
+        losses, entropies = losses * weight, entropies * weight
+        R, lag = R * weight[:, None], lag * weight[:, None]
         loss += float(losses.sum())
         entropy += float(entropies.sum())
         G += R.T @ U
         rest += lag.T @ U
-        add_hessian(H, objective, U, p.p, weight)
-    objective.n_passes += 1
+        add_hessian(H, rows, U, p.p, weight)
+    rows.n_passes += 1
     for sums in (G, rest, H):
-        sums /= objective.total_weight
-    if not follow:
-        objective.note_gradient(W[:, :d], G[:, :d].copy())
-    penalised = objective.penalised(W)
-    value = loss / objective.total_weight + 0.5 * float(np.vdot(W, penalised))
-    g = G[:, d] if objective.fit_intercept else None
-    bound = probability_bound(objective, entropy / objective.total_weight, G[:, :d], g)
-    return value, bound, add_penalty(H, objective), -G - rest - penalised
+        sums /= rows.total_weight
+    value = loss / rows.total_weight + objective.penalty.value(W)
+    bound = objective.dual.of_probabilities(entropy / rows.total_weight, G)
+    H = H.reshape(k * D, k * D)
+    diagonal = np.einsum("jj->j", H)
+    diagonal += np.tile(objective.penalty.strength, k)
+    return value, bound, H, -G - rest - objective.penalty.gradient(W)
 
 
 def _factor(x):
     return np.maximum(1 + x, LEAST)
 
 
-class _Rows:
-    """Blocks of rows: a slice, U (m, D), Y (m, k), offset (m, k) or 0, weight (m,) or None.  One block is kept."""
+class _Blocks:
+    """Blocks of rows: a slice, U (m, D), Y (m, k), offset (m, k), weight (m,).  One block is kept."""
 
-    def __init__(self, objective):
-        self.objective = objective
-        self.size = max(1, _ROW_VALUES // (objective.k * (objective.d + 1)))
-        self.only = self._block(0) if objective.n <= self.size else None
+    def __init__(self, rows):
+        self.rows = rows
+        self.size = max(1, _ROW_VALUES // (rows.k * (rows.d + 1)))
+        self.only = self._block(0) if rows.n <= self.size else None
 
     def __iter__(self):
         if self.only is not None:
             return iter([self.only])
-        return map(self._block, range(0, self.objective.n, self.size))
+        return map(self._block, range(0, self.rows.n, self.size))
 
     def _block(self, start):
-        o, part = self.objective, slice(start, start + self.size)
-        offset = 0.0 if o.offset is None else o.offset[part]
-        return part, o.standardised(part), o.dense_targets(part), offset, None if o.weight is None else o.weight[part]
+        part = slice(start, start + self.size)
+        return part, *self.rows.block(part)
