@@ -56,18 +56,18 @@ class FitMonitor:
         """The fit begins at the point w."""
         if self.has_callbacks:
             self.fit_task.call_on_fit_task_begin(estimator=self.estimator, **self.data)
-            self._begin_iteration(w)
+            self._begin_iteration(lambda: w)
 
-    def __call__(self, iteration, value, suboptimality, w):
+    def __call__(self, iteration, value, suboptimality, point):
         """Iterations up to this one are done (0: none); whether the fit is to end."""
         if self.line:
             self.line.show(f"iteration {iteration}/{self.estimator.max_iter}  objective {value:.6g}  suboptimality "
                            f"{suboptimality:.1e}")
         if self.iteration and iteration:
             task, self.iteration = self.iteration, None  # a hook that raises has still been called
-            self.stopped = task.call_on_fit_task_end(estimator=self.estimator, **self._state(w))
+            self.stopped = task.call_on_fit_task_end(estimator=self.estimator, **self._state(point))
             if not self.stopped:
-                self._begin_iteration(w)
+                self._begin_iteration(point)
         return self.stopped or value < self.enough
 
     def end(self):
@@ -78,9 +78,9 @@ class FitMonitor:
             if task:
                 task.call_on_fit_task_end(estimator=self.estimator, reconstruction_attributes={}, **self.data)
 
-    def _begin_iteration(self, w):
+    def _begin_iteration(self, point):
         self.iteration = self.fit_task.subcontext(task_name="iteration")
-        self.iteration.call_on_fit_task_begin(estimator=self.estimator, **self._state(w))
+        self.iteration.call_on_fit_task_begin(estimator=self.estimator, **self._state(point))
 
-    def _state(self, w):
-        return {"reconstruction_attributes": lambda: self.model_at(w), **self.data}
+    def _state(self, point):
+        return {"reconstruction_attributes": lambda: self.model_at(point()), **self.data}

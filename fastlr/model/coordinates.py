@@ -82,6 +82,11 @@ class Coordinates:
         V = W * self.deviation
         return np.column_stack([V, b + V @ self._mean_deviations]) if self.rows.intercept else V
 
+    def gradient_of(self, G, g):
+        """The gradient (k, D) by W of what has the gradients G (k, d) and g (k,) by the user's coefficients."""
+        G = G / self.deviation - np.outer(g, self._mean_deviations)
+        return np.column_stack([G, g]) if self.rows.intercept else G
+
     def coefficients(self, W):
         """The user's coefficients (k, d) and intercept (k,) of W (k, D)."""
         V = W[:, : self.rows.d]

@@ -17,6 +17,7 @@ SMALL = 1 << 19  # values of X: up to here they are computed with in float64, wh
 SAFE = {4: 60, 8: 400}  # powers of two that X's values may be from 1, by size: beyond, a copy nearer to it is made
 FAR = 16  # rows so far apart are copied when sampled: passes over them would wait for memory
 BLOCK_VALUES = 1 << 20  # of the float64 blocks that `blocks` makes
+KERNEL_VALUES = 1 << 22  # of the columns that `kernel` makes at a time
 
 
 class DenseRows:
@@ -115,6 +116,14 @@ class DenseRows:
         part._all, part._moments = part._pass(weight=self.weight), None
         return part, exponent
 
+    def with_features(self, X):
+        """The same rows with other features X (n, d'), float64."""
+        return DenseRows(
+            X, self.y if self.y.ndim == 1 else self.y.astype(np.float64), self.k, loss=self.loss, weight=self.weight,
+            offset=None if self.offset is None else self.offset.astype(np.float64), intercept=self.intercept,
+            n_threads=self.n_threads,
+        )
+
     def moments(self):
         """Weighted means and rough deviations (d,) of X's own features."""
         if self._moments is None:
@@ -170,6 +179,31 @@ class DenseRows:
         result[self.d, : self.d] = result[: self.d, self.d] = s
         result[self.d, self.d] = problem.n if weight is None else weight.sum()
         return result
+
+    def outer(self, R):
+        """sum_i r_i u_i' (k, D) of values R (n, k)."""
+        self.n_passes += 0.5
+        problem = _core.Problem(
+            self._X, np.ascontiguousarray(R, self.real), R.shape[1], loss="squared_error", scale=self.affine.scale,
+            shift=self.affine.shift, n_threads=self.n_threads,
+        )
+        _, G, g = problem.loss_and_grad(np.zeros((R.shape[1], self.d)), np.zeros(R.shape[1]))  # of residuals 0 - R
+        return -self._joined(G, g)
+
+    def kernel(self, factors):
+        """sum_j factors_j u_ij u_lj (n, n) over the features, the intercept's left out."""
+        K = np.zeros((self.n, self.n))
+        size = max(1, KERNEL_VALUES // self.n)
+        root = np.sqrt(factors)
+        for start in range(0, self.d, size):
+            columns = slice(start, start + size)
+            U = np.empty((len(root[columns]), self.n), self.real)
+            some = Affine(*(None if a is None else a[columns] for a in (self.affine.scale, self.affine.shift)))
+            some.apply(self._X[:, columns], U.T)
+            U *= root[columns, None].astype(self.real)
+            K += _core.Problem(U, None, 1, n_threads=self.n_threads).gram()[0]
+        self.n_passes += 1
+        return K
 
     def constant_gradient(self):
         """Mean of (rate - y) u' (k, d): the gradient of a constant model, whatever the constant, if u has mean 0."""

@@ -9,6 +9,7 @@
 import numpy as np
 
 from fastlr._runtime.threads import blas_limit
+from fastlr.model.row_space import RowSpace, is_wide
 from fastlr.solvers.lbfgs import Pairs, lbfgs
 from fastlr.solvers.line_search import LineSearch
 from fastlr.solvers.many_classes import ClassModel, Spectrum, serves
@@ -58,8 +59,8 @@ def minimise(objective, w0=None, *, solver="auto", tol=1e-4, max_iter=1000, call
         Stop when (F - F*) / F* is proved to be at most this.
     max_iter : int, default=1000
     callback : callable, default=None
-        callback(iteration, value, suboptimality, w) -> bool, called once an iteration with the best
-        point so far; true stops.
+        callback(iteration, value, suboptimality, point) -> bool, called once an iteration; point() is the best w so
+        far; true stops.
 
     Returns
     -------
@@ -84,6 +85,36 @@ def _interruptible(objective, w0, progress, solver):
 
 
 def _run(objective, w, progress, solver):
+    """Solve in the span of the rows where that is small, else in the space of the features."""
+    if objective.size > NEWTON_SIZE and is_wide(objective) and progress.max_iter > 0:
+        _run_in_row_space(objective, w, progress, solver)
+    else:
+        _run_on_features(objective, w, progress, solver)
+
+
+def _run_in_row_space(objective, w, progress, solver):
+    """Solve for the rows' multipliers, then finish in the space of the features, where the proof counts."""
+    space = RowSpace(objective)
+    v = None if w is None else space.project(w)
+    part = Progress(space.objective, progress.tol / 2, progress.max_iter, progress.callback and (
+        lambda iteration, value, gap, point: progress.callback(iteration, value, gap, lambda: space.expand(point()))
+    ))
+    try:
+        _run_on_features(space.objective, v, part, solver)
+    finally:
+        objective.rows.n_passes += part.objective.n_passes * objective.rows.n / objective.rows.d
+        if part.w is not None:
+            progress.begin(space.expand(part.w))
+    progress.n_iter, progress.solver = part.n_iter, part.solver
+    progress.message = "" if part.message in ("converged", STALLED) else part.message
+    if progress.suboptimality <= progress.tol:
+        progress.message = "converged"
+    elif not progress.message:  # K was rounded
+        metric = block_metric(space.objective, part.w, objective.rows.n)
+        lbfgs(objective, progress, lambda grad: space.expand(metric.solve(space.restrict(grad))), Pairs(), np.inf)
+
+
+def _run_on_features(objective, w, progress, solver):
     """Solve a sample of the rows for a start if none was given that is better than the base rates, then the whole."""
     cold = w is None or not objective.matrix(w)[:, : objective.rows.d].any()
     if progress.max_iter == 0:

@@ -20,6 +20,7 @@ from scipy.optimize import minimize_scalar
 from fastlr import _core
 from fastlr.model.hessian import mean_gram
 
+MOST_VALUES = 1 << 26  # four of T
 _PILOT_VALUES = 1 << 25  # probabilities computed at most
 _KEPT_VALUES = 1 << 25  # of all rows in T's coordinates, kept if they are no more
 _OWN, _LEAST, _MOST = 2.4, 32, 128  # m: times the rows of a class, and its limits
@@ -36,7 +37,7 @@ def serves(objective):
     """Whether the rows that weigh are few in every class, and Spectrum costs less than a pass."""
     rows = objective.rows
     few = _OWN * rows.n <= _MOST * rows.k
-    return rows.loss == "softmax" and few and 4 * rows.d**2 <= rows.n * rows.k
+    return rows.loss == "softmax" and few and 4 * rows.d**2 <= min(rows.n * rows.k, MOST_VALUES)
 
 
 class Spectrum:

@@ -11,6 +11,8 @@ from fastlr import _core
 from fastlr.model.hessian import class_blocks, mean_gram
 
 SAMPLED, WHOLE, LEAST = 0.15, 1e-3, 1e-8  # damping of blocks of a sample, of all rows, and at least
+GRAM_VALUES = 1 << 24  # of a Gram matrix; beyond, a few rows stand for it
+SAMPLED_VALUES, SAMPLED_PART = 1 << 23, 8  # of these rows at most, and what part of all they are: applied like a pass
 _TINY = np.finfo(np.float32).tiny
 
 
@@ -58,6 +60,42 @@ class Metric:
         return S.ravel()
 
 
+class SampledMetric:
+    """M_c = f_c (mean u u' of a few rows + damping) + alpha P, inverted in the space of these m rows.
+
+    With U (m, D) the rows, each over the root of m, and a diagonal Q of penalty and damping, Woodbury's identity
+
+        (Q + U'U)^-1 = Q^-1 - Q^-1 U' (1 + U Q^-1 U')^-1 U Q^-1
+
+    takes memory in proportion to m D in place of D^2.
+    """
+
+    def __init__(self, objective, factors):
+        rows = objective.rows
+        m = max(1, min(rows.n // SAMPLED_PART, SAMPLED_VALUES // rows.D))
+        U = rows.features(slice(None, None, -(-rows.n // m)), np.float32)
+        U /= np.float32(np.sqrt(len(U)))
+        self.shape, self.centred = (rows.k, rows.D), rows.loss == "softmax"
+        self.factors, self.U = np.asarray(factors)[:, None], U
+        own = np.einsum("ij,ij->j", U, U)
+        Q = objective.penalty.strength / np.mean(factors) + SAMPLED * own.mean() + np.maximum(1 - own, 0) + _TINY
+        self.inverse = (1 / Q).astype(np.float32)
+        self.inner = np.eye(len(U)) + (U * self.inverse) @ U.T
+        self.inner = lapack.dpotrf(self.inner, lower=1)[0]
+
+    def solve(self, grad):
+        """The step M^-1 grad (size,)."""
+        G = grad.reshape(self.shape) / self.factors
+        size = np.abs(G).max() + _TINY
+        S = (G / size).astype(np.float32) * self.inverse
+        T = lapack.dpotrs(self.inner, (self.U @ S.T).astype(np.float64), lower=1)[0]
+        S -= (T.T.astype(np.float32) @ self.U) * self.inverse
+        S = S * size
+        if self.centred:
+            S -= S.mean(axis=0)
+        return S.ravel()
+
+
 def _inverse_factor(H, penalty, damping):
     """L^-1 in float32 of H + diag(penalty) + damping = L L'."""
     diagonal = np.einsum("jj->j", H)
@@ -74,6 +112,8 @@ def gram_metric(objective, n_rows):
     rows = objective.rows
     rate = np.clip(rows.base_rate, 1e-3, 1 - 1e-3)
     factors = np.ones(rows.k) if rows.loss == "squared_error" else rate * (1 - rate)
+    if rows.D**2 > GRAM_VALUES:
+        return SampledMetric(objective, factors)
     step = max(1, rows.n // n_rows)
     gram = mean_gram(rows, slice(None, None, step))
     return Metric(objective, [lambda n_threads: gram], WHOLE if step == 1 else SAMPLED, factors)

@@ -20,7 +20,7 @@ class Progress:
         Stop at this relative suboptimality.
     max_iter : int
     callback : callable or None
-        callback(iteration, value, suboptimality, w) -> true to stop.
+        callback(iteration, value, suboptimality, point) -> true to stop; point() is the best w.
     """
 
     def __init__(self, objective, tol, max_iter, callback):
@@ -87,7 +87,9 @@ class Progress:
             self.message = EXHAUSTED
         elif self._is_idle():
             self.message = STALLED
-        elif self.callback is not None and self.callback(self.n_iter, self.value, self.suboptimality, self.w):
+        elif self.callback is not None and self.callback(
+            self.n_iter, self.value, self.suboptimality, lambda: self.w
+        ):
             self.message = "stopped by the callback"
         self.n_iter += not self.message
         return bool(self.message)
