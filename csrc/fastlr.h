@@ -255,7 +255,8 @@ typedef struct {
     const void *prob;     /* (n, k) real, or NULL */
     const double *weight; /* (n,), or NULL */
     void *R_out;          /* (n, k) real: loss_and_grad leaves the residuals there, unless NULL */
-    const void *logits;   /* (n, k) real: hessp takes these for X W' + b + offset, or NULL; then W and b are not read */
+    const void *logits;   /* (n, k) real: loss_and_grad and hessp take these for X W' + b + offset, and read neither W nor
+                             b; or NULL */
     int n_threads;
 } flr_pass;
 
@@ -265,6 +266,9 @@ int flr_wants_reference(const flr_pass *pass);
 int flr_loss_and_grad(double *loss_out, double *G_out, double *g_out, const flr_pass *pass);
 /* H_out (k, d), h_out (k,): the Hessian of the loss sum in the direction V (k, ldw), c (k,), both real */
 int flr_hessp(double *H_out, double *h_out, const flr_pass *pass, const void *V, const void *c);
+/* G_out (k, d) = R' X, g_out (k,) = R' 1 for residuals R (n, k) real that are weighted already; a row of X of weight 0
+ * counts as zeros, as in every gradient.  Without a reference class. */
+int flr_outer(double *G_out, double *g_out, const flr_pass *pass, const void *R);
 /* Z_out (n, k) real */
 int flr_logits(void *Z_out, const flr_pass *pass);
 /* G_out (d, d) = Xs' diag(weight) Xs, s_out (d,) = Xs' weight, with Xs = (X - shift) * scale; shift, scale (d,) real */

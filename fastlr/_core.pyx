@@ -250,15 +250,15 @@ cdef class Problem:
         W_real, b_real = self.fold(c, W, b)
         return _take(c, W_real, b_real)
 
-    cdef unfold(self, G, g):
-        """The gradient of the folded parameters and of scaled weights, in place."""
+    cdef unfold(self, G, g, double unit):
+        """The gradient of the folded parameters, times the weights' unit, in place."""
         if self.shift is not None:
             G -= np.outer(g, self.shift)
         if self.scale is not None:
             G *= self.scale
-        if self.unit != 1:
-            G *= self.unit
-            g *= self.unit
+        if unit != 1:
+            G *= unit
+            g *= unit
 
     cdef tuple gradient(self):
         return np.empty((self.k, self.d)), np.empty(self.k)
@@ -266,18 +266,29 @@ cdef class Problem:
     def loss_and_grad(self, W, b, R_out=None):
         """Sum of the losses, its gradient (k, d) and (k,); R_out (n, k) real = weight * (A - Y), if it is not None."""
         cdef flr_pass c
+        _alive = self.multiply_with(&c, W, b, True)
+        return self.loss_gradient(&c, R_out)
+
+    def loss_and_grad_at(self, logits, R_out=None):
+        """The same where the rows' logits (n, k), real, offset and all, are these; R_out may be logits."""
+        cdef flr_pass c = self.c
+        check_file(self.file)
+        c.logits = _pointer(logits, self.real, (self.n, self.k), "logits")
+        c.has_reference, c.reference = flr_wants_reference(&c), self.k - 1
+        return self.loss_gradient(&c, R_out)
+
+    cdef tuple loss_gradient(self, flr_pass *c, R_out):
         cdef np.ndarray G, g
         cdef double loss = 0
         cdef int status
-        _alive = self.multiply_with(&c, W, b, True)
         G, g = self.gradient()
         cdef double *G_out = <double *>np.PyArray_DATA(G)
         cdef double *g_out = <double *>np.PyArray_DATA(g)
         c.R_out = _output(R_out, self.real, (self.n, self.k), "R_out")
         with nogil:
-            status = flr_loss_and_grad(&loss, G_out, g_out, &c)
+            status = flr_loss_and_grad(&loss, G_out, g_out, c)
         _check(status)
-        self.unfold(G, g)
+        self.unfold(G, g, self.unit)
         if R_out is not None and self.unit != 1:
             R_out *= self.real.type(self.unit)
         return loss * self.unit, G, g
@@ -308,7 +319,25 @@ cdef class Problem:
         with nogil:
             status = flr_hessp(G_out, g_out, p, V_in, c_in)
         _check(status)
-        self.unfold(G, g)
+        self.unfold(G, g, self.unit)
+        return G, g
+
+    def outer(self, R):
+        """R' Xs (k, d) and R' 1 (k,) of residuals R (n, k) in the real type, with Xs = (X - shift) * scale.
+
+        R is weighted already: weights only say which rows of X, those of weight 0, count as zeros.
+        """
+        cdef np.ndarray G, g
+        cdef int status
+        cdef const void *R_in = _pointer(R, self.real, (self.n, self.k), "R")
+        check_file(self.file)
+        G, g = self.gradient()
+        cdef double *G_out = <double *>np.PyArray_DATA(G)
+        cdef double *g_out = <double *>np.PyArray_DATA(g)
+        with nogil:
+            status = flr_outer(G_out, g_out, &self.c, R_in)
+        _check(status)
+        self.unfold(G, g, 1)
         return G, g
 
     def logits(self, W, b):

@@ -1,4 +1,4 @@
-/* pass.c -- one pass over X: loss and gradient, Hessian product, logits.
+/* pass.c -- one pass over X: loss and gradient, Hessian product, gradient of given residuals, logits.
  *
  * for each chunk of rows (a grid that depends on the problem alone), on any thread
  *     for each tile of the chunk:  Z = x W' + b;  loss, R = residual(Z);  G_part += R' x     (x is hot, Z and R small)
@@ -27,7 +27,7 @@ enum {
     MANY_LEAST_ROWS = 32,    /* to be worth packing W */
 };
 
-typedef enum { LOSS_AND_GRAD, HESSP, LOGITS, EVALUATE } flr_op;
+typedef enum { LOSS_AND_GRAD, HESSP, OUTER, LOGITS, EVALUATE } flr_op;
 
 typedef struct {
     const flr_pass *p;
@@ -41,6 +41,7 @@ typedef struct {
     int64_t ldg;                 /* values from a class to the next in a worker's gradient */
     int64_t n_chunks;
     const void *V, *c;           /* direction of hessp */
+    const void *R;               /* (n, k) real: the residuals of outer */
     void *Z_out;                 /* destination of logits */
     double loss, *G, *g;         /* totals */
     int64_t correct;
@@ -49,7 +50,10 @@ typedef struct {
     atomic_llong turn;           /* the chunk whose sums are added next */
 } job;
 
-static int has_gradient(const job *j) { return j->op == LOSS_AND_GRAD || j->op == HESSP; }
+static int has_gradient(const job *j) { return j->op <= OUTER; }
+
+/* Are rows multiplied by W, or by the direction of hessp? */
+static int has_forward(const job *j) { return j->op == HESSP || (j->op != OUTER && j->p->logits == NULL); }
 
 /* What one worker holds: m rows of the largest tile. */
 typedef struct {
@@ -145,19 +149,23 @@ static double tile(const job *j, const scratch *s, int64_t *correct, int64_t fir
     /* in each phase about as much as its time allows */
     const int64_t left = p->X.n - later, d = p->X.d;
     const flr_ahead next = flr_rows_ahead(s->ahead, &p->X, later, NULL, left < 0 ? 0 : left < m ? left : m);
-    const int64_t amid = has_gradient(j) ? (next.n * 16 + d) / (16 + d) : 0;
-    const int64_t half = has_gradient(j) ? (next.n - amid) / 2 : next.n;
+    const int64_t amid = has_gradient(j) && j->op != OUTER ? (next.n * 16 + d) / (16 + d) : 0;
+    const int64_t half = !has_gradient(j) ? next.n : has_forward(j) ? (next.n - amid) / 2 : 0;
     const flr_ahead early = flr_some_of(&next, 0, half), middle = flr_some_of(&next, half, amid),
                     late = flr_some_of(&next, half + amid, next.n - half - amid);
     for (int64_t i = 0; weight && has_gradient(j) && i < m; i++)
         if (weight[i] == 0) s->x[i] = s->zeros;
+    if (j->op == OUTER) {
+        backward(j, s, (char *)j->R + first * k * size, m, &late);
+        return 0;
+    }
+    const void *const at = p->logits ? (const char *)p->logits + first * k * size : Z;
     if (p->logits == NULL) {
         forward(j, Z, s, p->W, j->packed_W, p->b, m, &early);
         add_offset(j, Z, first, m);
     }
     if (j->op == LOGITS) return 0;
     if (j->op == HESSP) {
-        const void *at = p->logits ? (const char *)p->logits + first * k * size : Z;
         forward(j, s->U, s, j->V, j->packed_V, j->c, m, p->logits ? &early : NULL);
         j->kernels->curvature[p->loss](s->U, at, s->U, weight, s->rows, m, k);
         backward(j, s, s->U, m, &late);
@@ -173,7 +181,7 @@ static double tile(const job *j, const scratch *s, int64_t *correct, int64_t fir
             *correct += j->kernels->correct(Z, y.label, p->loss == FLR_SQUARED_ERROR ? 0.5 : 0, m, k);
         return j->kernels->residual[p->loss](NULL, NULL, Z, &y, s->rows, m, k, 0);
     }
-    const double loss = j->kernels->residual[p->loss](Z, NULL, Z, &y, s->rows, m, k, 0);
+    const double loss = j->kernels->residual[p->loss](Z, NULL, at, &y, s->rows, m, k, 0);
     backward(j, s, Z, m, &late);
     return loss;
 }
@@ -334,6 +342,11 @@ int flr_loss_and_grad(double *loss_out, double *G_out, double *g_out, const flr_
 int flr_hessp(double *H_out, double *h_out, const flr_pass *pass, const void *V, const void *c) {
     job j = {.p = pass, .op = HESSP, .kernels = flr_kernels_of(flr_real_size(pass->X.dtype)), .V = V, .c = c,
              .G = H_out, .g = h_out};
+    return run(&j);
+}
+
+int flr_outer(double *G_out, double *g_out, const flr_pass *pass, const void *R) {
+    job j = {.p = pass, .op = OUTER, .kernels = flr_kernels_of(flr_real_size(pass->X.dtype)), .R = R, .G = G_out, .g = g_out};
     return run(&j);
 }
 
