@@ -47,7 +47,8 @@ cdef extern from "fastlr.h" nogil:
         const double *shift
         double learning_rate, momentum, alpha
         double factor
-        int (*poll)() noexcept nogil
+        int (*poll)(void *context) noexcept nogil
+        void *poll_context
     extern const flr_isa *flr_active
     int flr_available(const flr_isa **list_out, int capacity)
     const flr_isa *flr_select(const char *name)

@@ -1,4 +1,5 @@
 /* find_nonfinite.c -- where X is not finite: one read of X, no copy; and places that lie outside. */
+#include "drivers/tile.h"
 #include "fastlr.h"
 
 #include <stddef.h>

@@ -9,6 +9,7 @@
  * Few classes: G_part is double, the sums of some tiles real.  Many, whose sums lie beyond L1: G_part is real, and a chunk
  * so short that rounding stays small.
  */
+#include "drivers/tile.h"
 #include "fastlr.h"
 
 #include <string.h>

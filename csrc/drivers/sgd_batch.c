@@ -7,6 +7,7 @@
  * A batch of more chunks than step adds up takes them in rounds, whose parts are added to a total in double.
  */
 #define _POSIX_C_SOURCE 199309L
+#include "drivers/tile.h"
 #include "fastlr.h"
 
 #include <string.h>
@@ -240,7 +241,7 @@ static void work(void *context, int worker, int n_workers) {
             if (!o->shift) refresh_b(j);
             if (((++batches & 15) == 0 || m >= POLL_ROWS) && seconds() - polled > SECONDS_BETWEEN_POLLS) {
                 polled = seconds();
-                j->stop = o->poll();
+                j->stop = o->poll(o->poll_context);
             }
         }
         barrier(j, n_workers);

@@ -7,6 +7,7 @@
  *     W -= learning_rate R' X,  b -= learning_rate R' 1, in double
  * which is the lecture's rule, example by example, up to rounding; W crosses the caches once a block.
  */
+#include "drivers/tile.h"
 #include "fastlr.h"
 
 #include <string.h>
@@ -104,7 +105,7 @@ static int run(job *j) {
         multiply(j, first, m);
         for (int64_t i = 0; i < m; i++) descend(j, i, m, j->o->order ? j->o->order[first + i] : first + i);
         settle(j, m);
-        if (block % BLOCKS_BETWEEN_POLLS == 0 && j->o->poll()) return FLR_INTERRUPTED;
+        if (block % BLOCKS_BETWEEN_POLLS == 0 && j->o->poll(j->o->poll_context)) return FLR_INTERRUPTED;
     }
     return FLR_OK;
 }
