@@ -42,7 +42,8 @@ void *flr_take_scratch(int64_t bytes);
 void flr_return_scratch(void *scratch);
 
 /* arena.c: scratch in pieces, for all workers and for each.  A driver's layout is a function that takes them from an
- * arena: an empty one, {0}, whose base is NULL, tells how many bytes there will be (-1: too many); pieces are NULL then. */
+ * arena: an empty one, {0}, whose base is NULL, tells how many bytes there will be (-1: too many); pieces are NULL
+ * then. */
 typedef struct { char *base; int64_t bytes; } flr_arena;
 typedef struct { char *memory; int64_t shared, each, bytes; } flr_scratch;
 /* count values of size bytes, aligned to a line of the cache */
