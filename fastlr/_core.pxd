@@ -47,7 +47,8 @@ cdef extern from "fastlr.h" nogil:
         const double *shift
         double learning_rate, momentum, alpha
         double factor
-        int (*poll)() noexcept nogil
+        int (*poll)(void *context) noexcept nogil
+        void *poll_context
     extern const flr_isa *flr_active
     int flr_available(const flr_isa **list_out, int capacity)
     const flr_isa *flr_select(const char *name)
@@ -60,6 +61,7 @@ cdef extern from "fastlr.h" nogil:
     bint flr_wants_reference(const flr_pass *p)
     int flr_loss_and_grad(double *loss_out, double *G_out, double *g_out, const flr_pass *p)
     int flr_hessp(double *H_out, double *h_out, const flr_pass *p, const void *V, const void *c)
+    int flr_outer(double *G_out, double *g_out, const flr_pass *p, const void *R)
     int flr_logits(void *Z_out, const flr_pass *p)
     int flr_evaluate(double *loss_out, int64_t *correct_out, const flr_pass *p)
     int flr_gram(double *G_out, double *s_out, const flr_pass *p, const void *scale, const void *shift)

@@ -40,7 +40,9 @@ def test_passes(isa, dtype, loss):
             def run(n_threads, layout=layout, y=y, k=k, W=W, b=b):
                 problem = _core.Problem(layout, y, k, loss=loss, weight=weight, n_threads=n_threads)
                 results = *problem.loss_and_grad(W, b), *problem.hessp(W, b, W, b), *problem.evaluate(W, b)
-                return *results, problem.logits(W, b), *problem.gram()
+                Z, R = problem.logits(W, b), np.empty((n, k), problem.real)
+                kept = *problem.loss_and_grad_at(Z, R_out=R), *problem.outer(R), *problem.hessp_at(Z, W, b)
+                return *results, Z, R, *kept, *problem.gram()
 
             assert_same_bits(run, f"{dtype} {loss} k={k}")
 
@@ -102,7 +104,9 @@ def test_bits_do_not_depend_on_addresses(isa, dtype, d):
             stepped = np.zeros((k, d)), np.zeros(k)
             epoch = problem.epoch(*stepped, None, None, None, 16, learning_rate=1e-3)
             sums = *problem.loss_and_grad(W, b), *problem.hessp(W, b, V, b)
-            return *sums, problem.logits(W, b), *problem.gram(), epoch, *stepped
+            Z = problem.logits(W, b)
+            kept = *problem.loss_and_grad_at(Z), *problem.outer(Z)
+            return *sums, Z, *kept, *problem.gram(), epoch, *stepped
 
         expected = run(at_offset(X, 0))
         for offset in (*range(0, 64, X.itemsize * (1 if d == 48 else 4)), 1, 7, 62):

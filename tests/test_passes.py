@@ -19,7 +19,7 @@ def parameters(rng, k, d):
 
 
 def check_pass(X, y, Y, k, note, *, loss="softmax", weight=None, offset=None, scale=None, shift=None):
-    """loss_and_grad, hessp, logits and evaluate of one problem against the twins."""
+    """Every pass of one problem against the twins."""
     n, d = X.shape
     rng = np.random.default_rng(d)
     (W, b), (V, c) = parameters(rng, k, d), parameters(rng, k, d)
@@ -60,6 +60,7 @@ def check_pass(X, y, Y, k, note, *, loss="softmax", weight=None, offset=None, sc
     close("evaluate", evaluated, losses.sum(), loss_size)
     close("G", G, R.T @ X_seen, R_size.T @ x_size)
     close("g", g, R.sum(axis=0), R_size.sum(axis=0))
+    check_kept_logits(problem, loss, Y, w, X_seen, x_size, close)
     U = reference.forward(X_seen, V, c)
     u_size = (np.abs(wide(X)[0]) + far) @ (np.abs(V) * (1 if scale is None else scale)).T + np.abs(c)
     H_row = reference.curvature(loss, Z, U, w)
@@ -71,6 +72,31 @@ def check_pass(X, y, Y, k, note, *, loss="softmax", weight=None, offset=None, sc
         predicted = Z_out[:, 0] > margin if k == 1 else Z_out.argmax(axis=1)
         assert n_correct == np.sum(predicted == y), f"evaluate: {note} {X.dtype} k={k}"
     return value, G, g
+
+
+def check_kept_logits(problem, loss, Y, w, X_seen, x_size, close):
+    """loss_and_grad_at logits that the parameters have no part in, and outer of the same numbers."""
+    n, k = problem.n, problem.k
+    Z = (3 * np.random.default_rng(n).normal(size=(n, k))).astype(problem.real)
+    losses, R = reference.residual(loss, Z.astype(np.longdouble), Y, w)
+    w_rows = np.broadcast_to(w, n)[:, None]
+    R_size = w_rows * (1 if loss != "squared_error" else np.abs(Z) + np.abs(Y))
+    R_size = np.broadcast_to(R_size, (n, k))
+    R_out = np.empty_like(Z)
+    value, G, g = problem.loss_and_grad_at(Z, R_out=R_out)
+    close("loss at logits", value, losses.sum(), np.sum(R_size * (1 + np.abs(Z - Y)) + np.abs(losses)[:, None]))
+    close("R at logits", R_out, R, R_size)
+    close("G at logits", G, R.T @ X_seen, R_size.T @ x_size)
+    close("g at logits", g, R.sum(axis=0), R_size.sum(axis=0))
+    in_place = Z.copy()
+    for actual, expected in zip(problem.loss_and_grad_at(in_place, R_out=in_place), (value, G, g), strict=True):
+        np.testing.assert_array_equal(actual, expected, "residuals in the place of logits")
+    np.testing.assert_array_equal(in_place, R_out, "residuals in the place of logits")
+    R = np.where(w_rows == 0, 0, Z)
+    G, g = problem.outer(R)
+    R = R.astype(np.longdouble)
+    close("outer", G, R.T @ X_seen, np.abs(R).T @ x_size)
+    close("outer's sums", g, R.sum(axis=0), np.abs(R).sum(axis=0))
 
 
 @pytest.mark.parametrize("dtype", X_DTYPES, ids=str)
@@ -301,9 +327,11 @@ def test_rows_of_weight_zero_may_hold_nan(isa, dtype, order):
         y, _ = targets(rng, loss, n, k, None, "labels")
         (W, b), (V, c) = parameters(rng, k, d), parameters(rng, k, d)
         clean, dirty = (_core.Problem(A, y, k, loss=loss, weight=weight) for A in (X, hostile))
-        results = zip((*clean.loss_and_grad(W, b), *clean.hessp(W, b, V, c), *clean.gram()),
-                      (*dirty.loss_and_grad(W, b), *dirty.hessp(W, b, V, c), *dirty.gram()), strict=True)
-        for expected, actual in results:
+        Z, R = clean.logits(W, b), np.empty((n, k), clean.real)
+        clean.loss_and_grad(W, b, R_out=R)
+        results = [(*problem.loss_and_grad(W, b), *problem.hessp(W, b, V, c), *problem.gram(),
+                    *problem.loss_and_grad_at(Z), *problem.outer(R)) for problem in (clean, dirty)]
+        for expected, actual in zip(*results, strict=True):
             np.testing.assert_array_equal(actual, expected, f"{loss} k={k}")
 
 
@@ -321,8 +349,8 @@ def test_weights_of_any_scale(isa, dtype, unit):
         scale = np.full(d, 0.01) if dtype == "uint8" else None
         plain, scaled = (_core.Problem(X, y, k, loss=loss, weight=w, scale=scale) for w in (weight, weight * factor))
         for expected, actual in zip(
-            (*plain.loss_and_grad(W, b), *plain.hessp(W, b, V, c), *plain.gram(), plain.evaluate(W, b)[0]),
-            (*scaled.loss_and_grad(W, b), *scaled.hessp(W, b, V, c), *scaled.gram(), scaled.evaluate(W, b)[0]),
+            *((*problem.loss_and_grad(W, b), *problem.hessp(W, b, V, c), *problem.gram(), problem.evaluate(W, b)[0],
+               *problem.loss_and_grad_at(problem.logits(W, b))) for problem in (plain, scaled)),
             strict=True,
         ):
             np.testing.assert_allclose(np.asarray(actual) / factor, expected, 1e-5, 1e-6 * np.abs(expected).max())
@@ -368,6 +396,10 @@ def test_arrays_that_kernels_cannot_read_are_refused():
     W, b = np.zeros((k, d)), np.zeros(k)
     with pytest.raises(ValueError, match="read-only"):
         problem.loss_and_grad(W, b, R_out=frozen)
+    for refused in (offset[1:], offset[:, :2], offset.astype(np.float64), unaligned(offset)):
+        for from_rows in (problem.loss_and_grad_at, problem.outer):
+            with pytest.raises(ValueError, match="expected"):
+                from_rows(refused)
     with pytest.raises(ValueError, match="order"):
         problem.epoch(W, b, None, None, np.full(n, n), 2, learning_rate=0.1)
     with pytest.raises(ValueError, match="batch"):

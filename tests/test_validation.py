@@ -107,6 +107,7 @@ def test_mapped_file_that_is_cut_between_passes(tmp_path):
     os.truncate(tmp_path / "X", 1000)
     for run in (lambda: problem.loss_and_grad(W, b), lambda: problem.hessp(W, b, W, b), lambda: problem.logits(W, b),
                 lambda: problem.hessp_at(logits, W, b), lambda: problem.evaluate(W, b), problem.gram,
+                lambda: problem.loss_and_grad_at(logits), lambda: problem.outer(logits),
                 lambda: problem.epoch(W, b, None, None, None, 256, learning_rate=0.1)):
         with pytest.raises(ValueError, match="bytes of its file, which has 1000"):
             run()

@@ -1,4 +1,5 @@
 /* find_nonfinite.c -- where X is not finite: one read of X, no copy; and places that lie outside. */
+#include "drivers/tile.h"
 #include "fastlr.h"
 
 #include <stddef.h>
@@ -65,7 +66,7 @@ int flr_find_nonfinite(int64_t *row_out, int64_t *col_out, const flr_matrix *X, 
     return FLR_OK;
 }
 
-/* In each block the sign bit of x | (end - 1 - x), gathered over all x: without a branch, so that it is done in vectors. */
+/* In each block the sign bit of x | (end - 1 - x), gathered over all x: no branch, so the compiler makes it vectors. */
 #define DEFINE_OUTSIDE(name, type, utype)                                                                             \
     int64_t name(const type *x, int64_t n, int64_t end) {                                                             \
         enum { BLOCK = 512 };                                                                                         \

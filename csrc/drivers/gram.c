@@ -1,6 +1,7 @@
-/* gram.c -- X' D X in one pass: tiles of standardised rows, their products on packed panels as for many classes, sums in
- * a fixed order (as in pass.c).
+/* gram.c -- X' diag(weight) X in one pass: tiles of standardised rows, multiplied by the packed products; sums in a
+ * fixed order, as in pass.c.
  */
+#include "drivers/tile.h"
 #include "fastlr.h"
 
 #include <string.h>

@@ -7,6 +7,7 @@
  *     W -= learning_rate R' X,  b -= learning_rate R' 1, in double
  * which is the lecture's rule, example by example, up to rounding; W crosses the caches once a block.
  */
+#include "drivers/tile.h"
 #include "fastlr.h"
 
 #include <string.h>
@@ -21,7 +22,7 @@ typedef struct {
     const flr_products *products;
     flr_tiling tiling;
     const void **x;        /* (BLOCK,) rows of the block */
-    const char **ahead;    /* (max(BLOCK, d),) rows of the next */
+    const char **ahead;    /* (max(BLOCK, d),) rows of the next, or columns */
     char *tile, *partner;  /* (BLOCK, ld) real: the block, and it times scale^2 (the same without a scale) */
     char *R, *rates;       /* (BLOCK, k) real: logits that become residuals; learning_rate R */
     char *K, *zeros;       /* room for (BLOCK, BLOCK), (BLOCK,) real */
@@ -41,7 +42,7 @@ static void put(void *values, int64_t i, int64_t size, double value) {
         ((double *)values)[i] = value;
 }
 
-/* rows [first, first + m) of the order: Z into R, and K; meanwhile the block behind them is fetched */
+/* rows [first, first + m) of the order: Z into R, and K; meanwhile the next block is prefetched */
 static void multiply(job *j, int64_t first, int64_t m) {
     const flr_pass *p = j->p;
     const int64_t n = p->X.n, d = p->X.d, size = j->kernels->size, ld = j->tiling.ld;
@@ -54,9 +55,8 @@ static void multiply(job *j, int64_t first, int64_t m) {
             put(j->partner, i * ld + c, size, get(j->tile, i * ld + c, size) * j->o->scale[c] * j->o->scale[c]);
     j->products->forward(j->R, p->k, j->x, p->W, p->ldw, p->b, m, d, p->k, 0, &next);
     for (int64_t i = 0; i < m; i += GROUP) {
-        const int64_t rows = m - i < GROUP ? m - i : GROUP;
-        j->products->forward(j->K + i * BLOCK * size, i + rows, j->x + i, j->partner, ld, j->zeros, rows, d, i + rows, 0,
-                             NULL);
+        const int64_t rows = m - i < GROUP ? m - i : GROUP, end = i + rows;
+        j->products->forward(j->K + i * BLOCK * size, end, j->x + i, j->partner, ld, j->zeros, rows, d, end, 0, NULL);
     }
 }
 
@@ -104,7 +104,7 @@ static int run(job *j) {
         multiply(j, first, m);
         for (int64_t i = 0; i < m; i++) descend(j, i, m, j->o->order ? j->o->order[first + i] : first + i);
         settle(j, m);
-        if (block % BLOCKS_BETWEEN_POLLS == 0 && j->o->poll()) return FLR_INTERRUPTED;
+        if (block % BLOCKS_BETWEEN_POLLS == 0 && j->o->poll(j->o->poll_context)) return FLR_INTERRUPTED;
     }
     return FLR_OK;
 }

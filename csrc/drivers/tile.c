@@ -1,5 +1,5 @@
 /* tile.c -- a tile is some rows of X as reals, small enough to stay in the L2 cache between its two uses. */
-#include "fastlr.h"
+#include "drivers/tile.h"
 
 #include <stddef.h>
 

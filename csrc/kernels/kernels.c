@@ -3,7 +3,7 @@
  * setup.py compiles this file once for each pair, with -DISA=avx2 (a name), -DVBYTES=32 (bytes in a vector register)
  * and -DREAL_BITS=32 or 64; dispatch.c knows the tables by their names, flr_kernels_f32_avx2 and the like.
  */
-#include "fastlr.h"
+#include "table.h"
 
 #include <math.h>
 #include <stddef.h>

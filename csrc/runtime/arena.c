@@ -6,7 +6,7 @@
  * pattern has changed: what was written up to 256 bytes behind a piece is found.  With AddressSanitizer those lines are
  * poisoned too, so that the access itself is reported, reads as well, from the first byte behind the piece on.
  */
-#include "fastlr.h"
+#include "runtime/runtime.h"
 
 #include <stddef.h>
 

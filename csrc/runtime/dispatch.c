@@ -1,5 +1,5 @@
 /* dispatch.c -- which instruction sets this processor has, best first, and the one in use. */
-#include "fastlr.h"
+#include "runtime/runtime.h"
 
 #include <stddef.h>
 #include <string.h>

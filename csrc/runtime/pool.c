@@ -8,7 +8,7 @@
  * why this file exists.
  */
 #define _GNU_SOURCE
-#include "fastlr.h"
+#include "runtime/runtime.h"
 
 #include <pthread.h>
 #include <sched.h>

@@ -1,7 +1,7 @@
 /* scratch.c -- the memory that a pass works in, kept for the next: to give pages back and touch new ones takes longer than
  * a small pass, and stops all threads of the process.
  */
-#include "fastlr.h"
+#include "runtime/runtime.h"
 
 #include <stdlib.h>
 

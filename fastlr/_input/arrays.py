@@ -9,7 +9,6 @@ import numbers
 import numpy as np
 
 from fastlr import _core
-from fastlr._input.mapped_file import check_file, file_behind
 
 _SUM_TOLERANCE = 1e-4  # what a printed table leaves of a row's sum
 _EPS_OF_SHORT = {"float16": 2.0**-10, "bfloat16": 2.0**-7}  # what rounding to these types leaves of it
@@ -93,7 +92,7 @@ def check_X(X, name="X"):
         if X.ndim > 2:
             remedy = f"; flatten each sample: {name}.reshape(len({name}), -1)"
         raise ValueError(f"{name} has shape {X.shape}; expected two dimensions (n_samples, n_features){remedy}")
-    check_file(file_behind(X), name)
+    _core.check_file(_core.file_behind(X), name)
     return X if X.dtype.isnative else X.astype(X.dtype.newbyteorder("="))
 
 

@@ -1,4 +1,4 @@
-/* drive_pass.c -- loss and gradient, Hessian product, logits and evaluation of random problems. */
+/* drive_pass.c -- loss and gradient, Hessian product, sums of residuals, logits and evaluation of random problems. */
 #include "harness.h"
 
 #include <math.h>
@@ -33,11 +33,22 @@ static void check_sums(const char *what, const double *G, const double *g, const
 
 typedef struct {
     flr_pass pass;
-    const void *V, *c;
+    const void *V, *c, *R;
     double *loss, *G, *g;
     int64_t *correct;
     void *Z;
 } arguments;
+
+/* the problem's logits as reals (n, k), which they become */
+static void *keep_logits(const problem *p) {
+    void *logits = plain(p->n * p->k * p->size);
+    for (int64_t i = 0; i < p->n * p->k; i++) {
+        put(logits, i, p->size, (double)p->Z[i]);
+        p->Z[i] = (long double)get(logits, i, p->size);
+    }
+    memset(p->error, 0, (size_t)p->n * sizeof *p->error);
+    return logits;
+}
 
 /* ---- loss and gradient ------------------------------------------------------------------------------------------------ */
 static int call_loss(void *context, int n_threads) {
@@ -49,6 +60,7 @@ static int call_loss(void *context, int n_threads) {
 static void one_loss(const target *t) {
     const problem p = random_problem(t, MAY_REFER | MAY_OFFSET);
     const int64_t n = p.n, k = p.k, size = p.size;
+    const void *const logits = below(2) ? keep_logits(&p) : NULL;
     long double *R = plain(n * k * 16), *allowed = plain(n * k * 16), total = 0, total_allowed = 4 * tiny_of(8);
     for (int64_t i = 0; i < n; i++) {
         const long double w = p.pass.weight ? (long double)p.pass.weight[i] : 1;
@@ -59,10 +71,12 @@ static void one_loss(const target *t) {
     }
     const int with_R = (int)below(2);
     BOTH_SIDES {
-        if (!begin_case(side, "%s%s", p.text, with_R ? " R_out" : "")) continue;
+        if (!begin_case(side, "%s%s%s", p.text, with_R ? " R_out" : "", logits ? " at logits" : "")) continue;
         arguments a = {.pass = guarded_pass(&p), .loss = guarded("loss_out", 8), .G = guarded("G_out", k * p.d * 8),
                        .g = guarded("g_out", k * 8)};
         if (with_R) a.pass.R_out = guarded("R_out", n * k * size);
+        a.pass.logits = guarded_copy("logits", logits, n * k * size);
+        if (logits) a.pass.W = a.pass.b = NULL;
         const output outputs[] = {{a.loss, 8}, {a.G, k * p.d * 8}, {a.g, k * 8}, {a.pass.R_out, with_R ? n * k * size : 0}};
         call_driver(call_loss, NULL, &a, outputs, 4);
         check("loss", 0, (long double)*a.loss, total, total_allowed);
@@ -82,15 +96,11 @@ static int call_hessp(void *context, int n_threads) {
 static void one_hessp(const target *t) {
     const problem p = random_problem(t, MAY_OFFSET);
     const int64_t n = p.n, d = p.d, k = p.k, size = p.size, ldw = p.pass.ldw;
-    void *V = plain(k * ldw * size), *c = plain(k * size), *logits = below(2) ? plain(n * k * size) : NULL;
+    void *V = plain(k * ldw * size), *c = plain(k * size), *logits = below(2) ? keep_logits(&p) : NULL;
     long double *H = plain(n * k * 16), *allowed = plain(n * k * 16), *u = plain(k * 16);
     for (int64_t q = 0; q < k; q++) {
         put(c, q, size, normal());
         for (int64_t j = 0; j < d; j++) put(V, q * ldw + j, size, get(p.pass.W, (k - 1 - q) * ldw + j, size));
-    }
-    for (int64_t i = 0; logits && i < n * k; i++) {
-        put(logits, i, size, (double)p.Z[i]);
-        p.Z[i] = (long double)get(logits, i, size);
     }
     for (int64_t i = 0; i < n; i++) {
         const long double w = p.pass.weight ? (long double)p.pass.weight[i] : 1;
@@ -103,7 +113,7 @@ static void one_hessp(const target *t) {
             }
             if ((6 + (long double)d / 8) * eps_of(size) * absolute > off) off = (6 + (long double)d / 8) * eps_of(size) * absolute;
         }
-        expected_curvature(H + i * k, allowed + i * k, p.Z + i * k, u, p.pass.loss, k, size, logits ? 0 : p.error[i]);
+        expected_curvature(H + i * k, allowed + i * k, p.Z + i * k, u, p.pass.loss, k, size, p.error[i]);
         for (int64_t q = 0; q < k; q++) {
             H[i * k + q] *= w, allowed[i * k + q] = w * (2 * allowed[i * k + q] + 2 * off) + 4 * tiny_of(size);
         }
@@ -117,6 +127,37 @@ static void one_hessp(const target *t) {
         const output outputs[] = {{a.G, k * d * 8}, {a.g, k * 8}};
         call_driver(call_hessp, NULL, &a, outputs, 2);
         check_sums("H_out", a.G, a.g, &p, H, allowed);
+        end_case();
+    }
+}
+
+/* ---- sums of residuals ------------------------------------------------------------------------------------------------- */
+static int call_outer(void *context, int n_threads) {
+    arguments *a = context;
+    a->pass.n_threads = n_threads;
+    return flr_outer(a->G, a->g, &a->pass, a->R);
+}
+
+static void one_outer(const target *t) {
+    const problem p = random_problem(t, MAY_OFFSET);
+    const int64_t n = p.n, k = p.k, size = p.size;
+    void *R = plain(n * k * size);
+    long double *exact = plain(n * k * 16), *allowed = plain(n * k * 16);
+    for (int64_t i = 0; i < n * k; i++) {
+        if (p.pass.weight && p.pass.weight[i / k] == 0)
+            put(R, i, size, 0);
+        else
+            put(R, i, size, normal());
+        exact[i] = (long double)get(R, i, size), allowed[i] = 0;
+    }
+    BOTH_SIDES {
+        if (!begin_case(side, "%s", p.text)) continue;
+        arguments a = {.pass = guarded_pass(&p), .R = guarded_copy("R", R, n * k * size), .G = guarded("G_out", k * p.d * 8),
+                       .g = guarded("g_out", k * 8)};
+        a.pass.W = a.pass.b = NULL;
+        const output outputs[] = {{a.G, k * p.d * 8}, {a.g, k * 8}};
+        call_driver(call_outer, NULL, &a, outputs, 2);
+        check_sums("G_out", a.G, a.g, &p, exact, allowed);
         end_case();
     }
 }
@@ -185,9 +226,10 @@ static void one_evaluate(const target *t) {
 }
 
 static void run(const target *t, int which) {
-    static void (*const one[])(const target *) = {one_loss, one_hessp, one_logits, one_evaluate};
+    static void (*const one[])(const target *) = {one_loss, one_hessp, one_outer, one_logits, one_evaluate};
     for (int64_t i = 0; more_problems(i, PROBLEMS); i++)
         if (block(i, 0, 0)) one[which](t);
 }
 
-const test pass_tests[] = {{"flr_loss_and_grad", run, 0}, {"flr_hessp", run, 1}, {"flr_logits", run, 2}, {"flr_evaluate", run, 3}, {0}};
+const test pass_tests[] = {{"flr_loss_and_grad", run, 0}, {"flr_hessp", run, 1}, {"flr_outer", run, 2}, {"flr_logits", run, 3},
+                           {"flr_evaluate", run, 4}, {0}};

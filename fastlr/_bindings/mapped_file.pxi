@@ -1,23 +1,22 @@
-"""Memory-mapped X: to read what its file no longer has would end the process (SIGBUS), so its size is looked at before.
-
-That leaves the time of one pass: a file cut while a pass reads it ends the process, as it does in NumPy.
-"""
+# Memory-mapped X: to read what its file no longer has would end the process (SIGBUS), so its size is looked at before.
+# That leaves the time of one pass: a file cut while a pass reads it ends the process, as it does in NumPy.
 
 import mmap
-from typing import NamedTuple
 
 import numpy as np
 
 
-class MappedFile(NamedTuple):
+cdef class MappedFile:
     """The mapping an array lies in and the size, in bytes, that its file must have to hold all of the array."""
 
-    mapping: mmap.mmap
-    needed: int
+    cdef readonly object mapping, needed
+
+    def __init__(self, mapping, needed):
+        self.mapping, self.needed = mapping, needed
 
 
 def file_behind(X):
-    """The `MappedFile` that X lies in, or None if it lies in memory."""
+    """The MappedFile that X lies in, or None if it lies in memory."""
     holder, offset = X, 0
     while holder is not None and not isinstance(holder, mmap.mmap):
         if isinstance(holder, np.memmap) and holder.offset:
@@ -31,7 +30,7 @@ def file_behind(X):
 
 
 def check_file(file, name="X"):
-    """Raise ValueError if the file, a result of `file_behind`, has become too short; return nothing."""
+    """Raise ValueError if the file, a result of file_behind, has become too short; return nothing."""
     if file is None:
         return
     try:
