@@ -118,6 +118,11 @@ class FitCase:
     against: str | None = None
 
 
+def available(cases):
+    """Those of the fits whose data are there."""
+    return [case for case in cases if fit_data.has_mnist() or "MNIST" not in case.name]
+
+
 FITS = (
     FitCase("MNIST", fit_data.mnist_float32, 1e-3, ("newton-cg", "lbfgs"), Target(12, 25, "at least")),
     FitCase(
@@ -154,4 +159,6 @@ EPOCH = Target(2.0)
 """An epoch's steps over the limit of one full-batch gradient."""
 ONE_AT_A_TIME = Target(10, 30, "at least")
 """SGDClassifier's time, on one thread, over fastlr's."""
+AGAINST_RELEASE = Target(1.1)
+"""A case's time over that of the last release."""
 IMPORT_SECONDS = Target(0.3, 0.15)

@@ -1,6 +1,7 @@
 """Data sets of the fits, deterministic; what each is like is said where it is made."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -82,27 +83,39 @@ def _draw_labels(X, W, b):
     return (uniform < 1 / (1 + np.exp(-Z))).astype(np.int32)
 
 
+def has_mnist():
+    """Whether MNIST can be loaded."""
+    return data.mnist_folder() is not None
+
+
 def raw_sets(settings):
-    """Name -> `FitData` of sets whose features are on scales of their own, each also standardised."""
+    """Name -> function that loads a `FitData` whose features are on scales of their own, or the same standardised."""
+    sets = {}
+    for name in ("iris", "wine") if settings.quick else ("iris", "wine", "breast_cancer", "digits"):
+        sets[name] = partial(_bundled, name, lambda X: X)
+        sets[f"{name}, standardised"] = partial(_bundled, name, _standardised)
+        if name in ("wine", "breast_cancer"):
+            sets[f"{name}, columns x 10^uniform(-4, 4)"] = partial(_bundled, name, _on_wild_scales)
+    if has_mnist() and not settings.quick:
+        sets["MNIST 0..255"] = partial(_mnist_pixels, lambda X: X, MNIST_RAW_OPTIMUM)
+        sets["MNIST, standardised"] = partial(_mnist_pixels, _standardised, MNIST_STANDARDISED_OPTIMUM)
+    return sets
+
+
+def _bundled(name, transform):
     from sklearn import datasets
 
-    loaders = [datasets.load_iris, datasets.load_wine]
-    if not settings.quick:
-        loaders += [datasets.load_breast_cancer, datasets.load_digits]
-    raw = {load.__name__.removeprefix("load_"): load(return_X_y=True) for load in loaders}
-    sets = {}
-    for name, (X, y) in raw.items():
-        Z = _standardised(X)
-        sets |= {name: FitData(X, y), f"{name}, standardised": FitData(Z, y)}
-        if name in ("breast_cancer", "wine"):
-            scales = 10 ** np.random.default_rng(data.SEED).uniform(-4, 4, X.shape[1])
-            sets[f"{name}, columns x 10^uniform(-4, 4)"] = FitData(Z * scales, y)
-    if data.mnist_folder() and not settings.quick:
-        X, y = data.mnist("train")
-        X = X.astype(np.float32)
-        sets["MNIST 0..255"] = FitData(X, y, optimum=MNIST_RAW_OPTIMUM)
-        sets["MNIST, standardised"] = FitData(_standardised(X), y, optimum=MNIST_STANDARDISED_OPTIMUM)
-    return sets
+    X, y = getattr(datasets, f"load_{name}")(return_X_y=True)
+    return FitData(transform(X), y)
+
+
+def _mnist_pixels(transform, optimum):
+    X, y = data.mnist("train")
+    return FitData(transform(X.astype(np.float32)), y, optimum=optimum)
+
+
+def _on_wild_scales(X):
+    return _standardised(X) * 10 ** np.random.default_rng(data.SEED).uniform(-4, 4, X.shape[1])
 
 
 def _standardised(X):

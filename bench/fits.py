@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from . import data, fit_data, fit_peers, race, raw_fits
-from .cases import FITS, LABELS, MNIST_BYTES, MNIST_SECONDS
+from .cases import FITS, LABELS, MNIST_BYTES, MNIST_SECONDS, available
 from .fit_objective import true_objective
 from .memory import fit_memory
 from .table import Row, Table
@@ -23,7 +23,6 @@ SAMPLED_LABELS = 3
 
 def tables(settings):
     """Yield the tables of the suite."""
-    has_mnist = data.mnist_folder() is not None
     yield Table(
         "Fits: time to a relative suboptimality",
         "Milliseconds, float32 features, C = 1, until (F - F*) / F* in float64 is at most the figure; the result is "
@@ -31,12 +30,12 @@ def tables(settings):
         "loosest setting that reaches it; \"proved\" is fastlr's time with tol at the figure, which proves it. F* is "
         "a known constant for MNIST, elsewhere the least F of any contestant, a fit by fastlr with "
         f"tol={REFERENCE_TOL:.0e} among them.",
-        [_race(case, settings) for case in FITS if has_mnist or "MNIST" not in case.name] + [_labels_race(settings)],
+        [_race(case, settings) for case in available(FITS)] + [_labels_race(settings)],
     )
     yield Table(
         "Fits of MNIST by fastlr",
         "Milliseconds; the note has the true suboptimality that each tol reaches.",
-        _mnist_rows(settings) if has_mnist else [Row("MNIST", note=data.NO_MNIST)],
+        _mnist_rows(settings) if fit_data.has_mnist() else [Row("MNIST", note=data.NO_MNIST)],
     )
     yield from raw_fits.tables(settings)
 

@@ -28,12 +28,12 @@ def tables(settings):
         "(F - F*) / F* with F* of an outside judge (Newton's method in long double, for MNIST scikit-learn's "
         "newton-cholesky in float64). lbfgs is scikit-learn's LogisticRegression() with its own tol and at most 100 "
         "iterations. The result is the larger of fastlr's proved and true suboptimality.",
-        [_default_fit(name, d, settings) for name, d in sets.items()],
+        [_default_fit(name, load(), settings) for name, load in sets.items()],
     )
     yield Table(
         "Small fits",
         "Milliseconds with default parameters; the result is scikit-learn's time over fastlr's.",
-        [_small(sets["iris"], settings)],
+        [_small(sets["iris"](), settings)],
     )
 
 
