@@ -70,7 +70,7 @@ def peak_memory(settings):
 
 def fit_memory(settings):
     """The row of a fit of MNIST's bytes."""
-    above = _above(FIT, data.mnist_folder(), settings.rows(60_000), settings.n_threads)
+    above = _above(FIT, data.mnist_folder(), settings.rows(data.MNIST_ROWS), settings.n_threads)
     return Row("uint8: peak memory above the data", value=above, unit="MB", target=FIT_MEMORY)
 
 

@@ -44,7 +44,7 @@ def main(argv=None):
             module, function = SUITES[suite]
             for table in getattr(import_module(f".{module}", __package__), function)(settings):
                 print(f"\n{table.render()}", flush=True)
-                done.append(table.as_dict())
+                done.append({"suite": suite, **table.as_dict()})
     if args.json:
         with open(args.json, "w") as file:
             json.dump({"machine": facts, "quick": args.quick, "tables": done}, file, indent=1)

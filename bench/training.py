@@ -25,7 +25,7 @@ def tables(settings):
         rows = [Row("MNIST", note=data.NO_MNIST)]
     else:
         (X, y), test = (data.mnist(split) for split in ("train", "test"))
-        n = settings.rows(len(X))
+        n = settings.rows(data.MNIST_ROWS)
         X, y = data.pixels_over_255(X[:n]), y[:n]
         rows = [
             *_mini_batches(X, y, test, settings),
