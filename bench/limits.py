@@ -5,14 +5,15 @@ Each probe works on arrays of the case's own size, so that they lie in cache whe
 read      one pass over an array: dot products of the halves of a part, a part a thread; two streams a thread keep more
           of memory's requests in flight than one
 scale     y = c * x, which reads, computes and writes as the row kernels do, a part a thread
-copy      np.copyto likewise, for comparison: the C library's copy of large arrays writes past the caches
+copy      np.copyto likewise: the C library writes large arrays past the caches, as the row kernels do, which spares
+          memory the reading of what is overwritten; `scale` does not
 products  the two products of a gradient, X W' and R'X, of the case's own n, d, k, by SciPy's BLAS on all threads
 square    a product of square matrices likewise: what BLAS reaches where the case's shape does not suit it
 
 Limit of a pass over X (n, d) with k classes: the longer of `read` over X's bytes, and the faster of `products` and
 4 n d k operations at the rate of `square`; softmax needs but k - 1 of its k classes, so both count with (k - 1) / k.
-Limit of a row kernel: `scale` from as many bytes to as many (with labels, half of theirs added to both); of logsumexp,
-which writes next to nothing, `read` over the bytes of Z.
+Limit of a row kernel: the faster of `scale` and `copy` from as many bytes to as many (with labels, half of theirs added
+to both); of logsumexp, which writes next to nothing, `read` over the bytes of Z.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -79,12 +80,12 @@ def limit_of_pass(case, n, settings, times):
 
 
 def probes_of_rows(case, n, settings):
-    """The probes of a `cases.RowCase` on n rows: the limit, and where it writes a copy too."""
+    """The probes of a `cases.RowCase` on n rows; the limit is the fastest of them."""
     n_bytes = n * case.k * np.dtype(case.dtype).itemsize
     if case.reads_only:
-        return {"limit": read(n_bytes, settings.n_threads)}
+        return {"read": read(n_bytes, settings.n_threads)}
     n_bytes += 2 * n * case.has_labels
-    return {name: f(n_bytes, case.dtype, settings.n_threads) for name, f in (("limit", scale), ("copy", copy))}
+    return {name: f(n_bytes, case.dtype, settings.n_threads) for name, f in (("y = c * x", scale), ("copy", copy))}
 
 
 def _pairs(n_bytes, dtype, n_threads):
