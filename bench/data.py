@@ -45,6 +45,8 @@ def mnist_folder():
     return next((folder for folder in (root / "mnist", root) if list(folder.glob("train-images*"))), None)
 
 
+MNIST_ROWS = 60_000
+"""Of its training images."""
 NO_MNIST = "no MNIST: set FASTLR_DATA to the folder that holds mnist/"
 
 

@@ -7,7 +7,8 @@ import subprocess
 import sys
 
 from . import data
-from .table import Row, Table, Target
+from .cases import FIT_MEMORY, PASS_MEMORY
+from .table import Row, Table
 
 N, D, K = 684_785, 784, 10
 """2 GiB of float32."""
@@ -63,14 +64,14 @@ def peak_memory(settings):
         "Peak resident memory of loss_and_grad on a memory-mapped X",
         "MB above what the process had before and the pages of X.",
         [Row(f"{n:,} x {D}, k={K}, float32", value=_above(PASS, n, D, K, settings.n_threads), unit="MB",
-             target=Target(64))],
+             target=PASS_MEMORY)],
     )
 
 
 def fit_memory(settings):
     """The row of a fit of MNIST's bytes."""
-    above = _above(FIT, data.mnist_folder(), settings.rows(60_000), settings.n_threads)
-    return Row("uint8: peak memory above the data", value=above, unit="MB", target=Target(60))
+    above = _above(FIT, data.mnist_folder(), settings.rows(data.MNIST_ROWS), settings.n_threads)
+    return Row("uint8: peak memory above the data", value=above, unit="MB", target=FIT_MEMORY)
 
 
 def _above(script, *arguments):

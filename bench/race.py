@@ -43,9 +43,9 @@ def climb(ladder, suboptimality_of, target, give_up_after=math.inf):
     return None
 
 
-def repeat(finishes):
+def repeat(finishes, settings):
     """Time the fits of several `Finish`es again, in alternation; the shortest time of each counts."""
-    rounds = min(5, int(ROUNDS_SECONDS / sum(finish.seconds for finish in finishes)))
+    rounds = 0 if settings.quick else min(5, int(ROUNDS_SECONDS / sum(finish.seconds for finish in finishes)))
     for _ in range(rounds):
         for finish in finishes:
             finish.seconds = min(finish.seconds, timed(finish.fit)[0])

@@ -44,7 +44,7 @@ def main(argv=None):
             module, function = SUITES[suite]
             for table in getattr(import_module(f".{module}", __package__), function)(settings):
                 print(f"\n{table.render()}", flush=True)
-                done.append(table.as_dict())
+                done.append({"suite": suite, **table.as_dict()})
     if args.json:
         with open(args.json, "w") as file:
             json.dump({"machine": facts, "quick": args.quick, "tables": done}, file, indent=1)
@@ -58,7 +58,7 @@ def _parser():
         "suite", nargs="?", default="default", choices=[*SUITES, "default", "all"],
         help=f"what to measure; default: everything but {', '.join(LONG)}, which takes long",
     )
-    parser.add_argument("--quick", action="store_true", help="a tenth of the rows and few repeats: a trial run")
+    parser.add_argument("--quick", action="store_true", help="small sizes and one round: a trial run")
     parser.add_argument("--json", metavar="FILE", help="write the tables to FILE as well")
     parser.add_argument("--threads", type=int, metavar="N", help="of all contestants (default: CPUs of this process)")
     return parser

@@ -2,6 +2,8 @@
 
 from dataclasses import asdict, dataclass, field
 
+MISSED = "missed"
+
 
 @dataclass(frozen=True)
 class Target:
@@ -15,15 +17,15 @@ class Target:
     sense: str = "at most"
 
     def verdict(self, value):
-        """"aim", "must" or "no": the strictest target that is met."""
+        """"aim" or "must", the strictest target that is met, or "missed"; nan meets none."""
         if self.sense == "between":
-            return "must" if self.must[0] <= value <= self.must[1] else "no"
+            return "must" if self.must[0] <= value <= self.must[1] else MISSED
         sign = 1 if self.sense == "at most" else -1
         for name in ("aim", "must"):
             bound = getattr(self, name)
             if bound is not None and sign * value <= sign * bound:
                 return name
-        return "no"
+        return MISSED
 
     def shown(self, name):
         """The target as text, "" where there is none."""
@@ -35,10 +37,14 @@ class Target:
 
 @dataclass
 class Row:
-    """One case: seconds by contestant, and the value that is judged (or a note why there is none)."""
+    """One case: seconds by contestant, other figures by name, and the value that is judged.
+
+    A case with a target and without a value has missed it; its note says why.
+    """
 
     case: str
     seconds: dict[str, float] = field(default_factory=dict)
+    figures: dict[str, float] = field(default_factory=dict, kw_only=True)
     value: float | None = None
     unit: str = ""
     target: Target | None = None
@@ -55,12 +61,12 @@ class Table:
 
     def render(self):
         """Markdown, aligned."""
-        names = list(dict.fromkeys(name for row in self.rows for name in row.seconds))
-        has_targets = any(row.target for row in self.rows)
-        heads = ["case", *(f"{name}, ms" for name in names), "result"]
-        heads += ["must", "aim", "met"] if has_targets else []
+        times, figures = (_names(self.rows, kind) for kind in ("seconds", "figures"))
+        heads = ["case", *(f"{name}, ms" for name in times), *figures]
+        heads += ["result"] if any(row.value is not None or row.target for row in self.rows) else []
+        heads += ["must", "aim", "met"] if any(row.target for row in self.rows) else []
         heads += ["note"] if any(row.note for row in self.rows) else []
-        cells = [heads] + [self._cells(row, names, heads) for row in self.rows]
+        cells = [heads] + [_cells(row, times, figures, heads) for row in self.rows]
         widths = [max(len(line[i]) for line in cells) for i in range(len(heads))]
         left = [head in ("case", "note") for head in heads]
         columns = list(zip(widths, left, strict=True))
@@ -74,19 +80,25 @@ class Table:
             lines.append(f"| {' | '.join(padded)} |")
         return "\n".join([f"### {self.title}", "", self.about, "", *lines])
 
-    @staticmethod
-    def _cells(row, names, heads):
-        cells = [row.case, *(three_digits(1e3 * row.seconds[name]) if name in row.seconds else "" for name in names)]
-        cells.append("" if row.value is None else f"{three_digits(row.value)} {row.unit}".strip())
-        if "met" in heads:
-            judged = row.target is not None and row.value is not None
-            cells += [row.target.shown("must"), row.target.shown("aim")] if row.target else ["", ""]
-            cells.append(row.target.verdict(row.value) if judged else "")
-        return cells + ([row.note] if "note" in heads else [])
-
     def as_dict(self):
         """For JSON."""
         return asdict(self)
+
+
+def _names(rows, kind):
+    return list(dict.fromkeys(name for row in rows for name in getattr(row, kind)))
+
+
+def _cells(row, times, figures, heads):
+    cells = [row.case, *(three_digits(1e3 * row.seconds[name]) if name in row.seconds else "" for name in times)]
+    cells += [three_digits(row.figures[name]) if name in row.figures else "" for name in figures]
+    if "result" in heads:
+        cells.append("" if row.value is None else f"{three_digits(row.value)} {row.unit}".strip())
+    if "met" in heads:
+        target = row.target
+        cells += [target.shown("must"), target.shown("aim")] if target else ["", ""]
+        cells.append("" if not target else MISSED if row.value is None else target.verdict(row.value))
+    return cells + ([row.note] if "note" in heads else [])
 
 
 def three_digits(value):

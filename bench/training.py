@@ -4,23 +4,28 @@ import warnings
 
 import fastlr
 
-from . import data, peers_numpy
-from .cases import PASSES
-from .table import Row, Table, Target
+from . import data, limits, peers_numpy
+from .cases import EPOCH, MINI_BATCHES, ONE_AT_A_TIME, PASSES, TRAINING_ACCURACY
+from .table import Row, Table
 from .timing import best_seconds
 
 EPOCHS = 25
 RECIPE = {"learning_rate": 0.1, "batch_size": 256}
+ONE_AGAINST_REST = "SGDClassifier (10 one-against-rest problems)"
 
 
 def tables(settings):
     """Yield the table of the suite."""
-    about = "Milliseconds of a whole fit; fastlr's keeps each epoch's loss and accuracy, NumPy's does not."
+    about = (
+        "Milliseconds of a whole fit; fastlr's keeps each epoch's loss and accuracy, NumPy's does not. SGDClassifier "
+        "has no softmax: it trains ten binary classifiers, one class against the rest, where fastlr trains one softmax "
+        "regression; the result is its time on one thread, as fastlr's, over fastlr's."
+    )
     if data.mnist_folder() is None:
         rows = [Row("MNIST", note=data.NO_MNIST)]
     else:
         (X, y), test = (data.mnist(split) for split in ("train", "test"))
-        n = settings.rows(len(X))
+        n = settings.rows(data.MNIST_ROWS)
         X, y = data.pixels_over_255(X[:n]), y[:n]
         rows = [
             *_mini_batches(X, y, test, settings),
@@ -44,8 +49,8 @@ def _mini_batches(X, y, test, settings):
     accuracy = 100 * trainer.score(data.pixels_over_255(X_test), y_test)
     case = f"batch 256, {epochs} epochs, learning rate 0.1"
     return [
-        Row(f"{case}: test accuracy", value=accuracy, unit="%", target=Target((92.0, 92.4), sense="between")),
-        Row(case, times, times["numpy"] / times["fastlr"], "x faster", Target(3, 6, "at least")),
+        Row(f"{case}: test accuracy", value=accuracy, unit="%", target=TRAINING_ACCURACY),
+        Row(case, times, times["numpy"] / times["fastlr"], "x faster", MINI_BATCHES),
     ]
 
 
@@ -54,16 +59,14 @@ def _against_gradient_limit(X, y, settings):
     case = next(case for case in PASSES if (case.d, case.k, case.dtype) == (X.shape[1], 10, "float32"))
     trainer = fastlr.Trainer(**RECIPE, epochs=1, n_threads=settings.n_threads, random_state=0).fit(X, y)
 
-    probes = settings.probes
-    times = best_seconds(
-        probes.reading() | probes.multiplying("float32") | {"fastlr": lambda: trainer.partial_fit(X, y)},
-        **settings.effort,
-    )
-    limit, steps = case.limit(times, len(X)), min(trainer.history_["seconds"])
-    return Row("batch 256, one epoch's steps", {"limit": limit, "fastlr": steps}, steps / limit, "x limit", Target(2.0))
+    probes = limits.probes_of_pass(case, len(X), settings)
+    times = best_seconds(probes | {"fastlr": lambda: trainer.partial_fit(X, y)}, **settings.effort)
+    limit, steps = limits.limit_of_pass(case, len(X), settings, times), min(trainer.history_["seconds"])
+    return Row("batch 256, one epoch's steps", {"limit": limit, "fastlr": steps}, steps / limit, "x limit", EPOCH)
 
 
 def _one_at_a_time(X, y, settings):
+    """fastlr's one softmax regression against SGDClassifier, which has none: its ten one-against-rest problems."""
     from sklearn.linear_model import SGDClassifier
 
     trainer = fastlr.Trainer(
@@ -79,10 +82,10 @@ def _one_at_a_time(X, y, settings):
         times = best_seconds(
             {
                 "fastlr": lambda: trainer.fit(X, y),
-                "SGDClassifier": lambda: peer.fit(X, y),
-                "SGDClassifier, threads": lambda: threaded.fit(X, y),
+                f"{ONE_AGAINST_REST}, 1 thread": lambda: peer.fit(X, y),
+                f"{ONE_AGAINST_REST}, {settings.n_threads} threads": lambda: threaded.fit(X, y),
             },
             **settings.effort | {"min_rounds": 1 if settings.quick else 3},
         )
-    ratio = times["SGDClassifier"] / times["fastlr"]
-    return Row("one example at a time, one epoch", times, ratio, "x faster", Target(10, 30, "at least"))
+    ratio = times[f"{ONE_AGAINST_REST}, 1 thread"] / times["fastlr"]
+    return Row("one example at a time, one epoch", times, ratio, "x faster", ONE_AT_A_TIME)
