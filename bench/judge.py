@@ -63,7 +63,8 @@ class Judge:
         """By how much F changes, at most, if all that makes a logit changes by parts of itself."""
         with np.errstate(all="ignore"):
             W, b = np.asarray(W, LONG), np.asarray(b, LONG)
-            R = np.abs(self._probabilities(self.U @ W.T + b + self.offset) - self.Y)
+            A, others = self._probabilities_apart(self.U @ W.T + b + self.offset)
+            R = np.abs(A * (1 - self.Y) - others * self.Y)
             parts = np.abs(self.U) @ np.abs(W).T + np.abs(b) + np.abs(self.offset)
             return self.w[self.w > 0] @ (R * parts).sum(axis=1)[self.w > 0]
 
@@ -167,6 +168,13 @@ class Judge:
             if gain <= 1e-16 * abs(value):
                 break
         return value
+
+    def _probabilities_apart(self, Z):
+        """Probabilities A, and 1 - A with all its digits."""
+        A = self._probabilities(Z)
+        if not self.softmax:
+            return A, self._probabilities(-Z)
+        return A, np.stack([np.delete(A, c, axis=1).sum(axis=1) for c in range(self.k)], axis=1)
 
     def _curvature(self, A, S):
         k, D = A.shape[1], S.shape[1]

@@ -91,8 +91,11 @@ class Rows:
         return np.where(np.isnan(self.max[:, 0]), np.nan, loss)
 
     def residual(self, Y):
-        """softmax - Y, with the digits of 1 - softmax where Y is 1."""
-        return np.where(Y == 1, -self.without / self.total, self.terms / self.total - Y)
+        """The gradient of `cross_entropy`, softmax sum Y - Y, with the digits of 1 - softmax where Y is 1.
+
+        Probabilities that were rounded need not sum to 1.
+        """
+        return np.where(Y == 1, -self.without / self.total, self.terms * (Y.sum(axis=1, keepdims=True) / self.total) - Y)
 
 
 def binary_cross_entropy(z, y):

@@ -14,7 +14,10 @@ from .ulp import ULP
 RESIDUAL_ULP = 5  # as softmax
 SOFT_ULP = ULP["residual of softmax", "float32"]
 LOSS_ULP = 3.5
+SOFT_LOSS_ULP = 1
+TARGET_ULP = 2.5  # of a target that is smoothed: two factors of 1/2 ULP, up to twice that of a sum, and two terms of it
 SUM_EPS = 4
+PRODUCT_ERROR = REAL(2) ** -1075  # of weight times loss in double, where it is subnormal
 
 
 @dataclass
@@ -43,8 +46,9 @@ def cross_entropy(draw):
     rows = exact.Rows(wide)
     losses, either = rows.cross_entropy(Y)[:, None], (rows.max == np.inf) & soft
     losses[either] = np.nan
-    expected = Expected(losses, rows.residual(Y), rows.softmax(), Y, LOSS_ULP + soft * (np.log2(k) + 1), either=either,
-                        smoothed=s > 0)
+    target_error = np.where(Y > 0, -rows.log_softmax() * TARGET_ULP * exact.unit(Y, real), 0) if s else np.zeros((n, 1))
+    expected = Expected(losses, rows.residual(Y), rows.softmax(), Y, LOSS_ULP + soft * SOFT_LOSS_ULP,
+                        target_error.sum(axis=1, keepdims=True), either=either, smoothed=s > 0)
     given = draw.layout(Z), draw.layout(y)
     if n == 1 and draw.chance(0.5):
         given = given[0].reshape(k), given[1].reshape(y.shape[1:])
@@ -66,7 +70,7 @@ def binary_cross_entropy(draw):
         y = np.where(draw.rng.random((n, k)) < 0.3, y, draw.rng.random((n, k))).astype(real)
     Y = exact.smoothed(y.astype(REAL), s, 2)
     expected = Expected(exact.binary_cross_entropy(wide, Y), exact.binary_residual(wide, Y), exact.sigmoid(wide), Y,
-                        LOSS_ULP + 2 * (s > 0 or not labels), np.abs(wide) * 2 * exact.unit(Y, real) if s else 0.0,
+                        LOSS_ULP + 2 * (s > 0 or not labels), np.abs(wide) * TARGET_ULP * exact.unit(Y, real) if s else 0.0,
                         smoothed=s > 0)
     weight = draw.weights(n)
     given_weight = None if weight is None else weight[:, None]
@@ -125,7 +129,9 @@ def _check_loss(loss, expected, w, factor, reduction, real, what, facts):
         return
     if (np.any(either) or total > np.finfo(np.float64).max) and not np.isfinite(loss):
         loss = float(total * factor)  # the sum is beyond the range, though its mean may not be
-    error = error.sum() + (SUM_EPS * eps + losses.size * 2.0**-53) * total
+    size = w.max(initial=0)
+    unit = size if reduction == "mean" and not 2.0**-60 <= size <= 2.0**60 else 1  # weights are divided by about that
+    error = error.sum() + (SUM_EPS * eps + losses.size * 2.0**-53) * total + losses.size * PRODUCT_ERROR * unit
     compare(what, np.float64(loss), total * factor, error * factor + exact.unit(total * factor, np.float64), *facts)
 
 

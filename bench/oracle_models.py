@@ -79,12 +79,14 @@ def loss_and_grad(draw):
     W = W.astype(REAL)
     sums = linear_sums(X.astype(REAL), W, b.astype(REAL), Y, w, loss, scaling, real)
     facts = ("weights" if w is not None else "", *scaling, "many" if k >= 32 and n >= 32 else "")
-    slack = (n + 16) * 2.0**-53
+    terms = n if loss == "softmax" else n * k  # of the sum of losses, each of them rounded in double
     penalty = alpha / 2 * (W**2).sum()
-    for name, got, sum_, error, more in (
-        ("loss", value, sums.loss, sums.loss_error, penalty),
-        ("gradient W", G, sums.G, sums.G_error, alpha * W), ("gradient b", g, sums.g, sums.g_error, np.zeros(k, REAL)),
+    for name, got, sum_, error, more, added in (
+        ("loss", value, sums.loss, sums.loss_error, penalty, terms),
+        ("gradient W", G, sums.G, sums.G_error, alpha * W, n),
+        ("gradient b", g, sums.g, sums.g_error, np.zeros(k, REAL), n),
     ):
+        slack = (added + 16) * 2.0**-53
         expected = sum_ / total + more
         error = error / total + slack * (np.abs(sum_) / total + np.abs(more)) + exact.unit(expected, np.float64)
         shape = np.shape(got)

@@ -32,24 +32,27 @@ INLINE V target_of(const unit_targets *y, int64_t j, int64_t count, const target
 /* a sum and its error; an infinite sum has none */
 INLINE V settle(V sum, V error) { return sum + (V)((VI)error & (error == error)); }
 
-/* of a unit's targets: their sum over the largest logits (one, or ties), over all others, and sum Y (max - z) */
+/* of a unit's targets: their sum over the largest logits (one, or ties), over all others (with the rounding errors of both
+ * sums), and sum Y (max - z) */
 typedef struct { V of_max, of_others, below; } target_sums;
 
 INLINE target_sums sum_targets(V max, const REAL *z, const unit_targets *y, int64_t count, const target_kind kind,
                                const int across) {
     target_sums t = {.below = max - y->z_label};
     if (kind <= LABELS) return t;
-    V below_error = {0}, others_error = {0};
+    V below_error = {0}, error = {0};
     t.below = (V){0};
     for (int64_t j = 0; j < count; j += VLEN) {
         const V target = target_of(y, j, count, kind, across), below = max - take(z + j, count - j, 0);
         const VI largest = below == 0;
+        V sum = vselect(largest, t.of_max, t.of_others);
         add_exactly(&t.below, &below_error, (V)((VI)(target * below) & (target != 0))); /* here 0 inf = 0 */
-        add_exactly(&t.of_others, &others_error, (V)((VI)target & ~largest));
-        t.of_max += (V)((VI)target & largest);
+        add_exactly(&sum, &error, target);
+        t.of_max = vselect(largest, sum, t.of_max);
+        t.of_others = vselect(largest, t.of_others, sum);
     }
     t.below = settle(t.below, below_error);
-    t.of_others += others_error;
+    t.of_others += error;
     if (!across) t = (target_sums){lane_sum(t.of_max), lane_sum(t.of_others), lane_sum(t.below)};
     return t;
 }

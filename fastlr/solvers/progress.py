@@ -5,9 +5,11 @@ import numpy as np
 from fastlr.solvers.result import Result
 
 IDLE = 60  # iterations: gradients go on falling, and with them the gap, long after values have
+IDLE_PASSES = 2000  # in fewer iterations: one of newton-cg may take hundreds
+SLIGHT = 0.1  # of tol: falls of a value by less in all that time will not bring it there
 PATIENCE = 3  # passes until a bound that costs two is tried again
 EXHAUSTED = "reached max_iter"
-STALLED = "no further decrease: the rounding errors of X's type are reached"
+STALLED = "hardly any further decrease: the rounding errors of X's type are reached, or this solver's limits"
 
 
 class Progress:
@@ -29,7 +31,7 @@ class Progress:
         self.n_iter = 0
         self.next_proof = 0.0
         self.message, self.solver = "", ""
-        self.idle, self.marked_value, self.marked_gap = 0, np.inf, np.inf
+        self.idle, self.marked_value, self.marked_gap, self.marked_pass = 0, np.inf, np.inf, 0.0
 
     @property
     def suboptimality(self):
@@ -95,13 +97,15 @@ class Progress:
         return bool(self.message)
 
     def _is_idle(self):
-        """Whether neither value nor gap has fallen by more than rounding for many iterations."""
+        """Whether neither value nor gap has fallen noticeably for many iterations."""
         gap = self.value - self.lower_bound
-        if self.value < self.marked_value - self.objective.resolution * abs(self.value) or gap < 0.9 * self.marked_gap:
+        least = max(self.objective.resolution, SLIGHT * self.tol) * abs(self.value)
+        if self.value < self.marked_value - least or gap < 0.9 * self.marked_gap:
             self.idle, self.marked_value, self.marked_gap = 0, self.value, gap
+            self.marked_pass = self.objective.n_passes
         else:
             self.idle += 1
-        return self.idle >= IDLE
+        return self.idle >= IDLE or self.objective.n_passes - self.marked_pass >= IDLE_PASSES
 
     def stall(self):
         """Take note that no step lowers the value."""
