@@ -255,7 +255,7 @@ typedef struct {
     const void *prob;     /* (n, k) real, or NULL */
     const double *weight; /* (n,), or NULL */
     void *R_out;          /* (n, k) real: loss_and_grad leaves the residuals there, unless NULL */
-    const void *logits;   /* (n, k) real: hessp takes these for X W' + b + offset, or NULL; then W and b are not read */
+    const void *logits;   /* (n, k) real: hessp and loss_and_grad take these for X W' + b + offset, or NULL; then W and b are not read */
     int n_threads;
 } flr_pass;
 

@@ -282,6 +282,23 @@ cdef class Problem:
             R_out *= self.real.type(self.unit)
         return loss * self.unit, G, g
 
+    def loss_and_grad_at(self, logits):
+        """The same, without R_out, where the rows' logits (n, k), real, offset and all, are these: half a pass."""
+        cdef flr_pass c = self.c
+        cdef np.ndarray G, g
+        cdef double loss = 0
+        cdef int status
+        check_file(self.file)
+        c.logits = _pointer(logits, self.real, (self.n, self.k), "logits")
+        G, g = self.gradient()
+        cdef double *G_out = <double *>np.PyArray_DATA(G)
+        cdef double *g_out = <double *>np.PyArray_DATA(g)
+        with nogil:
+            status = flr_loss_and_grad(&loss, G_out, g_out, &c)
+        _check(status)
+        self.unfold(G, g)
+        return loss * self.unit, G, g
+
     def hessp(self, W, b, V, c):
         """The Hessian of the loss sum at (W, b) times (V, c): (k, d) and (k,)."""
         cdef flr_pass p

@@ -173,7 +173,8 @@ static double tile(const job *j, const scratch *s, int64_t *correct, int64_t fir
             *correct += j->kernels->correct(Z, y.label, p->loss == FLR_SQUARED_ERROR ? 0.5 : 0, m, k);
         return j->kernels->residual[p->loss](NULL, NULL, Z, &y, s->rows, m, k, 0);
     }
-    const double loss = j->kernels->residual[p->loss](Z, NULL, Z, &y, s->rows, m, k, 0);
+    const void *at = p->logits ? (const char *)p->logits + first * k * size : Z;
+    const double loss = j->kernels->residual[p->loss](Z, NULL, at, &y, s->rows, m, k, 0);
     backward(j, s, Z, m, &late);
     return loss;
 }
