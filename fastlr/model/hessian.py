@@ -25,8 +25,7 @@ _PRODUCT_VALUES = 1 << 21  # values of the weighted rows made at a time for the 
 
 def activations(objective, v, rows=slice(None)):
     """A (m, k) in the real type: the model's probabilities (squared error: values) of some rows."""
-    problem = objective.rows_problem(rows)
-    A = problem.logits(*objective.split(v))
+    A = objective.some_logits(v, rows)
     if objective.loss == "softmax":
         _core.rows("softmax", A, A, objective.n_threads)
     elif objective.loss == "sigmoid":
@@ -38,7 +37,6 @@ def mean_slopes(objective, v):
     """Mean of J_i = d a_i / d z_i (k, k) at v: the Hessian of the mean loss in the intercept."""
     step = max(1, -(-objective.n * objective.k // _SLOPE_VALUES))
     A = activations(objective, v, slice(None, None, step))
-    objective.n_passes += 0.5 / step
     weight = None if objective.weight is None else np.ascontiguousarray(objective.weight[::step])
     total = len(A) if weight is None else max(weight.sum(), np.finfo(float).tiny)
     mean = np.average(A, axis=0, weights=weight) if weight is not None else A.mean(axis=0, dtype=np.float64)
@@ -83,44 +81,6 @@ def _block(objective, rows, weight, own, n_threads):
     diagonal = np.einsum("jj->j", H)
     np.maximum(diagonal, own, out=diagonal)
     return H
-
-
-class Leverage:
-    """Class blocks at given slopes, from about n_rows rows drawn in proportion to q sum_j u_j^2 / M_jj.
-
-    M_jj is a feature's curvature in the class and its penalty: the sum is what a row adds to a block, relative to the
-    block's diagonal.  It is taken where blocks were made before, which saves a pass.
-    """
-
-    def __init__(self, objective, n_rows):
-        self.objective, self.n_rows = objective, n_rows
-        self.own = None
-
-    def blocks(self, Q):
-        """Functions that make H_c of each class at slopes Q (n, k), weights in them, in the real type."""
-        o = self.objective
-        if self.n_rows >= o.n:
-            return _blocks(o, Q, Q, o.n, np.zeros((o.k, 1)))
-        if self.own is None:
-            self.own = _own_curvature(o, Q, 1)
-            o.n_passes += 0.5
-        pull, self.own = self._pull(Q)
-        return _blocks(o, Q, pull, self.n_rows, self.own)
-
-    def _pull(self, Q):
-        """q sum_j u_j^2 / M_jj (n, k), and the diagonals (k, D) of H_c."""
-        o = self.objective
-        M = self.own.copy()
-        M[:, : o.d] += o.strength
-        inverse = np.ascontiguousarray((1 / np.maximum(M, np.finfo(np.float32).tiny)).T, Q.dtype)
-        pull = np.empty_like(Q)
-
-        def part(rows, squares):
-            np.multiply(squares @ inverse, Q[rows], out=pull[rows])
-            return Q[rows].T @ squares
-
-        o.n_passes += 1
-        return pull, _over_squares(o, 1, Q.dtype, part)
 
 
 def _own_curvature(objective, Q, step):

@@ -21,6 +21,7 @@ import numpy as np
 from fastlr import _core
 from fastlr.model import moments, rounding
 from fastlr.model.duality import entropies, gradient_bound, shifted_bound
+from fastlr.model.line import RENEWED, LogitLine, PassLine, keeps_logits
 
 SMALL = 1 << 19  # values of X: up to here they are computed with in float64, whatever their type
 SAFE = {4: 60, 8: 400}  # powers of two that X's values may be from 1, by size: beyond, a copy nearer to it is made
@@ -166,7 +167,7 @@ class Objective:
             self.mean_offset = self._mean(self.offset)
             self.mean_target_offset = self._target_offset()
         self._base_gradient = None
-        self._residuals = self._residuals_at = None
+        self._kept, self._steps = None, 0
 
     # ---- coordinates ------------------------------------------------------------------------------------------------
     def start(self, W=None, b=None):
@@ -250,11 +251,15 @@ class Objective:
     def loss_and_grad(self, v):
         """F(v) and its gradient (size,); infinity where logits are so large that none of their digits is right."""
         V, c = self.split(v)
-        if not self.resolution * rounding.together(V * self.kappa) < LOST:
+        if not self.has_digits(rounding.together(V * self.kappa)):
             return np.inf, np.zeros(self.size)
-        self.n_passes += 1
-        total, G, g = self.problem.loss_and_grad(V, c, self._residuals)
-        self._residuals_at = v
+        if keeps_logits(self):
+            return self._value_and_grad(V, *self.problem.loss_and_grad_at(self.kept_logits(v)), 0.5)
+        return self._value_and_grad(V, *self.problem.loss_and_grad(V, c), 1.0)
+
+    def _value_and_grad(self, V, total, G, g, passes):
+        """F and its gradient from the sum of the losses and its gradient."""
+        self.n_passes += passes
         if np.isnan(total) and _core.first_nonfinite(self.X, self.n_threads) is not None:
             raise self.blame()
         penalised = self.strength * V
@@ -262,56 +267,61 @@ class Objective:
         value = total / self.total_weight + 0.5 * float(np.vdot(V, penalised))
         return value, self._join(G, g, penalised)
 
+    def has_digits(self, size):
+        """Whether logits made of coefficients of this norm, times kappa, are more than rounding."""
+        return self.resolution * size < LOST
+
+    # ---- lines, and logits kept along them (line.py) ----
+    def along(self, v, s):
+        """F along v + t s: an object whose value_and_slope(t) is F and its derivative, and whose end(t) is v + t s, F
+        and its gradient there.
+        """
+        if not keeps_logits(self):
+            return PassLine(self, v, s)
+        return LogitLine(self, v, self.kept_logits(v), s)
+
+    def kept_logits(self, v):
+        """Z (n, k) in the real type: those kept if they are of v, half a pass otherwise; they are kept from now on."""
+        if self._kept is None or self._kept[0] is not v or self._steps >= RENEWED:
+            self._kept, self._steps = (v, self.logits(v)), 0
+        return self._kept[1]
+
+    def some_logits(self, v, rows):
+        """Z (m, k) of some rows, a slice, the caller's to use up."""
+        if self._kept is not None and self._kept[0] is v:
+            return self._kept[1][rows].copy()
+        problem = self.rows_problem(rows)
+        self.n_passes += 0.5 * problem.n / max(self.n, 1)
+        return problem.logits(*self.split(v))
+
+    def end_of_line(self, v, logits):
+        """F and its gradient at v, where a line ends, from its logits, which are kept: half a pass."""
+        self._kept, self._steps = (v, logits), self._steps + 1
+        return self._value_and_grad(self.split(v)[0], *self.problem.loss_and_grad_at(logits), 0.5)
+    # ----
+
     def note_gradient(self, V, G):
         """Keep the gradient G (k, d) of the mean loss at V for `gradient_at_base_rate`, if it is that of a constant."""
         if self._base_gradient is None and self.offset is None and not V.any():
             self._base_gradient = G
-
-    def keep_residuals(self):
-        """Have `loss_and_grad` leave its residuals for `take_activations`; rows must have no weights."""
-        self._residuals = np.empty((self.n, self.k), self.problem.real)
-
-    def take_activations(self, v):
-        """A (n, k), the caller's to use up, if `loss_and_grad` saw v last and left its residuals; else None."""
-        A = self._residuals
-        if A is None or self._residuals_at is not v:
-            return None
-        self._residuals_at = None
-        if self.y.ndim == 2:
-            A += self.y
-        else:
-            A[np.arange(self.n), self.y] += 1
-        return A
 
     def hessp(self, v, u):
         """The Hessian at v times u (size,)."""
         V, c = self.split(v)
         U, e = self.split(u)
         self.n_passes += 1
-        G, g = self.problem.hessp(V, c, U, e)
+        if self._kept is not None and self._kept[0] is v:
+            G, g = self.problem.hessp_at(self._kept[1], U, e)
+        else:
+            G, g = self.problem.hessp(V, c, U, e)
         return self._join(G, g, self.strength * U)
 
-    def hessp_at(self, logits, u):
-        """The Hessian times u (size,) where the rows' logits (n, k), in the real type, are these."""
-        U, e = self.split(u)
-        self.n_passes += 1
-        G, g = self.problem.hessp_at(logits, U, e)
-        return self._join(G, g, self.strength * U)
-
-    def logits(self, v):
-        """Z (n, k) in the real type, offset and all."""
+    def logits(self, v, *, with_offset=True):
+        """Z (n, k) in the real type."""
         self.n_passes += 0.5
-        return self.problem.logits(*self.split(v))
-
-    def mean_outer(self, R):
-        """sum_i r_i u_i' / s (k, D) of R (n, k) in the real type: a gradient by class, from residuals."""
-        self.n_passes += 0.5
-        problem = _core.Problem(
-            self.X, R, self.k, loss="squared_error", scale=self.problem_scale, shift=self.problem_shift,
-            n_threads=self.n_threads,
-        )
-        _, G, g = problem.loss_and_grad(np.zeros((self.k, self.d)), np.zeros(self.k))  # of residuals 0 - R
-        return self._as_rows(G, g) / -self.total_weight
+        complete = with_offset or self.offset is None
+        problem = self.problem if complete else self.rows_problem(slice(None), with_offset=False)
+        return problem.logits(*self.split(v))
 
     def penalised(self, W):
         """The penalty's gradient (k, D) at W, by class."""

@@ -17,7 +17,6 @@ from fastlr.solvers.newton import hessian_solver, newton_cg, newton_cholesky
 from fastlr.solvers.preconditioner import block_metric, gram_metric
 from fastlr.solvers.primal_dual import primal_dual
 from fastlr.solvers.primal_dual import serves as keeps_probabilities
-from fastlr.solvers.primal_dual_cg import MOST_VALUES, primal_dual_cg
 from fastlr.solvers.progress import EXHAUSTED, STALLED, Progress
 
 SOLVERS = ("auto", "lbfgs", "newton-cholesky", "newton-cg")
@@ -37,7 +36,6 @@ TINY_WORK = 1e6  # the same where a Hessian a pass costs no more than what surro
 GRAM_ROWS = 8  # rows a feature of a Gram metric
 EARLY = 10  # passes that the Gram metric serves where there is no sample to start from
 REFRESH = 50  # passes that class blocks serve
-UNPROVED = 2  # class blocks after which a bound of 0 calls for primal-dual steps, whose bounds are their own
 SHORT = 30  # the same where exact Newton steps can take over
 TRIALS = 1.8  # passes an iteration up to which first lengths mostly serve: the next blocks are damped
 EASIER, HARDER = 0.02, 2.0  # times as much, or else so much
@@ -137,8 +135,7 @@ def _run(objective, w, progress, solver):
             if solver == "auto" and objective.size <= NEWTON_SIZE:
                 _lbfgs(objective, progress, early, metric, 1, SHORT)
             else:
-                proves = fits and solver == "auto" and keeps_probabilities(objective, MOST_VALUES)
-                _lbfgs(objective, progress, early, metric, progress.max_iter, proves=proves)
+                _lbfgs(objective, progress, early, metric, progress.max_iter)
         if progress.message not in ("", STALLED):
             break
     ended = progress.message == STALLED or (progress.message == EXHAUSTED and not objective.is_penalised)
@@ -170,22 +167,14 @@ def _pays_for_probabilities(objective):
     return pays and keeps_probabilities(objective)
 
 
-def _lbfgs(objective, progress, early, metric, n_metrics, budget=REFRESH, *, proves=False):
-    """L-BFGS in the metric that `early` inverts, if given, then in up to n_metrics class blocks.
-
-    If it `proves`, primal-dual steps follow on the first UNPROVED of them where no bound is above 0 yet.
-    """
+def _lbfgs(objective, progress, early, metric, n_metrics, budget=REFRESH):
+    """L-BFGS in the metric that `early` inverts, if given, then in up to n_metrics class blocks."""
     pairs, line = Pairs(), LineSearch(objective)
     if early is not None:
         lbfgs(objective, progress, early, pairs, EARLY)
     factor, stalls, made = 1.0, 0, 0
     while made < n_metrics and (not progress.message or stalls == 1):
         progress.message = ""
-        if proves and made == UNPROVED and progress.lower_bound == 0:
-            primal_dual_cg(objective, progress)
-            pairs.clear()
-            if progress.message:
-                break
         solve = metric(progress.w, factor, renewed=made > 0).solve
         first_iter, first_pass = progress.n_iter, objective.n_passes
         lbfgs(objective, progress, solve, pairs, budget, line)

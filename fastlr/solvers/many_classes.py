@@ -43,8 +43,6 @@ class Spectrum:
 
     def __init__(self, objective):
         self.objective, self._rotated = objective, None
-        if objective.weight is None and objective.n * objective.k <= _PILOT_VALUES:
-            objective.keep_residuals()
         n_rows = max(_GRAM_ROWS * objective.d, objective.k * objective.n // (3 * objective.d))
         rate = objective.base_rate
         self.rho = float(np.mean(rate * (1 - rate)))
@@ -130,10 +128,7 @@ class ClassModel:
         objective = spectrum.objective
         self.spectrum = spectrum
         step = max(1, -(-objective.n * objective.k // _PILOT_VALUES))
-        A = objective.take_activations(w) if step == 1 else None
-        if A is None:
-            A = activations(objective, w, slice(None, None, step))
-            objective.n_passes += 0.5 / step
+        A = activations(objective, w, slice(None, None, step))
         weight = np.ones(len(A)) if objective.weight is None else objective.weight[::step]
         weight = weight * (_COUPLED / max(weight.sum(), np.finfo(float).tiny))
         m = min(len(A), max(_LEAST, int(_OWN * objective.n / objective.k)))

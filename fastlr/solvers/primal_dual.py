@@ -34,13 +34,13 @@ MOST_VALUES = 1 << 21  # probabilities (n, k) that are kept
 _ROW_VALUES = 1 << 20  # values of the rows that are standardised at a time
 
 
-def serves(objective, most_values=MOST_VALUES):
+def serves(objective):
     """Whether the method applies: all features penalised, all classes present, probabilities that can be kept."""
     rate = objective.base_rate
     return (
         objective.loss != "squared_error"
         and objective.is_penalised
-        and objective.n * objective.k <= most_values
+        and objective.n * objective.k <= MOST_VALUES
         and rate.min() > 0
         and (objective.loss == "softmax" or rate.max() < 1)
     )
