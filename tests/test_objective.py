@@ -8,7 +8,7 @@ from problems import objective_of
 
 from fastlr import reference, solvers
 from fastlr.model import hessian as hessian_module
-from fastlr.model.hessian import class_blocks, hessian
+from fastlr.model.hessian import class_blocks
 from fastlr.model.rows_moments import moments
 
 LOSSES = ("softmax", "sigmoid", "squared_error")
@@ -50,7 +50,7 @@ def test_value_is_the_users_objective(loss, intercept, soft):
         losses = 0.5 * ((Z - Y) ** 2).sum(1)
     penalty = F.penalty.factors * F.coordinates.deviation**2
     expected = np.average(losses, weights=rows.weight) + F.penalty.alpha / 2 * (penalty * W**2).sum()
-    assert F.loss_and_grad(v)[0] == pytest.approx(expected, rel=1e-12)
+    assert F.at(v).value == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -59,21 +59,20 @@ def test_derivatives(loss, intercept):
     F = make(loss=loss, weighted=True, intercept=intercept)
     rng = np.random.default_rng(2)
     v, u, h = rng.normal(size=F.size), rng.normal(size=F.size), 1e-5
-    (up, grad_up), (down, grad_down) = F.loss_and_grad(v + h * u), F.loss_and_grad(v - h * u)
-    assert F.loss_and_grad(v)[1] @ u == pytest.approx((up - down) / (2 * h), rel=1e-6)
-    np.testing.assert_allclose(F.hessp(v, u), (grad_up - grad_down) / (2 * h), rtol=1e-5, atol=1e-8)
-    Hu = hessian(F.rows, F.matrix(v)) @ u + F.penalty.gradient(F.matrix(u)).ravel()
-    np.testing.assert_allclose(Hu, F.hessp(v, u), rtol=1e-9, atol=1e-10)
+    point, up, down = F.at(v), F.at(v + h * u), F.at(v - h * u)
+    assert point.grad @ u == pytest.approx((up.value - down.value) / (2 * h), rel=1e-6)
+    np.testing.assert_allclose(F.hessp(point, u), (up.grad - down.grad) / (2 * h), rtol=1e-5, atol=1e-8)
+    np.testing.assert_allclose(F.hessian(point) @ u, F.hessp(point, u), rtol=1e-9, atol=1e-10)
 
 
 @pytest.mark.parametrize("n_rows", [10**6, 2000])
 def test_class_blocks_from_all_rows_or_a_sample(n_rows):
     F = make(n=20000, soft=True, weighted=True, alpha=0.0)
     v = np.random.default_rng(3).normal(size=F.size)
-    W = F.matrix(v)
-    F.rows.y[:] = F.rows.activations(W)  # without errors the blocks are the Hessian's own
-    H, d = hessian(F.rows, W), F.rows.d
-    for c, make_block in enumerate(class_blocks(F.rows, W, n_rows)):
+    A = F.activations(F.at(v))
+    F.rows.y[:] = A(slice(None))  # without errors the blocks are the Hessian's own
+    H, d = F.hessian(F.at(v)), F.rows.d
+    for c, make_block in enumerate(class_blocks(F.rows, A, n_rows)):
         block = make_block(1)
         own = slice(c * (d + 1), (c + 1) * (d + 1))
         exact = H[own, own]
@@ -87,8 +86,8 @@ def test_class_blocks_of_a_sample_miss_no_rare_feature():
     X[:, 3] = 0
     X[:3, 3] = 1
     F = objective_of(X, rng.integers(0, 3, len(X)).astype(np.int32), 3, alpha=1e-3)
-    rows, W = F.rows, F.matrix(F.start())
-    for exact, sampled in zip(class_blocks(rows, W, 10**6), class_blocks(rows, W, 500), strict=True):
+    rows, A = F.rows, F.activations(F.at(F.start()))
+    for exact, sampled in zip(class_blocks(rows, A, 10**6), class_blocks(rows, A, 500), strict=True):
         assert sampled(1)[3, 3] >= exact(1)[3, 3] * (1 - 1e-5)
 
 
@@ -133,7 +132,7 @@ def test_activations_are_probabilities():
     F = make()
     v = np.random.default_rng(4).normal(size=F.size)
     W, b = F.coefficients(v)
-    np.testing.assert_allclose(F.rows.activations(F.matrix(v)), reference.softmax(F.rows._X @ W.T + b), rtol=1e-9)
+    np.testing.assert_allclose(F.activations(F.at(v))(slice(None)), reference.softmax(F.rows._X @ W.T + b), rtol=1e-9)
 
 
 @settings(max_examples=60, deadline=None)
@@ -159,9 +158,8 @@ def test_lower_bound_is_below_the_optimum_from_any_point(
     if loss == "softmax":  # the solvers' points
         V = F.matrix(v)[:, : F.rows.d]
         V -= V.mean(axis=0)
-    value, grad = F.loss_and_grad(v)
-    assert F.lower_bound(v, value, grad) <= best.value
-    assert F.shifted_bound(v, value, grad) <= best.value
+    assert F.lower_bound(F.at(v)) <= best.value
+    assert F.shifted_bound(F.at(v)) <= best.value
     assert best.lower_bound <= best.value + 1e-12
 
 
@@ -178,7 +176,7 @@ def test_newton_bound_is_below_the_optimum(seed, loss, k, soft, weighted, offset
     best = solvers.minimise(F, tol=1e-10, solver="newton-cholesky", max_iter=100)
     v = best.w + 10**step * np.random.default_rng(seed).normal(size=F.size)
     value, bound = F.newton_bound(v)
-    assert value == pytest.approx(F.loss_and_grad(F.centred(v))[0], rel=1e-12)
+    assert value == pytest.approx(F.at(F.centred(v)).value, rel=1e-12)
     assert bound <= best.value * (1 + 1e-10)
     if step < -4 and np.isfinite(best.suboptimality):
         assert bound >= best.value * (1 - 1e-5)
@@ -201,8 +199,8 @@ def test_lower_bound_where_a_class_is_absent(loss, offset):
         if loss == "softmax":
             V = F.matrix(v)[:, : F.rows.d]
             V -= V.mean(axis=0)
-        assert F.lower_bound(v, *F.loss_and_grad(v)) <= best.value
-        assert F.shifted_bound(v, *F.loss_and_grad(v)) <= best.value
+        assert F.lower_bound(F.at(v)) <= best.value
+        assert F.shifted_bound(F.at(v)) <= best.value
 
 
 @pytest.mark.parametrize("loss", ["softmax", "sigmoid"])
@@ -212,9 +210,9 @@ def test_shifted_bound_forgives_an_error_of_the_intercept(loss, weighted):
     best = solvers.minimise(F, tol=1e-10, solver="newton-cholesky").w
     step = np.zeros(F.size)
     F.matrix(step)[:, -1] = 1e-3 * np.random.default_rng(7).normal(size=3)
-    value, grad = F.loss_and_grad(best + step)
-    gap = value - F.lower_bound(best + step, value, grad)
-    assert value - F.shifted_bound(best + step, value, grad) < 0.02 * gap
+    point = F.at(best + step)
+    gap = point.value - F.lower_bound(point)
+    assert point.value - F.shifted_bound(point) < 0.02 * gap
 
 
 def test_lower_bound_is_tight_at_the_optimum():
@@ -242,12 +240,12 @@ def test_moments_of_large_x_are_exact_means_and_rough_deviations():
 @pytest.mark.parametrize("weighted", [True, False])
 def test_constant_model_by_the_sums_of_classes(monkeypatch, weighted):
     F = make(k=5, weighted=weighted)
-    value, grad = F.loss_and_grad(F.start())
+    expected = F.at(F.start())
     monkeypatch.setattr("fastlr.model.rows_moments.MANY_GROUPS", 2)
     F.rows._constant_gradient = None
-    _, got_value, got_grad = F.constant_model()
-    assert got_value == pytest.approx(value, rel=1e-12)
-    np.testing.assert_allclose(got_grad, grad, atol=1e-10)
+    got = F.constant_model()
+    assert got.value == pytest.approx(expected.value, rel=1e-12)
+    np.testing.assert_allclose(got.grad, expected.grad, atol=1e-10)
 
 
 @pytest.mark.parametrize("k", [2, 3])
@@ -259,7 +257,7 @@ def test_gradient_at_base_rate_comes_from_the_moments_of_large_data(k):
     F = objective_of(X, y, k if k > 2 else 1, weight=rng.exponential(size=len(X)), **options)
     got = F.rows.constant_gradient()
     assert F.n_passes == 1
-    np.testing.assert_allclose(got, F.matrix(F.loss_and_grad(F.start())[1])[:, :5], atol=1e-6)
+    np.testing.assert_allclose(got, F.matrix(F.at(F.start()).grad)[:, :5], atol=1e-6)
 
 
 def test_constant_feature_needs_no_coefficient():

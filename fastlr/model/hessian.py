@@ -6,6 +6,9 @@ intercept) and J_i = d a_i / d z_i: diag(a) - a a' for softmax, diag(a (1 - a)) 
 The class block H_c = sum_i q_i u_i u_i' / s has row weights q_i = w_i a_ic (1 - a_ic).  Near an optimum most rows are
 classified with confidence and weigh nothing, so a few thousand rows drawn with probabilities in proportion to q, each
 weighted by q_i / p_i, give an unbiased H_c of small variance.
+
+`activations` is a function of part of the rows, a slice, that makes the A (m, k) of the model in question, the
+caller's to use up.
 """
 
 from functools import partial
@@ -23,10 +26,10 @@ _TINY = np.finfo(float).tiny
 _PRODUCT_VALUES = 1 << 21  # values of the weighted rows made at a time for the whole Hessian
 
 
-def mean_slopes(rows, W):
-    """Mean of J_i = d a_i / d z_i (k, k) at W: the Hessian of the mean loss in the intercept."""
+def mean_slopes(rows, activations):
+    """Mean of J_i = d a_i / d z_i (k, k): the Hessian of the mean loss in the intercept."""
     step = max(1, -(-rows.n * rows.k // _SLOPE_VALUES))
-    A = rows.activations(W, slice(None, None, step))
+    A = activations(slice(None, None, step))
     weight = None if rows.weight is None else np.ascontiguousarray(rows.weight[::step])
     total = len(A) if weight is None else max(weight.sum(), _TINY)
     mean = np.average(A, axis=0, weights=weight) if weight is not None else A.mean(axis=0, dtype=np.float64)
@@ -45,8 +48,8 @@ def mean_gram(rows, part):
     return gram / (len(rows.y[part]) if weight is None else weight.sum())
 
 
-def class_blocks(rows, W, n_rows, ahead=0.0):
-    """Functions of a number of threads that make H_c (D, D) of the mean loss at W for each class.
+def class_blocks(rows, activations, n_rows, ahead=0.0):
+    """Functions of a number of threads that make H_c (D, D) of the mean loss for each class.
 
     From about n_rows rows each.
 
@@ -57,7 +60,7 @@ def class_blocks(rows, W, n_rows, ahead=0.0):
     """
     step = max(1, -(-rows.n * rows.k // _PILOT_VALUES))
     part = slice(None, None, step)
-    Q = _slopes_ahead(rows.activations(W, part), rows.targets(part), rows.loss, ahead)
+    Q = _slopes_ahead(activations(part), rows.targets(part), rows.loss, ahead)
     weight = np.ones(len(Q)) if rows.weight is None else rows.weight[part]
     Q *= (weight * (rows.total_weight / max(weight.sum(), _TINY))).astype(Q.dtype)[:, None]
     own = _own_curvature(rows, Q, step) if n_rows < len(Q) else np.zeros((rows.k, 1))
@@ -143,20 +146,20 @@ def _sample(q, m, rng):
     return taken, probability[taken]
 
 
-def hessian(rows, W):
-    """The whole Hessian of the mean loss at W (k D, k D), float64, class by class."""
+def hessian(rows, activations):
+    """The whole Hessian of the mean loss (k D, k D), float64, class by class."""
     k, D = rows.k, rows.D
     H = np.zeros((k, D, k, D))
     if rows.loss == "softmax":
         block = max(1, _PRODUCT_VALUES // (k * D))
         for start in range(0, rows.n, block):
             part = slice(start, start + block)
-            A = rows.activations(W, part).astype(np.float64)
+            A = activations(part).astype(np.float64)
             weight = None if rows.weight is None else rows.weight[part]
             add_hessian(H, rows, rows.features(part), A, weight)
         rows.n_passes += 0.5
     else:
-        slopes = _slopes(rows.activations(W).astype(np.float64), rows.loss)
+        slopes = _slopes(activations(slice(None)).astype(np.float64), rows.loss)
         if rows.weight is not None:
             slopes *= rows.weight[:, None]
         for c in range(k):

@@ -14,7 +14,8 @@ import numpy as np
 
 from fastlr.model.coordinates import Coordinates
 from fastlr.model.duality import Dual, entropies, intercept_step
-from fastlr.model.hessian import mean_slopes
+from fastlr.model.hessian import hessian, mean_slopes
+from fastlr.model.line import LogitLine, PassLine, Point, keeps_logits
 from fastlr.model.newton_bound import newton_bound
 from fastlr.model.penalty import Ridge
 from fastlr.model.rounding import Rounding, together
@@ -125,37 +126,68 @@ class Objective:
         return W[:, :d], W[:, d] if self.rows.intercept else np.zeros(len(W))
 
     # ---- value, gradient, Hessian -----------------------------------------------------------------------------------
-    def loss_and_grad(self, w):
-        """F(w) and its gradient (size,); infinity where logits are so large that none of their digits is right."""
+    def at(self, w, logits=None, steps=0):
+        """The Point w, from its logits if they are known; F is infinite where no digit of the logits is right."""
         W = self.matrix(w)
-        if not self.resolution * together(W[:, : self.rows.d] * self.rounding.kappa) < LOST:
-            return np.inf, np.zeros(self.size)
-        total, G = self.rows.loss_and_grad(W)
+        if not self.has_digits(together(W[:, : self.rows.d] * self.rounding.kappa)):
+            return Point(w, np.inf, np.zeros(self.size))
+        if logits is None and keeps_logits(self.rows) and W[:, : self.rows.d].any():
+            logits = self.rows.logits(W)
+        total, G = self.rows.loss_and_grad(W) if logits is None else self.rows.loss_and_grad_at(logits)
         if np.isnan(total) and self.rows.first_nonfinite() is not None:
             raise self.blame()
         G /= self.rows.total_weight
         G += self.penalty.gradient(W)
-        return total / self.rows.total_weight + self.penalty.value(W), G.ravel()
+        return Point(w, total / self.rows.total_weight + self.penalty.value(W), G.ravel(), logits, steps)
 
-    def hessp(self, w, u):
-        """The Hessian at w times u (size,)."""
-        W, U = self.matrix(w), self.matrix(u)
-        return (self.rows.hessp(W, U) / self.rows.total_weight + self.penalty.gradient(U)).ravel()
+    def along(self, point, s):
+        """F along w + t s: value_and_slope(t) is F and its derivative, end(t) the Point w + t s."""
+        return (LogitLine if keeps_logits(self.rows) else PassLine)(self, point, s)
+
+    def has_digits(self, size):
+        """Whether logits made of coefficients of this norm, times kappa, are more than rounding."""
+        return self.resolution * size < LOST
+
+    def hessp(self, point, u):
+        """The Hessian at a Point times u (size,)."""
+        U = self.matrix(u)
+        if point.logits is None:
+            product = self.rows.hessp(self.matrix(point.w), U)
+        else:
+            product = self.rows.hessp_at(point.logits, U)
+        return (product / self.rows.total_weight + self.penalty.gradient(U)).ravel()
+
+    def hessian(self, point):
+        """The Hessian at a Point (size, size)."""
+        H = hessian(self.rows, self.activations(point))
+        diagonal = np.einsum("jj->j", H)
+        diagonal += np.tile(self.penalty.strength, self.rows.k)
+        return H
+
+    def activations(self, point):
+        """A function of part of the rows, a slice, that makes their activations A (m, k) at a Point."""
+        W = self.matrix(point.w)
+
+        def of(part):
+            known = point.logits is not None
+            return self.rows.activations(point.logits[part].copy() if known else self.rows.logits(W, part))
+
+        return of
 
     def constant_model(self):
-        """The model of the base rates: w, F and its gradient."""
+        """The Point of the base rates."""
         w, rows = self.start(), self.rows
         if rows.offset is not None or not rows.intercept or not rows.adds_up_classes:
-            return w, *self.loss_and_grad(w)
+            return self.at(w)
         c = self.matrix(w)[:, -1]
         value = float(np.log(np.exp(c).sum()) - rows.base_rate @ c)
-        return w, value, np.column_stack([rows.constant_gradient(), np.zeros(rows.k)]).ravel()
+        return Point(w, value, np.column_stack([rows.constant_gradient(), np.zeros(rows.k)]).ravel())
 
     def constant_value(self):
         """F of the model of the base rates."""
         if self.rows.offset is None and self.rows.intercept and self.rows.loss != "squared_error":
             return float(np.sum(entropies(self.rows.base_rate, self.rows.loss)))
-        return self.loss_and_grad(self.start())[0]
+        return self.at(self.start()).value
 
     def sample(self, step):
         """The objective of every step-th row, in the same coordinates and with the same C: its alpha is larger."""
@@ -176,15 +208,15 @@ class Objective:
                           f"large; expected features of moderate size: pass X as float64, or use scale and shift")
 
     # ---- bounds of the optimal value --------------------------------------------------------------------------------
-    def lower_bound(self, w, value, grad):
-        """A number that the optimal value cannot be below, from the value and gradient at any w."""
-        return self._bound(w, value, grad)
+    def lower_bound(self, point):
+        """A number that the optimal value cannot be below, from the value and gradient at any Point."""
+        return self._bound(point, point.grad)
 
-    def promised_bound(self, w, value, grad):
+    def promised_bound(self, point):
         """What `lower_bound` would be if the intercept were optimal: near an optimum, what `shifted_bound` finds."""
-        return self._bound(w, value, grad, is_balanced=True)
+        return self._bound(point, point.grad, is_balanced=True)
 
-    def shifted_bound(self, w, value, grad):
+    def shifted_bound(self, point):
         """A number that the optimal value cannot be below, for a Hessian product and half a pass.
 
         Probabilities a + J e, J = da/dz, stand for those after a Newton step e of the intercept alone: their mean
@@ -194,10 +226,10 @@ class Objective:
         if not rows.intercept or rows.loss == "squared_error" or not self.has_dual:
             return 0.0
         step = np.zeros((rows.k, rows.D))
-        e = intercept_step(mean_slopes(rows, self.matrix(w)), self.matrix(grad)[:, -1], rows.loss)
+        e = intercept_step(mean_slopes(rows, self.activations(point)), self.matrix(point.grad)[:, -1], rows.loss)
         step[:, -1] = e
-        change = rows.hessp(self.matrix(w), step) / rows.total_weight
-        return self._bound(w, value, grad + change.ravel(), lost=float(e @ change[:, -1]))
+        change = self.hessp(point, step.ravel())
+        return self._bound(point, point.grad + change, lost=float(e @ self.matrix(change)[:, -1]))
 
     def newton_bound(self, w):
         """F of centred w summed in float64, and a number that the optimal value cannot be below, penalised or not."""
@@ -228,9 +260,9 @@ class Objective:
             )
         return self._dual
 
-    def _bound(self, w, value, grad, lost=0.0, *, is_balanced=False):
+    def _bound(self, point, grad, lost=0.0, *, is_balanced=False):
         if not self.has_dual:
             return 0.0
-        W = self.matrix(w)
-        S = value - self.penalty.value(W)
+        W = self.matrix(point.w)
+        S = point.value - self.penalty.value(W)
         return self.dual.of_point(W, S, self.matrix(grad) - self.penalty.gradient(W), lost, is_balanced=is_balanced)

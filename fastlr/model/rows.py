@@ -158,10 +158,21 @@ class DenseRows:
             self._constant_gradient = G / self.total_weight
         return total, self._joined(G, g)
 
+    def loss_and_grad_at(self, Z):
+        """The same at logits Z (n, k) in the real type, offset and all: half a pass."""
+        self.n_passes += 0.5
+        total, G, g = self._all.loss_and_grad_at(Z)
+        return total, self._joined(G, g)
+
     def hessp(self, W, U):
-        """The Hessian of that sum at W times U (k, D)."""
+        """The Hessian of the sum of the losses at W times U (k, D)."""
         self.n_passes += 1
         return self._joined(*self._all.hessp(*self._parts(W), *self._parts(U)))
+
+    def hessp_at(self, Z, U):
+        """The same at logits Z (n, k)."""
+        self.n_passes += 1
+        return self._joined(*self._all.hessp_at(Z, *self._parts(U)))
 
     def gram(self, weight=None, part=slice(None), n_threads=None):
         """sum_i weight_i u_i u_i' (D, D) over part of the rows; without weights they count 1 each.
@@ -183,12 +194,7 @@ class DenseRows:
     def outer(self, R):
         """sum_i r_i u_i' (k, D) of values R (n, k)."""
         self.n_passes += 0.5
-        problem = _core.Problem(
-            self._X, np.ascontiguousarray(R, self.real), R.shape[1], loss="squared_error", scale=self.affine.scale,
-            shift=self.affine.shift, n_threads=self.n_threads,
-        )
-        _, G, g = problem.loss_and_grad(np.zeros((R.shape[1], self.d)), np.zeros(R.shape[1]))  # of residuals 0 - R
-        return -self._joined(G, g)
+        return self._joined(*self._all.outer(np.ascontiguousarray(R, self.real)))
 
     def kernel(self, factors):
         """sum_j factors_j u_ij u_lj (n, n) over the features, the intercept's left out."""
@@ -234,20 +240,25 @@ class DenseRows:
         return (np.outer(rate, centred.sum(axis=0)) - centred)[-self.k :]
 
     # ---- row by row -------------------------------------------------------------------------------------------------
-    def logits(self, W, part=slice(None)):
-        """Z (m, k) of part of the rows in the real type, offset and all."""
-        problem = self._all if _is_all(part) else self._pass(part)
+    def logits(self, W, part=slice(None), *, with_offset=True):
+        """Z (m, k) of part of the rows in the real type."""
+        is_all = _is_all(part) and (with_offset or self.offset is None)
+        problem = self._all if is_all else self._pass(part, with_offset=with_offset)
         self.n_passes += 0.5 * problem.n / max(self.n, 1)
         return problem.logits(*self._parts(W))
 
-    def activations(self, W, part=slice(None)):
-        """A (m, k) in the real type: the model's probabilities (squared error: values) of part of the rows."""
-        A = self.logits(W, part)
+    def activations(self, Z):
+        """Logits Z (m, k) as the model's probabilities (squared error: values) A, in their place."""
         if self.loss == "softmax":
-            _core.rows("softmax", A, A, self.n_threads)
+            _core.rows("softmax", Z, Z, self.n_threads)
         elif self.loss == "sigmoid":
-            _core.map("sigmoid", A, A, self.n_threads)
-        return A
+            _core.map("sigmoid", Z, Z, self.n_threads)
+        return Z
+
+    def residuals(self, Z, part):
+        """Sum of the losses at logits Z (m, k) of part of the rows, on this thread; Z becomes weight (A - Y)."""
+        weight = None if self.weight is None else self.weight[part]
+        return _core.residual(self.loss, Z, self.y[part], weight=weight, R_out=Z)
 
     def project(self, T, part=slice(None)):
         """U T (m, p) in the real type of part of the rows U (m, D) and T (D, p)."""

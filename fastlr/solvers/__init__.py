@@ -4,6 +4,6 @@
 """
 
 from fastlr.solvers.auto import SOLVERS, minimise
-from fastlr.solvers.result import Result
+from fastlr.solvers.state import Result
 
 __all__ = ["SOLVERS", "Result", "minimise"]

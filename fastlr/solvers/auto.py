@@ -17,7 +17,7 @@ from fastlr.solvers.newton import hessian_solver, newton_cg, newton_cholesky
 from fastlr.solvers.preconditioner import block_metric, gram_metric
 from fastlr.solvers.primal_dual import primal_dual
 from fastlr.solvers.primal_dual import serves as keeps_probabilities
-from fastlr.solvers.progress import EXHAUSTED, STALLED, Progress
+from fastlr.solvers.state import EXHAUSTED, STALLED, Progress
 
 SOLVERS = ("auto", "lbfgs", "newton-cholesky", "newton-cg")
 
@@ -78,7 +78,7 @@ def _interruptible(objective, w0, progress, solver):
         with blas_limit():
             _run(objective, w0, progress, solver)
     except KeyboardInterrupt:
-        if progress.w is None:
+        if progress.point is None:
             raise
         progress.message = "interrupted"
     return progress.result()
@@ -103,14 +103,14 @@ def _run_in_row_space(objective, w, progress, solver):
         _run_on_features(space.objective, v, part, solver)
     finally:
         objective.rows.n_passes += part.objective.n_passes * objective.rows.n / objective.rows.d
-        if part.w is not None:
-            progress.begin(space.expand(part.w))
+        if part.point is not None:
+            progress.begin(space.expand(part.point.w))
     progress.n_iter, progress.solver = part.n_iter, part.solver
     progress.message = "" if part.message in ("converged", STALLED) else part.message
     if progress.suboptimality <= progress.tol:
         progress.message = "converged"
     elif not progress.message:  # K was rounded
-        metric = block_metric(space.objective, part.w, objective.rows.n)
+        metric = block_metric(space.objective, part.point, objective.rows.n)
         lbfgs(objective, progress, lambda grad: space.expand(metric.solve(space.restrict(grad))), Pairs(), np.inf)
 
 
@@ -122,10 +122,10 @@ def _run_on_features(objective, w, progress, solver):
         progress.stop()
         return
     if not cold:
-        value, grad = objective.loss_and_grad(w)
-        cold = not value <= objective.constant_value()
+        point = objective.at(w)
+        cold = not point.value <= objective.constant_value()
         if not cold:
-            progress.see(w, value, grad)
+            progress.see(point)
         w = None if cold else w
     sampled, early = _start_on_sample(objective, progress, solver) if cold else (False, None)
     rows = objective.rows
@@ -133,7 +133,7 @@ def _run_on_features(objective, w, progress, solver):
     spectrum = Spectrum(objective) if not fits and serves(objective) else None
     if cold and not sampled and spectrum is not None:
         constant, w = spectrum.first_point()
-        progress.see(*constant)
+        progress.see(constant)
     plan = _plan(objective, solver)
     by_probabilities = plan[0] == "newton-cholesky" and _pays_for_probabilities(objective)
     if not sampled:
@@ -141,20 +141,20 @@ def _run_on_features(objective, w, progress, solver):
         if not by_probabilities and cold:
             progress.begin(w)
 
-    def metric(w, factor=1.0, renewed=False):
+    def metric(point, factor=1.0, renewed=False):
         if spectrum is not None:
-            return ClassModel(spectrum, w)
+            return ClassModel(spectrum, point)
         if not fits:
             return gram_metric(objective, GRAM_ROWS * rows.d)
         passes, ahead = (REFRESH, AHEAD) if renewed else (BLOCK_PASSES, 0.0)
         n_rows = max(BLOCK_ROWS * rows.d, passes * 4 * rows.n // rows.d, ALL_ROWS)
-        return block_metric(objective, w, n_rows, factor, ahead)
+        return block_metric(objective, point, n_rows, factor, ahead)
 
     for name in plan:
         progress.solver, progress.message = name, ""
         if name == "newton-cholesky":
             if by_probabilities:
-                primal_dual(objective, progress, w if progress.w is None else progress.w)
+                primal_dual(objective, progress, w if progress.point is None else progress.point.w)
             newton_cholesky(objective, progress)
         elif name == "newton-cg":
             newton_cg(objective, progress, metric)
@@ -171,7 +171,7 @@ def _run_on_features(objective, w, progress, solver):
             break
     ended = progress.message == STALLED or (progress.message == EXHAUSTED and not objective.has_dual)
     if ended and progress.suboptimality > progress.tol and objective.size <= NEWTON_SIZE:
-        progress.see_exactly(*objective.newton_bound(progress.w))
+        progress.see_exactly(*objective.newton_bound(progress.point.w))
 
 
 def _plan(objective, solver):
@@ -206,7 +206,7 @@ def _lbfgs(objective, progress, early, metric, n_metrics, budget=REFRESH):
     factor, stalls, made = 1.0, 0, 0
     while made < n_metrics and (not progress.message or stalls == 1):
         progress.message = ""
-        solve = metric(progress.w, factor, renewed=made > 0).solve
+        solve = metric(progress.point, factor, renewed=made > 0).solve
         first_iter, first_pass = progress.n_iter, objective.n_passes
         lbfgs(objective, progress, solve, pairs, budget, line)
         stalls = stalls + 1 if progress.message == STALLED else 0  # once, it may be for the metric
@@ -219,13 +219,13 @@ def _by_class_models(objective, progress, spectrum):
     """Go from the minimum of one class model to that of the next, in the end by L-BFGS in their curvature."""
     pairs = Pairs()
     while not progress.message and not progress.stop():
-        w, value, grad = progress.w, progress.value, progress.grad
-        model = ClassModel(spectrum, w)
-        found = LineSearch(objective).search(w, value, grad, model.step(grad))
+        point = progress.point
+        model = ClassModel(spectrum, point)
+        found = LineSearch(objective).search(point, model.step(point.grad))
         if found is not None:
-            progress.see(*found)
-            pairs.add(found[0] - w, found[2] - grad)
-        if found is None or value - found[1] <= MODEL_GAIN * value:
+            progress.see(found)
+            pairs.add(found.w - point.w, found.grad - point.grad)
+        if found is None or point.value - found.value <= MODEL_GAIN * point.value:
             lbfgs(objective, progress, model.solve, pairs, MODEL_PASSES)
 
 
@@ -251,11 +251,11 @@ def _start_on_sample(objective, whole, solver):
     else:
         lbfgs(part, progress, gram_metric(part, GRAM_ROWS * rows.d).solve, Pairs(), SAMPLE_PASSES)
     rows.n_passes += part.n_passes * part.rows.n / rows.n
-    value, grad = objective.loss_and_grad(progress.w)
-    if not (value <= OVERFITTED * progress.value and value <= objective.constant_value()):
+    point = objective.at(progress.point.w)
+    if not (point.value <= OVERFITTED * progress.value and point.value <= objective.constant_value()):
         return False, None
-    whole.see(progress.w, value, grad)
+    whole.see(point)
     if objective.size > NEWTON_SIZE or not _has_cheap_hessian(part) or whole.suboptimality <= whole.tol:
         return True, None
     part.penalty = objective.penalty
-    return True, hessian_solver(part, progress.w)
+    return True, hessian_solver(part, progress.point)

@@ -47,17 +47,16 @@ def lbfgs(objective, progress, solve, pairs, budget, line=None):
 
     The pairs outlive the metric, for they tell of the objective, and so may `line`, a LineSearch.
     """
-    w, value, grad = progress.w, progress.value, progress.grad
+    point = progress.point
     line, limit = line or LineSearch(objective), objective.n_passes + budget
     while objective.n_passes < limit and not progress.stop():
-        found = line.search(w, value, grad, pairs.direction(grad, solve))
+        found = line.search(point, pairs.direction(point.grad, solve))
         if found is None:
             pairs.clear()
-            found = line.search(w, value, grad, -solve(grad))
+            found = line.search(point, -solve(point.grad))
         if found is None:
             progress.stall()
             return
-        new_w, new_value, new_grad = found
-        progress.see(new_w, new_value, new_grad)
-        pairs.add(new_w - w, new_grad - grad)
-        w, value, grad = found
+        progress.see(found)
+        pairs.add(found.w - point.w, found.grad - point.grad)
+        point = found

@@ -12,8 +12,7 @@ from collections import deque
 
 import numpy as np
 
-DECREASE = 0.1  # delta: part of the first slope that the value must fall by
-FLATTEN = 0.9  # sigma: part of the first slope that the slope may keep, or have in the other direction
+DECREASE = 0.1  # part of the first slope that the value must fall by
 MAX_EVALUATIONS = 20
 REMEMBERED = 3  # searches whose minima the next length is made from
 MOST = 4.0  # times a length, that extrapolation may go
@@ -24,47 +23,35 @@ class LineSearch:
 
     Parameters
     ----------
-    objective : Objective
+    objective
+        Its `along` has the lines, and they say by how much a slope has to fall.
     """
 
     def __init__(self, objective):
         self.objective = objective
         self.minimisers = deque([1.0], maxlen=REMEMBERED)
 
-    def search(self, w, value, grad, direction):
-        """The next point.
-
-        Parameters
-        ----------
-        w, value, grad
-            The start, F and its gradient there.
-        direction : ndarray
-            Of descent.
-
-        Returns
-        -------
-        (w, value, grad), or None where no step is acceptable
-        """
-        slope0 = float(grad @ direction)
+    def search(self, point, direction):
+        """The next Point along a direction of descent, or None where no step is acceptable."""
+        value, slope0 = point.value, float(point.grad @ direction)
         if not slope0 < -np.finfo(float).tiny:
             return None
+        line = self.objective.along(point, direction)
         noise = self.objective.resolution * abs(value)  # values closer than this are equal
-        low, high = (0.0, value, slope0), None  # the bracket: falling at low; high rises or lies above
+        low, high = (0.0, slope0), None  # the bracket: falling at low; high rises or lies above
         t = float(np.exp(np.mean(np.log(self.minimisers))))
         for evaluation in range(MAX_EVALUATIONS):
-            point = w + t * direction
-            new_value, new_grad = self.objective.loss_and_grad(point)
-            slope = float(new_grad @ direction) if np.isfinite(new_value) else np.inf
+            new_value, slope = line.value_and_slope(t)
             fell = new_value <= value + DECREASE * t * slope0
             level = new_value <= value + noise and slope <= (2 * DECREASE - 1) * slope0
-            if abs(slope) <= -FLATTEN * slope0 and (fell or level):
+            if abs(slope) <= -line.flat * slope0 and (fell or level):
                 self.minimisers.append(_extrapolated(slope0, slope, t))
-                return point, new_value, new_grad
-            if slope < 0 and new_value <= value + noise and (fell or high is not None or slope < FLATTEN * slope0):
-                low = (t, new_value, slope)
+                return line.end(t)
+            if slope < 0 and new_value <= value + noise and (fell or high is not None or slope < line.flat * slope0):
+                low = (t, slope)
             else:
-                high = (t, new_value, slope)
-            t = _next_step(low, high, slope0, halve=evaluation % 3 == 2)
+                high = (t, slope)
+            t = _next_length(low, high, slope0, halve=evaluation % 3 == 2)
         return None
 
 
@@ -73,15 +60,15 @@ def _extrapolated(slope0, slope, t):
     return t * slope0 / min(slope0 - slope, slope0 / MOST)
 
 
-def _next_step(low, high, slope0, halve):
+def _next_length(low, high, slope0, halve):
     """The minimiser of the slopes' straight line inside the bracket, kept away from its ends; beyond it while open.
 
     Halving now and then moves the end that straight lines leave where it is.
     """
-    (a, _, slope_a) = low
+    a, slope_a = low
     if high is None:
         return max(_extrapolated(slope0, slope_a, a), 2 * a)
-    (b, _, slope_b) = high
+    b, slope_b = high
     if halve:
         return (a + b) / 2
     if np.isfinite(slope_b) and slope_b > slope_a:

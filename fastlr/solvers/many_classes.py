@@ -91,11 +91,11 @@ class Spectrum:
         It lies along -(alpha P + rho Gram)^-1 grad, with the rho and the length that serve a few hundred rows best.
         """
         objective, T = self.objective, self.T
-        w, value, grad = objective.constant_model()
+        constant = objective.constant_model()
         few = slice(None, None, max(1, objective.rows.n // _TRIAL_ROWS))
         U = objective.rows.project(T, few)
-        Z = objective.rows.logits(objective.matrix(w), few)
-        G = self.rotate(grad)
+        Z = objective.rows.logits(objective.matrix(constant.w), few)
+        G = self.rotate(constant.grad)
         best, point = np.inf, None
         for part in _SPREADS:
             W = -G / (self.penal + part * self.rho * self.spread)
@@ -104,7 +104,7 @@ class Spectrum:
             found = minimize_scalar(along, bounds=(-9, 1), method="bounded", options={"xatol": 0.05, "maxiter": 12})
             if found.fun < best:
                 best, point = found.fun, np.exp(found.x) * W
-        return (w, value, grad), w + self.step(point)
+        return constant, constant.w + self.step(point)
 
 
 def _along(rows, part, Z, change, penalty):
@@ -122,14 +122,14 @@ def _along(rows, part, Z, change, penalty):
 
 
 class ClassModel:
-    """The model at w."""
+    """The model at a Point."""
 
-    def __init__(self, spectrum, w):
+    def __init__(self, spectrum, point):
         objective = spectrum.objective
         self.spectrum = spectrum
         rows = objective.rows
         step = max(1, -(-rows.n * rows.k // _PILOT_VALUES))
-        A = rows.activations(objective.matrix(w), slice(None, None, step))
+        A = objective.activations(point)(slice(None, None, step))
         weight = np.ones(len(A)) if rows.weight is None else rows.weight[::step]
         weight = weight * (_COUPLED / max(weight.sum(), np.finfo(float).tiny))
         m = min(len(A), max(_LEAST, int(_OWN * rows.n / rows.k)))

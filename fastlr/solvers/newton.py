@@ -10,7 +10,6 @@ superlinear convergence without solving early systems too well (Dembo and Steiha
 import numpy as np
 from scipy.linalg import lapack
 
-from fastlr.model.hessian import hessian
 from fastlr.solvers.lbfgs import Pairs, lbfgs
 from fastlr.solvers.line_search import LineSearch
 
@@ -21,19 +20,17 @@ REUSED = 3  # passes that a Hessian serves
 def newton_cholesky(objective, progress):
     """Minimise from the best point of `progress`: L-BFGS in the metric of the whole Hessian, renewed now and then."""
     while not progress.message:
-        solve = hessian_solver(objective, progress.w)
-        decrement = float(progress.grad @ solve(progress.grad))
+        point = progress.point
+        solve = hessian_solver(objective, point)
+        decrement = float(point.grad @ solve(point.grad))
         if not objective.has_dual and decrement <= progress.tol * progress.value:
-            progress.see_exactly(*objective.newton_bound(progress.w))
+            progress.see_exactly(*objective.newton_bound(point.w))
         lbfgs(objective, progress, solve, Pairs(), REUSED)
 
 
-def hessian_solver(objective, w):
-    """A function that multiplies (size,) with the inverse of the Hessian at w."""
-    H = hessian(objective.rows, objective.matrix(w))
-    diagonal = np.einsum("jj->j", H)
-    diagonal += np.tile(objective.penalty.strength, objective.rows.k)
-    return factorised(objective, H)
+def hessian_solver(objective, point):
+    """A function that multiplies (size,) with the inverse of the Hessian at a Point."""
+    return factorised(objective, objective.hessian(point))
 
 
 def factorised(objective, H):
@@ -55,28 +52,28 @@ def factorised(objective, H):
 
 
 def newton_cg(objective, progress, metric):
-    """Minimise from the best point of `progress` by truncated Newton steps, each in metric(w) of its start."""
+    """Minimise from the best point of `progress` by truncated Newton steps, each in the metric of its start."""
     first = None
 
-    def step(w, grad):
-        solve = metric(w).solve
+    def step(point):
+        solve, grad = metric(point).solve, point.grad
 
         def is_done(_, size, start):
             nonlocal first
             first = start if first is None else first
             return size <= min(0.25, (start / first) ** 0.5) * start
 
-        s = conjugate_gradients(lambda p: objective.hessp(w, p), solve, -grad, is_done, MAX_CG, objective.resolution)
+        noise = objective.resolution
+        s = conjugate_gradients(lambda p: objective.hessp(point, p), solve, -grad, is_done, MAX_CG, noise)
         return s if s.any() else -solve(grad)
 
-    w, value, grad = progress.w, progress.value, progress.grad
+    point = progress.point
     while not progress.stop():
-        found = LineSearch(objective).search(w, value, grad, step(w, grad))
-        if found is None:
+        point = LineSearch(objective).search(point, step(point))
+        if point is None:
             progress.stall()
             return
-        w, value, grad = found
-        progress.see(w, value, grad)
+        progress.see(point)
 
 
 def conjugate_gradients(product, solve, b, is_done, most, noise):

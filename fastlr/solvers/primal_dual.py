@@ -57,7 +57,7 @@ def primal_dual(objective, progress, w):
         if progress.stop():
             return
         W = W + objective.matrix(factorised(objective, H)(rhs.ravel()))
-    progress.begin(w if progress.w is None else progress.w)
+    progress.begin(w if progress.point is None else progress.point.w)
 
 
 def _pass(objective, blocks, W, L, *, follow):

@@ -1,8 +1,10 @@
-"""What every solver keeps: the best point, the best bound, and whether it is time to stop."""
+"""What every solver keeps: the best point, the best bound, and whether it is time to stop; what it returns."""
+
+from dataclasses import dataclass
 
 import numpy as np
 
-from fastlr.solvers.result import Result
+from fastlr.model.line import Point
 
 IDLE = 60  # iterations: gradients go on falling, and with them the gap, long after values have
 IDLE_PASSES = 2000  # in fewer iterations: one of newton-cg may take hundreds
@@ -10,6 +12,42 @@ SLIGHT = 0.1  # of tol: falls of a value by less in all that time will not bring
 PATIENCE = 3  # passes until a bound that costs two is tried again
 EXHAUSTED = "reached max_iter"
 STALLED = "hardly any further decrease: the rounding errors of X's type are reached, or this solver's limits"
+
+
+@dataclass(frozen=True)
+class Result:
+    """The end of a minimisation.
+
+    Attributes
+    ----------
+    w : ndarray (size,)
+        The best point seen, in the objective's coordinates.
+    value : float
+        F(w).
+    lower_bound : float
+        A number that the optimal value is proved not to be below.
+    suboptimality : float
+        (value - lower_bound) / lower_bound, which (F - F*) / F* cannot exceed; inf where no bound above 0 is known.
+    n_iter : int
+    n_passes : float
+        Passes over the rows, samples in proportion.
+    converged : bool
+        Whether the suboptimality is at most the tolerance.
+    message : str
+        Why the solver stopped.
+    solver : str
+        The one that was used.
+    """
+
+    w: np.ndarray
+    value: float
+    lower_bound: float
+    suboptimality: float
+    n_iter: int
+    n_passes: float
+    converged: bool
+    message: str
+    solver: str
 
 
 class Progress:
@@ -27,7 +65,7 @@ class Progress:
 
     def __init__(self, objective, tol, max_iter, callback):
         self.objective, self.tol, self.max_iter, self.callback = objective, tol, max_iter, callback
-        self.w, self.value, self.grad, self.lower_bound = None, np.inf, None, 0.0
+        self.point, self.value, self.lower_bound = None, np.inf, 0.0
         self.n_iter = 0
         self.next_proof = 0.0
         self.message, self.solver = "", ""
@@ -43,33 +81,33 @@ class Progress:
 
     def begin(self, w):
         """Evaluate the first point."""
-        self.see(w, *self.objective.loss_and_grad(w))
-        if self.w is None:
+        self.see(self.objective.at(w))
+        if self.point is None:
             raise self.objective.blame()
 
     def keep(self, w, value, bound):
         """Take note of F at w without its gradient, and of a bound."""
         self.see_bound(bound)
         if value < self.value:
-            self.w, self.value, self.grad = w, value, None
+            self.point, self.value = Point(w, value, None), value
 
-    def see(self, w, value, grad):
-        """Take note of F and its gradient at w: the best point and the best bound need not be of the same w."""
-        if not np.isfinite(value):
+    def see(self, point):
+        """Take note of a Point: the best one and that of the best bound need not be the same."""
+        if not np.isfinite(point.value):
             return
-        self.see_bound(self.objective.lower_bound(w, value, grad))
-        if value < self.value or self.grad is None:
-            self.w, self.value, self.grad = w, value, grad
+        self.see_bound(self.objective.lower_bound(point))
+        if point.value < self.value or self.point is None or self.point.grad is None:
+            self.point, self.value = point, point.value
         if self.suboptimality > self.tol:
-            self._prove(w, value, grad)
+            self._prove(point)
 
-    def _prove(self, w, value, grad):
+    def _prove(self, point):
         """Pay for a better bound where one that proves convergence is in reach, but not again at once."""
         if self.objective.n_passes < self.next_proof:
             return
-        promised = self.objective.promised_bound(w, value, grad)
+        promised = self.objective.promised_bound(point)
         if self.value - promised <= self.tol * promised:
-            self.see_bound(self.objective.shifted_bound(w, value, grad))
+            self.see_bound(self.objective.shifted_bound(point))
             self.next_proof = self.objective.n_passes + PATIENCE
 
     def see_bound(self, lower_bound):
@@ -90,7 +128,7 @@ class Progress:
         elif self._is_idle():
             self.message = STALLED
         elif self.callback is not None and self.callback(
-            self.n_iter, self.value, self.suboptimality, lambda: self.w
+            self.n_iter, self.value, self.suboptimality, lambda: self.point.w
         ):
             self.message = "stopped by the callback"
         self.n_iter += not self.message
@@ -114,7 +152,7 @@ class Progress:
     def result(self):
         """The Result as it stands."""
         return Result(
-            w=self.w, value=self.value, lower_bound=self.lower_bound, suboptimality=self.suboptimality,
+            w=self.point.w, value=self.value, lower_bound=self.lower_bound, suboptimality=self.suboptimality,
             n_iter=self.n_iter, n_passes=self.objective.n_passes, converged=self.suboptimality <= self.tol,
             message=self.message, solver=self.solver,
         )
