@@ -46,31 +46,22 @@ def mean_slopes(objective, v):
     return np.diag(mean - np.diag(squares))
 
 
-def class_blocks(objective, v, n_rows, ahead=0.0):
+def class_blocks(objective, v, n_rows):
     """Functions of a number of threads that make H_c (d + 1, d + 1), or (d, d) without an intercept, for each class.
 
-    From about n_rows rows each.
-
-    Slopes are means over the next `ahead` units of a row's logits.
-
-    What these rows miss of a feature's own curvature, which for rare features can be all of it, is added to the
+    From about n_rows rows each.  What these rows miss of a feature's own curvature, which for rare features can be all of it, is added to the
     diagonal.
     """
     step = max(1, -(-objective.n * objective.k // _PILOT_VALUES))
     rows = slice(None, None, step)
-    Q = _slopes_ahead(activations(objective, v, rows), objective.dense_targets(rows), objective.loss, ahead)
+    Q = _mending_slopes(activations(objective, v, rows), objective.dense_targets(rows), objective.loss)
     weight = np.ones(len(Q)) if objective.weight is None else objective.weight[rows]
     Q *= (weight * (objective.total_weight / max(weight.sum(), _TINY))).astype(Q.dtype)[:, None]
     own = _own_curvature(objective, Q, step) if n_rows < len(Q) else np.zeros((objective.k, 1))
-    return _blocks(objective, Q, Q, n_rows, own, step)
-
-
-def _blocks(objective, Q, pull, n_rows, own, step=1):
-    """Functions that make H_c of each class, from rows drawn in proportion to pull (m, k), q of Q (m, k)."""
     makers = []
     for c in range(objective.k):
         q = Q[:, c].astype(np.float64)
-        taken, probability = _sample(pull[:, c].astype(np.float64), n_rows, objective.rng)
+        taken, probability = _sample(q, n_rows, objective.rng)
         makers.append(partial(_block, objective, step * taken, q[taken] / probability, own[c]))
         objective.n_passes += len(taken) / objective.n
     return makers
@@ -85,19 +76,14 @@ def _block(objective, rows, weight, own, n_threads):
 
 def _own_curvature(objective, Q, step):
     """The diagonals (k, D) of H_c, from every step-th row: Q (m, k) is for them."""
-    return _over_squares(objective, step, Q.dtype, lambda rows, squares: Q[rows].T @ squares)
-
-
-def _over_squares(objective, step, dtype, part):
-    """Sum, over s, of part(slice, u_j^2 of these rows) over blocks of every step-th row, on all threads."""
-    n, size = -(-objective.n // step), max(1, _BLOCK_VALUES // objective.d)
+    n, size = len(Q), max(1, _BLOCK_VALUES // objective.d)
     n_blocks = -(-n // size)
     n_sums = min(n_blocks, _SUMS)
 
     def block(start):
         stop = min(start + size, n)
-        U = objective.standardised(slice(start * step, stop * step, step), dtype)
-        return part(slice(start, stop), np.square(U, out=U)).astype(np.float64)
+        U = objective.standardised(slice(start * step, stop * step, step), Q.dtype)
+        return (Q[start:stop].T @ np.square(U, out=U)).astype(np.float64)
 
     def partial_sum(i):
         return sum(block(b * size) for b in range(i * n_blocks // n_sums, (i + 1) * n_blocks // n_sums))
@@ -105,26 +91,20 @@ def _over_squares(objective, step, dtype, part):
     return sum(_core.parallel_for(partial_sum, n_sums, objective.n_threads)) / objective.total_weight
 
 
-def _slopes_ahead(A, Y, loss, ahead):
-    """Slopes of the activations (m, k), their mean on the way that a fit is likely to take where they vary much.
+def _mending_slopes(A, Y, loss):
+    """Slopes of the activations (m, k), but of an error r > 1/2 what mends it.
 
-    An error r = 1 / (1 + e^-x) falls to r' = 1 / (1 + e^(D - x)) while its logit goes D units towards a target of 0 or
-    1: a mean slope of (r - r') / D, D = ahead.  The slope itself falls e-fold a unit, so that steps made for it gain
-    the row a unit each.  Errors above 1/2 take D = 2 x where that is more: (r - 1/2) / x is the curvature of the
-    parabola that touches the loss at x and -x and lies above it (Jaakkola and Jordan 2000, Bayesian parameter
-    estimation via variational methods, section 2), where a Newton step goes far beyond what mends the error.
+    With r = 1 / (1 + e^-x), (r - 1/2) / x is the curvature of the parabola that touches the loss at x and -x and lies
+    above it (Jaakkola and Jordan 2000, Bayesian parameter estimation via variational methods, section 2), where a
+    Newton step goes far beyond what mends the error.
     """
     slopes = _slopes(A, loss)
     if loss == "squared_error":
         return slopes
     errors = np.abs(np.subtract(A, Y, out=A), out=A)  # callers have no more use for A
     varies = errors > 0.5
-    if ahead > 0:
-        varies |= (Y == 0) | (Y == 1)
-    r = np.clip(errors[varies].astype(np.float64), _LEAST_ERROR, 1 - _LEAST_ERROR)  # D can be as small as rounding
-    x = np.log(r / (1 - r))
-    D = np.maximum(2 * x, ahead)
-    slopes[varies] = (r - 1 / (1 + np.exp(D - x))) / D
+    r = np.clip(errors[varies].astype(np.float64), 0.5 + _LEAST_ERROR, 1 - _LEAST_ERROR)  # x is neither 0 nor infinite
+    slopes[varies] = (r - 0.5) / np.log(r / (1 - r))
     return slopes
 
 

@@ -81,12 +81,9 @@ def gram_metric(objective, n_rows):
     return Metric(objective, [lambda n_threads: gram], WHOLE if step == 1 else SAMPLED, factors)
 
 
-def block_metric(objective, w, n_rows, factor=1.0, ahead=0.0):
-    """The Hessian's own class blocks at w, from n_rows rows each; `factor` multiplies their damping.
-
-    With slopes that are means over the next `ahead` units of the rows' logits, if given.
-    """
-    blocks = class_blocks(objective, w, n_rows, ahead)
+def block_metric(objective, w, n_rows, factor=1.0):
+    """The Hessian's own class blocks at w, from n_rows rows each; `factor` multiplies their damping."""
+    blocks = class_blocks(objective, w, n_rows)
     sampling = SAMPLED * min(1.0, (4 * objective.d / n_rows) ** 0.5)
     damping = WHOLE if n_rows >= objective.n else max(LEAST, factor * sampling)
     return Metric(objective, blocks, damping, np.ones(objective.k))
