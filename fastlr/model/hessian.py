@@ -48,19 +48,15 @@ def mean_gram(rows, part):
     return gram / (len(rows.y[part]) if weight is None else weight.sum())
 
 
-def class_blocks(rows, activations, n_rows, ahead=0.0):
+def class_blocks(rows, activations, n_rows):
     """Functions of a number of threads that make H_c (D, D) of the mean loss for each class.
 
-    From about n_rows rows each.
-
-    Slopes are means over the next `ahead` units of a row's logits.
-
-    What these rows miss of a feature's own curvature, which for rare features can be all of it, is added to the
-    diagonal.
+    From about n_rows rows each.  What these rows miss of a feature's own curvature, which for rare features can be all
+    of it, is added to the diagonal.
     """
     step = max(1, -(-rows.n * rows.k // _PILOT_VALUES))
     part = slice(None, None, step)
-    Q = _slopes_ahead(activations(part), rows.targets(part), rows.loss, ahead)
+    Q = _mending_slopes(activations(part), rows.targets(part), rows.loss)
     weight = np.ones(len(Q)) if rows.weight is None else rows.weight[part]
     Q *= (weight * (rows.total_weight / max(weight.sum(), _TINY))).astype(Q.dtype)[:, None]
     own = _own_curvature(rows, Q, step) if n_rows < len(Q) else np.zeros((rows.k, 1))
@@ -98,26 +94,20 @@ def _own_curvature(rows, Q, step):
     return sum(_core.parallel_for(partial_sum, n_sums, rows.n_threads)) / rows.total_weight
 
 
-def _slopes_ahead(A, Y, loss, ahead):
-    """Slopes of the activations (m, k), their mean on the way that a fit is likely to take where they vary much.
+def _mending_slopes(A, Y, loss):
+    """Slopes of the activations (m, k), but of an error r > 1/2 what mends it.
 
-    An error r = 1 / (1 + e^-x) falls to r' = 1 / (1 + e^(D - x)) while its logit goes D units towards a target of 0 or
-    1: a mean slope of (r - r') / D, D = ahead.  The slope itself falls e-fold a unit, so that steps made for it gain
-    the row a unit each.  Errors above 1/2 take D = 2 x where that is more: (r - 1/2) / x is the curvature of the
-    parabola that touches the loss at x and -x and lies above it (Jaakkola and Jordan 2000, Bayesian parameter
-    estimation via variational methods, section 2), where a Newton step goes far beyond what mends the error.
+    With r = 1 / (1 + e^-x), (r - 1/2) / x is the curvature of the parabola that touches the loss at x and -x and lies
+    above it (Jaakkola and Jordan 2000, Bayesian parameter estimation via variational methods, section 2), where a
+    Newton step goes far beyond what mends the error.
     """
     slopes = _slopes(A, loss)
     if loss == "squared_error":
         return slopes
     errors = np.abs(np.subtract(A, Y, out=A), out=A)  # callers have no more use for A
     varies = errors > 0.5
-    if ahead > 0:
-        varies |= (Y == 0) | (Y == 1)
-    r = np.clip(errors[varies].astype(np.float64), _LEAST_ERROR, 1 - _LEAST_ERROR)  # D can be as small as rounding
-    x = np.log(r / (1 - r))
-    D = np.maximum(2 * x, ahead)
-    slopes[varies] = (r - 1 / (1 + np.exp(D - x))) / D
+    r = np.clip(errors[varies].astype(np.float64), 0.5 + _LEAST_ERROR, 1 - _LEAST_ERROR)  # x is neither 0 nor infinite
+    slopes[varies] = (r - 0.5) / np.log(r / (1 - r))
     return slopes
 
 

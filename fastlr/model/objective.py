@@ -19,7 +19,7 @@ from fastlr.model.line import LogitLine, PassLine, Point, keeps_logits
 from fastlr.model.newton_bound import newton_bound
 from fastlr.model.penalty import Ridge
 from fastlr.model.rounding import Rounding, together
-from fastlr.model.rows import link
+from fastlr.model.rows_targets import link
 
 LOST = 0.5  # rounding of logits, from which on losses are noise
 VISIBLE = 1e-11  # part of a value that rounding of logits may change unseen

@@ -12,6 +12,7 @@ import numpy as np
 from fastlr import _core
 from fastlr.model import rows_moments
 from fastlr.model.affine import Affine
+from fastlr.model.rows_targets import base_rate, dense_targets, link, target_offsets
 
 SMALL = 1 << 19  # values of X: up to here they are computed with in float64, whatever their type
 SAFE = {4: 60, 8: 400}  # powers of two that X's values may be from 1, by size: beyond, a copy nearer to it is made
@@ -76,7 +77,7 @@ class DenseRows:
         self.total_weight = float(self.n if self.weight is None else self.weight.sum())
         squares = self.n if self.weight is None else float(self.weight @ self.weight)
         self.effective_rows = self.total_weight**2 / squares
-        self.base_rate = self._base_rate()
+        self.base_rate = base_rate(self.y, self.k, self.loss, self.mean, self.weight)
         self._constant_gradient = None
         self._all = self._pass(weight=self.weight)
 
@@ -276,12 +277,7 @@ class DenseRows:
 
     def targets(self, part=slice(None)):
         """Y (m, k) of part of the rows, float64."""
-        y = self.y[part]
-        if y.ndim == 2:
-            return y.astype(np.float64)
-        if self.k == 1 and self.loss != "softmax":
-            return y[:, None].astype(np.float64)
-        return np.eye(self.k).take(y, axis=0)
+        return dense_targets(self.y[part], self.k, self.loss)
 
     def block(self, part):
         """U (m, D), Y (m, k), offset (m, k), weight (m,) of part of the rows, float64."""
@@ -296,7 +292,6 @@ class DenseRows:
             yield self.block(slice(start, start + size))
         self.n_passes += 1
 
-    # ---- means of targets and offsets -------------------------------------------------------------------------------
     def mean(self, values):
         """Weighted mean over the rows of an array (n, ...)."""
         if self.weight is None:
@@ -305,18 +300,7 @@ class DenseRows:
 
     def mean_target_offset(self):
         """Weighted mean of <y, offset>."""
-        if self.y.ndim == 2:
-            return float(self.mean((self.y * self.offset).sum(1)))
-        if self.k == 1 and self.loss != "softmax":
-            return float(self.mean(self.y * self.offset[:, 0]))
-        return float(self.mean(np.take_along_axis(self.offset, self.y[:, None].astype(np.intp), 1)[:, 0]))
-
-    def _base_rate(self):
-        if self.y.ndim == 2:
-            return self.mean(self.y)
-        if self.k == 1 and self.loss != "softmax":
-            return np.array([self.mean(self.y)])
-        return np.bincount(self.y, self.weight, minlength=self.k) / self.total_weight
+        return float(self.mean(target_offsets(self.y, self.offset, self.loss)))
 
     # ---- the C boundary ---------------------------------------------------------------------------------------------
     def _pass(self, part=slice(None), weight=None, *, with_offset=True, n_threads=None):
@@ -343,15 +327,3 @@ def as_computed(array, size):
     if array is None or array.ndim == 1 or size > SMALL:
         return array
     return array.astype(np.float64, copy=False)
-
-
-def link(rate, loss):
-    """The constants (k,) whose model predicts the rates."""
-    if loss == "squared_error":
-        return rate
-    tiny = 1e-12
-    if loss == "sigmoid":
-        rate = np.clip(rate, tiny, 1 - tiny)
-        return np.log(rate) - np.log1p(-rate)
-    c = np.log(np.maximum(rate, tiny))
-    return c - c.mean()

@@ -36,10 +36,8 @@ TINY_WORK = 1e6  # the same where a Hessian a pass costs no more than what surro
 GRAM_ROWS = 8  # rows a feature of a Gram metric
 EARLY = 10  # passes that the Gram metric serves where there is no sample to start from
 REFRESH = 50  # passes that class blocks serve
-SHORT = 30  # the same where exact Newton steps can take over
 TRIALS = 1.8  # passes an iteration up to which first lengths mostly serve: the next blocks are damped
 EASIER, HARDER = 0.02, 2.0  # times as much, or else so much
-AHEAD = 12.0  # units that rows' logits are likely to gain where a problem outlives its first blocks
 MODEL_PASSES = 2  # passes that a class model serves after its own step,
 MODEL_GAIN = 1e-3  # unless that lowered F by more: then the next model's step does
 UNEVEN = 1e8  # ratio of penalty factors from which the Hessian is no longer like blocks of it: scales 10,000 fold apart
@@ -146,9 +144,9 @@ def _run_on_features(objective, w, progress, solver):
             return ClassModel(spectrum, point)
         if not fits:
             return gram_metric(objective, GRAM_ROWS * rows.d)
-        passes, ahead = (REFRESH, AHEAD) if renewed else (BLOCK_PASSES, 0.0)
+        passes = REFRESH if renewed else BLOCK_PASSES
         n_rows = max(BLOCK_ROWS * rows.d, passes * 4 * rows.n // rows.d, ALL_ROWS)
-        return block_metric(objective, point, n_rows, factor, ahead)
+        return block_metric(objective, point, n_rows, factor)
 
     for name in plan:
         progress.solver, progress.message = name, ""
@@ -164,7 +162,7 @@ def _run_on_features(objective, w, progress, solver):
             if cold and not sampled:
                 early = gram_metric(objective, GRAM_ROWS * rows.d).solve
             if solver == "auto" and objective.size <= NEWTON_SIZE:
-                _lbfgs(objective, progress, early, metric, 1, SHORT)
+                _lbfgs(objective, progress, early, metric, 1)
             else:
                 _lbfgs(objective, progress, early, metric, progress.max_iter)
         if progress.message not in ("", STALLED):
@@ -198,7 +196,7 @@ def _pays_for_probabilities(objective):
     return pays and keeps_probabilities(objective)
 
 
-def _lbfgs(objective, progress, early, metric, n_metrics, budget=REFRESH):
+def _lbfgs(objective, progress, early, metric, n_metrics):
     """L-BFGS in the metric that `early` inverts, if given, then in up to n_metrics class blocks."""
     pairs, line = Pairs(), LineSearch(objective)
     if early is not None:
@@ -208,7 +206,7 @@ def _lbfgs(objective, progress, early, metric, n_metrics, budget=REFRESH):
         progress.message = ""
         solve = metric(progress.point, factor, renewed=made > 0).solve
         first_iter, first_pass = progress.n_iter, objective.n_passes
-        lbfgs(objective, progress, solve, pairs, budget, line)
+        lbfgs(objective, progress, solve, pairs, REFRESH, line)
         stalls = stalls + 1 if progress.message == STALLED else 0  # once, it may be for the metric
         trials = (objective.n_passes - first_pass) / max(progress.n_iter - first_iter, 1)
         factor *= EASIER if trials < TRIALS else HARDER

@@ -119,13 +119,10 @@ def gram_metric(objective, n_rows):
     return Metric(objective, [lambda n_threads: gram], WHOLE if step == 1 else SAMPLED, factors)
 
 
-def block_metric(objective, point, n_rows, factor=1.0, ahead=0.0):
-    """The Hessian's own class blocks at a Point, from n_rows rows each; `factor` multiplies their damping.
-
-    With slopes that are means over the next `ahead` units of the rows' logits, if given.
-    """
+def block_metric(objective, point, n_rows, factor=1.0):
+    """The Hessian's own class blocks at a Point, from n_rows rows each; `factor` multiplies their damping."""
     rows = objective.rows
-    blocks = class_blocks(rows, objective.activations(point), n_rows, ahead)
+    blocks = class_blocks(rows, objective.activations(point), n_rows)
     sampling = SAMPLED * min(1.0, (4 * rows.d / n_rows) ** 0.5)
     damping = WHOLE if n_rows >= rows.n else max(LEAST, factor * sampling)
     return Metric(objective, blocks, damping, np.ones(rows.k))
