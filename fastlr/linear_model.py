@@ -6,11 +6,8 @@ with alpha = 1 / (C s), so that C means what it means in scikit-learn: C s F is 
 (X - shift) * scale, W (k, d) is `coef_`, b (k,) `intercept_`, o an offset, p the penalty factors of the features.
 """
 
-import math
-
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
@@ -27,11 +24,10 @@ from fastlr._input.fitted import NEEDED, fitted_model
 from fastlr._input.targets import encode_targets, weigh_classes
 from fastlr._runtime.callbacks import CallbackSupportMixin, FitMonitor, with_callbacks
 from fastlr._runtime.threads import resolve_n_threads
-from fastlr._runtime.warnings import warn_user
+from fastlr._verdict import are_hard, certain_separation, proved_suboptimality, verdict
 from fastlr.model.objective import Objective
 from fastlr.model.penalty import penalty_strength
 from fastlr.model.rows import DenseRows, as_computed
-from fastlr.model.separation import are_separable
 
 
 class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
@@ -210,8 +206,8 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             coef, intercept = objective.coefficients(objective.centred(w))
             return {"coef_": coef, "intercept_": intercept}
 
-        hard = objective.is_free and _are_hard(targets)
-        separated_below = _certain_separation(rows) if hard else 0.0
+        hard = objective.is_free and are_hard(targets)
+        separated_below = certain_separation(rows) if hard else 0.0
         monitor = FitMonitor(self, model_at, X, y, sample_weight, enough=separated_below)
         monitor.begin(w)
         result = solvers.minimise(
@@ -224,21 +220,9 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.n_iter_ = np.array([result.n_iter], np.int32)
         self.objective_ = value
         self.n_passes_ = float(objective.n_passes)
-        self.suboptimality_ = _suboptimality(value, result.lower_bound, objective.value_error(result.w))
+        self.suboptimality_ = proved_suboptimality(value, result.lower_bound, objective.value_error(result.w))
         monitor.end()
-        if result.message == "interrupted":
-            return self._shortfall(result.message, X.dtype)
-        if result.value < separated_below:
-            _warn("the classes are separable: some coefficients classify every row right, and without a penalty "
-                  "(C=inf) larger ones always fit better, so there is no optimum. These separate the rows; use a "
-                  "finite C for a unique model")
-        elif hard and result.lower_bound == 0 and not monitor.stopped and are_separable(objective.rows):
-            _warn("the classes are separable, perhaps but for rows on the border (quasi-complete separation): without "
-                  "a penalty (C=inf) some coefficients always fit better when they grow, so there is no optimum; use "
-                  "a finite C for a unique model")
-        elif self.suboptimality_ > self.tol and not monitor.stopped:
-            _warn(self._shortfall(result.message, X.dtype))
-        return None
+        return verdict(self, result, objective, X.dtype, separated_below, hard=hard, stopped=monitor.stopped)
 
     def decision_function(self, X, *, offset=None):
         """Logits of X (n_samples, n_features): (n_samples,) for two classes, else (n_samples, k).
@@ -308,52 +292,7 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             raise ValueError(f"warm_start: the last fit has coef_ of shape {last.coef.shape} and classes "
                              f"{last.outputs.classes}; the new data ask for {(outputs.k, d)} and {outputs.classes}: "
                              f"use warm_start=False")
-        if not (np.isfinite(last.coef).all() and np.isfinite(last.intercept).all()):
-            raise ValueError("warm_start: coef_ or intercept_ of the last fit has values that are not finite; expected "
-                             "finite numbers to start from: set them, or use warm_start=False")
         return last.coef, last.intercept * self.fit_intercept
 
     def _seed(self):
         return 0 if self.random_state is None else check_random_state(self.random_state).randint(2**31)
-
-    def _shortfall(self, message, dtype):
-        """What is known of a fit that did not get within tol, and what to do."""
-        known = (f"its objective is proved to be within {self.suboptimality_:.1e} of the optimum, relatively"
-                 if math.isfinite(self.suboptimality_) else "how far it is from the optimum is not known")
-        if message == "interrupted":
-            remedy = "warm_start=True goes on from here"
-        elif self.n_iter_[0] >= self.max_iter:
-            remedy = f"raise max_iter ({self.max_iter}), or lower C ({self.C:g}): a stronger penalty is easier to fit"
-        elif not math.isfinite(self.suboptimality_):
-            remedy = "it may well be optimal, but a proof takes a penalty on every feature and labels that vary"
-        elif _core.real_dtype(dtype) == np.float32:
-            remedy = f"raise tol, or pass X as float64: {dtype} is computed with in float32"
-        else:
-            remedy = f"raise tol, or lower C ({self.C:g}): a stronger penalty is easier to fit"
-        return (f"the fit ended after {self.n_iter_[0]} iterations ({message}): {known}; tol is {self.tol:g}. The "
-                f"model is usable; {remedy}")
-
-
-def _are_hard(targets):
-    """Whether they are labels, whose losses have no least value above 0."""
-    return targets.ndim == 1 or bool(((targets == 0) | (targets == 1)).all())
-
-
-def _certain_separation(rows):
-    """A mean loss below this leaves no row a loss of log 2, which means that every row is classified right."""
-    weight = rows.weight
-    return math.log(2) * (1.0 if weight is None else weight[weight > 0].min()) / rows.total_weight
-
-
-def _suboptimality(value, lower_bound, error):
-    """(value - lower_bound) / lower_bound, inf where nothing above 0 is known; value may be off by the error.
-
-    A value below the bound is off by more than that, and so may the bound be.
-    """
-    if value == lower_bound == 0:
-        return 0.0
-    return float((abs(value - lower_bound) + error) / lower_bound) if lower_bound > 0 else math.inf
-
-
-def _warn(message):
-    warn_user(message, ConvergenceWarning)

@@ -11,27 +11,17 @@ An epoch is one call of `_core.Problem.epoch`, given an order of rows: X is neit
 """
 
 import inspect
-import math
-from time import perf_counter
 
 import numpy as np
 
 from fastlr import _core
-from fastlr._input.arrays import (
-    as_array,
-    check_feature_vector,
-    check_finite,
-    check_option,
-    check_sample_weight,
-    check_X,
-    refuse_masked,
-)
+from fastlr._input.arrays import check_feature_vector, check_option, check_sample_weight
 from fastlr._input.fitted import NEEDED, fitted_model
 from fastlr._input.labels import learn_outputs
 from fastlr._input.trainer_options import check_options, generator_of
-from fastlr._runtime.terminal import ProgressLine
+from fastlr._input.training_data import check_data, check_rows
 from fastlr._runtime.threads import resolve_n_threads
-from fastlr._runtime.warnings import warn_user
+from fastlr._training import train
 
 
 class Trainer:
@@ -176,7 +166,7 @@ class Trainer:
             y_val = outputs.encode(y_val, len(X_val), _core.real_dtype(X_val.dtype), "validation y")
             validation = self._problem(X_val, y_val, outputs, **scaling)
         self._start(outputs, d, names, **scaling)
-        return self._train(problem, int(self.epochs), validation)
+        return train(self, problem, int(self.epochs), validation)
 
     def partial_fit(self, X, y, classes=None, sample_weight=None, *, scale=None, shift=None):
         """Train one epoch over these rows, keeping the weights and velocities there are.
@@ -211,7 +201,7 @@ class Trainer:
             self._start(outputs, d, names, **scaling)
         else:
             self._go_on(model)
-        return self._train(problem, epochs=1)
+        return train(self, problem, epochs=1)
 
     def decision_function(self, X):
         """Logits (n, k), or (n,) for a single one, of X (n, d); float32 or float64 by X's dtype."""
@@ -249,35 +239,16 @@ class Trainer:
             raise AttributeError("this Trainer has no model yet; call fit or partial_fit first")
         check_option("loss", self.loss, _core.LOSSES)
         model = fitted_model(self, self.loss)
-        X, _ = self._check_rows(X, "X", *self._features(model))
-        return model.outputs, model.logits(X, resolve_n_threads(self.n_threads))
+        n_threads = resolve_n_threads(self.n_threads)
+        X, _ = check_rows(X, "X", n_threads, *self._features(model))
+        return model.outputs, model.logits(X, n_threads)
 
     def _features(self, model):
         """Their number and names, None without names."""
         return model.coef.shape[1], getattr(self, "feature_names_in_", None)
 
-    def _check_data(self, X, y, name="", n_features=None, names=None):
-        X, names = self._check_rows(X, f"{name}X", n_features, names)
-        y = as_array(y, f"{name}y")
-        if len(X) == 0 or y.ndim == 0 or len(y) != len(X):
-            raise ValueError(f"{name}X has shape {X.shape} and {name}y {y.shape}; expected the same number of rows, "
-                             f"at least one")
-        return X, y, names
-
-    def _check_rows(self, X, name, n_features, names):
-        """X as the kernels read it, and the names of its features or None."""
-        refuse_masked(X, name)
-        if isinstance(X, list | tuple):
-            X = as_array(X, name)
-        if names is not None or not isinstance(X, np.ndarray) or X.dtype == object:
-            from fastlr._input.estimator import convert_frame  # scikit-learn, which arrays do not need
-
-            X, names = convert_frame("Trainer", X, names, n_features)
-        X = check_X(X, name)
-        if n_features is not None and X.shape[1] != n_features:
-            raise ValueError(f"{name} has shape {X.shape}; expected (n, {n_features}), the features of the fit")
-        check_finite(X, resolve_n_threads(self.n_threads), name)
-        return X, names
+    def _check_data(self, X, y, *args):
+        return check_data(X, y, resolve_n_threads(self.n_threads), *args)
 
     def _weights(self, sample_weight, n):
         """Row weights; means do not tell whether all are divided by the same power of two."""
@@ -315,90 +286,9 @@ class Trainer:
             "_rng": getattr(self, "_rng", None) or generator_of(self.random_state),
         })
 
-    @np.errstate(all="ignore")
-    def _train(self, problem, epochs, validation=None):
-        """Run epochs; leave the model usable however they end."""
-        done = len(self.history_.get("loss", ()))
-        line = ProgressLine() if self.verbose else None
-        epoch, before = done, self._state()
-        try:
-            for epoch in range(done + 1, done + epochs + 1):
-                before = [values.copy() for values in self._state()]
-                start = perf_counter()
-                loss, n_correct = self._run_epoch(problem)
-                seconds = perf_counter() - start
-                if not math.isfinite(loss) or not self._is_finite():
-                    self._return_to(before)
-                    warn_user(f"epoch {epoch} diverged: the loss or the weights are no longer finite. The weights "
-                              f"are those before it; use a learning_rate below {self.learning_rate:g}, or scale "
-                              f"the features", RuntimeWarning)
-                    break
-                self._record(problem, loss, n_correct, seconds, validation)
-                if line:
-                    figures = "  ".join(f"{name} {values[-1]:.4f}" for name, values in self.history_.items())
-                    line.show(f"epoch {epoch}/{done + epochs}  {figures}")
-                if any(_is_true(callback(self, epoch)) for callback in self.callbacks):
-                    break
-        except BaseException as error:
-            if not self._is_finite():
-                self._return_to(before)
-            if isinstance(error, KeyboardInterrupt):
-                error.add_note(f"training was interrupted in epoch {max(epoch, 1)}; the model is as the last batch "
-                               f"left it")
-            raise
-        finally:
-            if line:
-                line.close()
-        return self
-
-    def _run_epoch(self, problem):
-        """The sum of the losses and the number of rows labelled correctly."""
-        order = self._rng.permutation(problem.n).astype(np.int64, copy=False) if self.shuffle else None
-        return problem.epoch(
-            self.coef_, self.intercept_, *(self._velocity if self.momentum else (None, None)), order,
-            min(self.batch_size or problem.n, problem.n), learning_rate=self.learning_rate, momentum=self.momentum,
-            alpha=self.alpha, reduction=self.reduction,
-        )
-
-    def _state(self):
-        return [self.coef_, self.intercept_, *self._velocity]
-
-    def _is_finite(self):
-        return all(np.isfinite(values).all() for values in self._state())
-
-    def _return_to(self, before):
-        coef, intercept, *velocity = before
-        vars(self).update({"coef_": coef, "intercept_": intercept, "_velocity": tuple(velocity)})
-
-    def _record(self, problem, loss, n_correct, seconds, validation):
-        figures = {"loss": loss / _total_weight(problem)}
-        if problem.y.ndim == 1:
-            figures["accuracy"] = n_correct / problem.n
-        if validation is not None:
-            figures["val_loss"], accuracy = self._evaluate(validation)
-            if validation.y.ndim == 1:
-                figures["val_accuracy"] = accuracy
-        figures["seconds"] = seconds
-        self.history_ = self.history_ | {  # in one step, that no signal can cut
-            name: [*self.history_.get(name, ()), value] for name, value in figures.items()
-        }
-
-    def _evaluate(self, problem):
-        """Mean loss and accuracy."""
-        loss, n_correct = problem.evaluate(self.coef_, self.intercept_)
-        return loss / _total_weight(problem), n_correct / problem.n
-
 
 def _scaling(scale, shift, d):
     return {"scale": check_feature_vector(scale, d, "scale"), "shift": check_feature_vector(shift, d, "shift")}
-
-
-def _total_weight(problem):
-    return problem.n if problem.weight is None else float(problem.weight.sum())
-
-
-def _is_true(result):
-    return isinstance(result, bool | np.bool_) and bool(result)
 
 
 _DEFAULTS = {name: p.default for name, p in inspect.signature(Trainer).parameters.items()}

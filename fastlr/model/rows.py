@@ -12,13 +12,13 @@ import numpy as np
 from fastlr import _core
 from fastlr.model import rows_moments
 from fastlr.model.affine import Affine
+from fastlr.model.rows_kernel import kernel
 from fastlr.model.rows_targets import base_rate, dense_targets, link, target_offsets
 
 SMALL = 1 << 19  # values of X: up to here they are computed with in float64, whatever their type
 SAFE = {4: 60, 8: 400}  # powers of two that X's values may be from 1, by size: beyond, a copy nearer to it is made
 FAR = 16  # rows so far apart are copied when sampled: passes over them would wait for memory
 BLOCK_VALUES = 1 << 20  # of the float64 blocks that `blocks` makes
-KERNEL_VALUES = 1 << 22  # of the columns that `kernel` makes at a time
 
 
 class DenseRows:
@@ -43,7 +43,8 @@ class DenseRows:
 
     Attributes
     ----------
-    n, d, k : int
+    n, d, k, n_values : int
+        Rows, features, logits, and the values of X.
     D : int
         d, and 1 for the intercept.
     real : dtype
@@ -52,6 +53,8 @@ class DenseRows:
         sum w, and (sum w)^2 / sum w^2.
     base_rate : ndarray (k,)
         Weighted mean target.
+    is_measured : bool
+        Whether `moments` looks at every value, so that a mean of 0 is none of rounding.
     n_passes : float
         Trips over the rows so far; of some rows the part that they are, one of a pass's two products a half.
     """
@@ -71,8 +74,8 @@ class DenseRows:
         self._take_size()
 
     def _take_size(self):
-        self.n, self.d = self._X.shape
-        self.D = self.d + self.intercept
+        (self.n, self.d), self.n_values = self._X.shape, self._X.size
+        self.D, self.is_measured = self.d + self.intercept, self._X.size <= rows_moments.SMALL
         self.real = _core.real_dtype(self._X.dtype)
         self.total_weight = float(self.n if self.weight is None else self.weight.sum())
         squares = self.n if self.weight is None else float(self.weight @ self.weight)
@@ -104,14 +107,9 @@ class DenseRows:
 
     def within_range(self):
         """The rows, or a copy of them with features divided by powers of two, and the exponents (d,)."""
-        exponent = np.zeros(self.d, np.intc)
-        safe = SAFE[self.real.itemsize]
-        mean, deviation = self.moments()
-        size = np.frexp(np.abs(mean) + deviation)[1]
-        if (np.isfinite(deviation) & (np.abs(size) <= safe)).all():
+        exponent = rows_moments.far_exponents(self._X, *self.moments(), SAFE[self.real.itemsize])
+        if not exponent.any():
             return self, exponent
-        found = rows_moments.exponents(self._X)
-        exponent = np.where(np.abs(found) > safe, found, 0).astype(np.intc)
         part = copy.copy(self)
         part._X = np.ldexp(self._X.astype(self.real, copy=False), -exponent)
         part._all, part._moments = part._pass(weight=self.weight), None
@@ -134,16 +132,6 @@ class DenseRows:
             )
             self._moments = mean, deviation
         return self._moments
-
-    @property
-    def is_measured(self):
-        """Whether `moments` has looked at every value, so that a mean of 0 is none of rounding."""
-        return self._X.size <= rows_moments.SMALL
-
-    @property
-    def n_values(self):
-        """Of X."""
-        return self._X.size
 
     def first_nonfinite(self):
         """(row, column) and value of the first one of X that is nan or infinite, or None."""
@@ -199,18 +187,8 @@ class DenseRows:
 
     def kernel(self, factors):
         """sum_j factors_j u_ij u_lj (n, n) over the features, the intercept's left out."""
-        K = np.zeros((self.n, self.n))
-        size = max(1, KERNEL_VALUES // self.n)
-        root = np.sqrt(factors)
-        for start in range(0, self.d, size):
-            columns = slice(start, start + size)
-            U = np.empty((len(root[columns]), self.n), self.real)
-            some = Affine(*(None if a is None else a[columns] for a in (self.affine.scale, self.affine.shift)))
-            some.apply(self._X[:, columns], U.T)
-            U *= root[columns, None].astype(self.real)
-            K += _core.Problem(U, None, 1, n_threads=self.n_threads).gram()[0]
         self.n_passes += 1
-        return K
+        return kernel(self._X, self.affine, factors, self.n_threads)
 
     def constant_gradient(self):
         """Mean of (rate - y) u' (k, d): the gradient of a constant model, whatever the constant, if u has mean 0."""
@@ -243,7 +221,7 @@ class DenseRows:
     # ---- row by row -------------------------------------------------------------------------------------------------
     def logits(self, W, part=slice(None), *, with_offset=True):
         """Z (m, k) of part of the rows in the real type."""
-        is_all = _is_all(part) and (with_offset or self.offset is None)
+        is_all = isinstance(part, slice) and part == slice(None) and (with_offset or self.offset is None)
         problem = self._all if is_all else self._pass(part, with_offset=with_offset)
         self.n_passes += 0.5 * problem.n / max(self.n, 1)
         return problem.logits(*self._parts(W))
@@ -263,8 +241,8 @@ class DenseRows:
 
     def project(self, T, part=slice(None)):
         """U T (m, p) in the real type of part of the rows U (m, D) and T (D, p)."""
-        problem = _core.Problem(self._X[part], None, T.shape[1], scale=self.affine.scale, shift=self.affine.shift,
-                                n_threads=self.n_threads)
+        map_, X = self.affine, self._X[part]
+        problem = _core.Problem(X, None, T.shape[1], scale=map_.scale, shift=map_.shift, n_threads=self.n_threads)
         self.n_passes += 0.5 * problem.n / max(self.n, 1)
         return problem.logits(np.ascontiguousarray(T[: self.d].T), T[self.d :].sum(axis=0))
 
@@ -316,10 +294,6 @@ class DenseRows:
 
     def _joined(self, G, g):
         return np.column_stack([G, g]) if self.intercept else G
-
-
-def _is_all(part):
-    return isinstance(part, slice) and part == slice(None)
 
 
 def as_computed(array, size):

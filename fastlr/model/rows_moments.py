@@ -96,6 +96,15 @@ def exponents(X):
     return np.frexp(largest.astype(np.float64))[1].astype(np.intc)
 
 
+def far_exponents(X, mean, deviation, safe):
+    """The powers of two (d,) to divide features by, 0 for all where none leaves 2^-safe to 2^safe."""
+    size = np.frexp(np.abs(mean) + deviation)[1]
+    if (np.isfinite(deviation) & (np.abs(size) <= safe)).all():
+        return np.zeros(len(mean), np.intc)
+    found = exponents(X)
+    return np.where(np.abs(found) > safe, found, 0).astype(np.intc)
+
+
 def group_sums(X, group, n_groups, weight, n_threads):
     """Weighted sums of each group's rows (n_groups, d) and the groups' weights (n_groups,), float64.
 

@@ -1,0 +1,87 @@
+"""What is said of a fit that ended: how near the optimum it is proved to be, and what to do if that is not enough."""
+
+import math
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from fastlr import _core
+from fastlr._runtime.warnings import warn_user
+from fastlr.model.separation import are_separable
+
+
+def verdict(estimator, result, objective, dtype, separated_below, *, hard, stopped):
+    """Warn if the fit ended short of `tol`, saying why; returns what there is to say if Ctrl-C ended it, else None.
+
+    Parameters
+    ----------
+    estimator : LogisticRegression
+        With all attributes of its fit.
+    result : fastlr.solvers.Result
+    objective : Objective
+    dtype : dtype
+        Of the user's X.
+    separated_below : float
+        A value below this is that of a model that classifies every row right.
+    hard : bool
+        Whether the targets are labels and nothing is penalised: then there may be no optimum.
+    stopped : bool
+        A callback asked for the end.
+    """
+    if result.message == "interrupted":
+        return _shortfall(estimator, result.message, dtype)
+    if result.value < separated_below:
+        _warn("the classes are separable: some coefficients classify every row right, and without a penalty "
+              "(C=inf) larger ones always fit better, so there is no optimum. These separate the rows; use a "
+              "finite C for a unique model")
+    elif hard and result.lower_bound == 0 and not stopped and are_separable(objective.rows):
+        _warn("the classes are separable, perhaps but for rows on the border (quasi-complete separation): without "
+              "a penalty (C=inf) some coefficients always fit better when they grow, so there is no optimum; use "
+              "a finite C for a unique model")
+    elif estimator.suboptimality_ > estimator.tol and not stopped:
+        _warn(_shortfall(estimator, result.message, dtype))
+    return None
+
+
+def _shortfall(estimator, message, dtype):
+    """What is known of a fit that did not get within tol, and what to do."""
+    known = (f"its objective is proved to be within {estimator.suboptimality_:.1e} of the optimum, relatively"
+             if math.isfinite(estimator.suboptimality_) else "how far it is from the optimum is not known")
+    easier = "a stronger penalty is easier to fit"
+    if message == "interrupted":
+        remedy = "warm_start=True goes on from here"
+    elif estimator.n_iter_[0] >= estimator.max_iter:
+        remedy = f"raise max_iter ({estimator.max_iter}), or lower C ({estimator.C:g}): {easier}"
+    elif not math.isfinite(estimator.suboptimality_):
+        remedy = "it may well be optimal, but a proof takes a penalty on every feature and labels that vary"
+    elif _core.real_dtype(dtype) == np.float32:
+        remedy = f"raise tol, or pass X as float64: {dtype} is computed with in float32"
+    else:
+        remedy = f"raise tol, or lower C ({estimator.C:g}): {easier}"
+    return (f"the fit ended after {estimator.n_iter_[0]} iterations ({message}): {known}; tol is {estimator.tol:g}. "
+            f"The model is usable; {remedy}")
+
+
+def are_hard(targets):
+    """Whether they are labels, whose losses have no least value above 0."""
+    return targets.ndim == 1 or bool(((targets == 0) | (targets == 1)).all())
+
+
+def certain_separation(rows):
+    """A mean loss below this leaves no row a loss of log 2, which means that every row is classified right."""
+    weight = rows.weight
+    return math.log(2) * (1.0 if weight is None else weight[weight > 0].min()) / rows.total_weight
+
+
+def proved_suboptimality(value, lower_bound, error):
+    """(value - lower_bound) / lower_bound, inf where nothing above 0 is known; value may be off by the error.
+
+    A value below the bound is off by more than that, and so may the bound be.
+    """
+    if value == lower_bound == 0:
+        return 0.0
+    return float((abs(value - lower_bound) + error) / lower_bound) if lower_bound > 0 else math.inf
+
+
+def _warn(message):
+    warn_user(message, ConvergenceWarning)
