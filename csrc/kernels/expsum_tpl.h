@@ -115,8 +115,8 @@ INLINE expsum expsum_close(running *s, const int apart, const int transposed) {
     return t;
 }
 
-/* e_out = exp(z) of n values, whole vectors.  Returns whether all |z| <= EXPSUM_NEAR that are numbers: vmax and vmin pass
- * over a nan, but do not begin with one. */
+/* e_out = exp(z) of n values, whole vectors.  Returns whether all |z| <= EXPSUM_NEAR but for nan, which vmax and vmin
+ * pass over unless they begin with one. */
 INLINE int expsum_terms(REAL *e_out, const REAL *z, int64_t n) {
     V max = {0}, min = {0};
     for (int64_t j = 0; j < n; j += VLEN) {

@@ -19,7 +19,7 @@ typedef struct {
     const int32_t *label; /* (m,) class of each row; with k = 1 the target itself, 0 or 1, but for softmax */
     const void *prob;     /* (m, k) real: target probabilities (or target values, squared error) */
     const double *weight; /* (m,) or NULL */
-    double smoothing;     /* targets become (1 - smoothing) Y + smoothing / outcomes: k, or 2 where k = 1 is not softmax */
+    double smoothing;     /* targets: (1 - smoothing) Y + smoothing / outcomes: k, or 2 if k = 1, not softmax */
     double grad_scale;    /* multiplies R, not the loss: 1 for a sum, 1 / (sum of weights) for a mean */
     const flr_ahead *next; /* to be prefetched meanwhile, or NULL */
 } flr_targets;

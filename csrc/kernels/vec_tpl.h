@@ -3,8 +3,8 @@
  * GNU vector extensions carry the arithmetic.  Intrinsics remain for a part of a vector, streaming stores, fused
  * multiplication and minima, maxima and selection (which the compiler does not recognise in their portable form).
  *
- * Needs REAL_BITS (32 or 64) and VBYTES (bytes of a register), which the command line defines: a translation unit has the
- * templates *_tpl.h for one such pair.  Names begin with v or V, but for REAL, INT, INLINE, NOINLINE, UNROLL and JOIN.
+ * Needs REAL_BITS (32 or 64) and VBYTES (bytes of a register), which the command line defines: each object has the
+ * templates *_tpl.h for one such pair.  Names begin with v or V, but for REAL, INT, INLINE, NOINLINE, UNROLL, JOIN.
  */
 #ifndef FLR_VEC_TPL_H
 #define FLR_VEC_TPL_H
