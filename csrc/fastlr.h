@@ -28,8 +28,8 @@ typedef struct {
     int64_t ldw;
     const void *b;        /* (k,) real */
     int has_reference;    /* softmax depends on differences of logits alone, so one class, the reference, may be left */
-    int64_t reference;    /* out: W is (k - 1, ldw), the other classes' less the reference's, whose logit is its intercept.
-                             The last class takes its place in W; in b the two change places */
+    int64_t reference;    /* out: W is (k - 1, ldw), the other classes' less the reference's, whose logit is its
+                             intercept.  The last class takes its place in W; in b the two change places */
     const void *offset;   /* (n, k) real, added to the logits, or NULL */
     const int32_t *label; /* (n,), or NULL */
     const void *prob;     /* (n, k) real, or NULL */
