@@ -27,16 +27,16 @@ typedef struct {
                              aligned as X is */
     int64_t ldw;
     const void *b;        /* (k,) real */
-    int has_reference;    /* softmax sees differences of logits alone.  With a reference class W is (k - 1, ldw), that */
-    int64_t reference;    /* of the other classes less its own, whose logit is its intercept; in W the last class, in b
-                             the two have changed places */
+    int has_reference;    /* softmax depends on differences of logits alone, so one class, the reference, may be left */
+    int64_t reference;    /* out: W is (k - 1, ldw), the other classes' less the reference's, whose logit is its
+                             intercept.  The last class takes its place in W; in b the two change places */
     const void *offset;   /* (n, k) real, added to the logits, or NULL */
     const int32_t *label; /* (n,), or NULL */
     const void *prob;     /* (n, k) real, or NULL */
     const double *weight; /* (n,), or NULL */
     void *R_out;          /* (n, k) real: loss_and_grad leaves the residuals there, unless NULL */
-    const void *logits;   /* (n, k) real: loss_and_grad and hessp take these for X W' + b + offset, and read neither W nor
-                             b; or NULL */
+    const void *logits;   /* (n, k) real, or NULL: what loss_and_grad and hessp use as X W' + b + offset, reading
+                             neither W nor b */
     int n_threads;
 } flr_pass;
 

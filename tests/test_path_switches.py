@@ -37,13 +37,13 @@ PASSES = sorted({
     *((50, 33, k) for k in LADDER),  # blocks of classes of both products, packed panels, with and without a reference
     *((n, 5, k) for n in around(32) for k in around(32, 48)),  # packed or not
     *((40, d, 50) for d in around(16, 256, 512)),  # PANEL_FEATURES
-    *((7, d, k) for d in around(400, 800, 1600) for k in (1, 3, 12)),  # D_BLOCK
+    *((7, d, k) for d in around(400, 800, 1600) for k in (1, 3, 12)),  # LINEAR_FEATURES
     *((n, 2, 48) for n in around(12 * 64, 12 * 128)),  # chunks of many classes
     *((3, 4, k) for k in around(512, 2048)),  # BLOCK of independent losses, rows longer than FLR_STAGE
 })
 HEAVY = [(33, 2049, 64), (33, 4097, 64),  # LONG_TILE_BYTES, in both types
-         (701, 2, 3000),  # MANY_VALUES
-         (24_577, 1, 48)]  # MANY_ROWS
+         (701, 2, 3000),  # PACKED_TILE_LOGITS
+         (24_577, 1, 48)]  # PACKED_CHUNK_ROWS
 
 
 def data(n, d, k, dtype, loss):
@@ -221,7 +221,7 @@ WIDTHS = [*range(1, 36), *around(40, 48, 64, 80, 96, 128, 256, 512), *around(102
 @pytest.mark.parametrize("dtype", REALS)
 @pytest.mark.parametrize("k", WIDTHS)
 def test_rows_of_any_width(isa, dtype, k):
-    """SMALL_K, units, folds, FLR_STAGE, CHUNK_VALUES; logits on both sides of NEAR."""
+    """GROUP_MOST_CLASSES, groups, EXPSUM_FOLD, FLR_STAGE, CHUNK_VALUES; logits on both sides of EXPSUM_NEAR."""
     rng = np.random.default_rng(k)
     n = 37 if k < 300 else 3
     near = 72 if dtype == "float32" else 690

@@ -6,39 +6,46 @@
  * Bounds, over all arguments: exp 1 ULP, log 1 ULP in either type (docs/numerics.md has the measured ones).
  * The coefficients interpolate in Chebyshev points: p (exp(r) - 1 - r) / r^2, with a relative error of exp of 1.0e-8
  * (float) and 1.7e-17 (double); R / s^2 on |s| <= 0.2005, with one of log of 5.0e-10 and 7.5e-19.
+ *
+ * Needs what vec_tpl.h needs.  Names begin with vexp or vlog, constants with EXP, LOG or REAL.
  */
+#ifndef FLR_EXPLOG_TPL_H
+#define FLR_EXPLOG_TPL_H
+
+#include "vec_tpl.h"
+
 #if REAL_BITS == 32
 typedef uint32_t UINT;
-#define MANTISSA 23
-#define BIAS 127
+#define REAL_MANTISSA 23
+#define REAL_BIAS 127
 #define EXP_LOW ((REAL)-104)
 #define EXP_NORMAL ((REAL)-87) /* exp is normal from here on */
 #define EXP_HIGH ((REAL)89)
-#define LN2_HIGH ((REAL)0x1.63p-1)
-#define LN2_LOW ((REAL)-0x1.bd0105p-13)
-#define LEAST_NORMAL 0x1p-126f
-#define EPSILON 0x1p-23f
+#define LOG_2_HIGH ((REAL)0x1.63p-1)
+#define LOG_2_LOW ((REAL)-0x1.bd0105p-13)
+#define REAL_LEAST_NORMAL 0x1p-126f
+#define REAL_EPSILON 0x1p-23f
 #else
 typedef uint64_t UINT;
-#define MANTISSA 52
-#define BIAS 1023
+#define REAL_MANTISSA 52
+#define REAL_BIAS 1023
 #define EXP_LOW ((REAL)-746)
 #define EXP_NORMAL ((REAL)-708)
 #define EXP_HIGH ((REAL)710)
-#define LN2_HIGH ((REAL)0x1.62e4p-1)
-#define LN2_LOW ((REAL)0x1.7f7d1cf79abcap-20)
-#define LEAST_NORMAL 0x1p-1022
-#define EPSILON 0x1p-52
+#define LOG_2_HIGH ((REAL)0x1.62e4p-1)
+#define LOG_2_LOW ((REAL)0x1.7f7d1cf79abcap-20)
+#define REAL_LEAST_NORMAL 0x1p-1022
+#define REAL_EPSILON 0x1p-52
 #endif
 typedef UINT VUI __attribute__((vector_size(VBYTES)));
-#define ROUNDER ((REAL)(3 * ((UINT)1 << (MANTISSA - 1)))) /* adding it leaves the integer in the low bits */
-#define EXPONENT_OF_1 ((UINT)BIAS << MANTISSA)
+#define EXP_ROUNDER ((REAL)(3 * ((UINT)1 << (REAL_MANTISSA - 1)))) /* adding it leaves the integer in the low bits */
+#define EXP_EXPONENT_OF_1 ((UINT)REAL_BIAS << REAL_MANTISSA)
 
 
-INLINE V vabs(V a) { return (V)((VI)a & (VI)~(VUI)splat(-(REAL)0)); }
+INLINE V vabs(V a) { return (V)((VI)a & (VI)~(VUI)vsplat(-(REAL)0)); }
 
 /* (exp(r) - 1 - r) / r^2 */
-INLINE V exp_polynomial(V r) {
+INLINE V vexp_polynomial(V r) {
     static const REAL c[] = {
 #if REAL_BITS == 32
         0x1.000000p-1f, 0x1.5554dcp-3f, 0x1.555520p-5f, 0x1.120ba2p-7f, 0x1.6d113cp-10f,
@@ -52,9 +59,9 @@ INLINE V exp_polynomial(V r) {
     /* by pairs (Estrin): a shorter chain than Horner's, as many operations */
     const V r2 = r * r;
     V pair[(COUNT + 1) / 2];
-    for (int i = 0; i < COUNT / 2; i++) pair[i] = vfma(splat(c[2 * i + 1]), r, splat(c[2 * i]));
+    for (int i = 0; i < COUNT / 2; i++) pair[i] = vfma(vsplat(c[2 * i + 1]), r, vsplat(c[2 * i]));
 #if REAL_BITS == 32
-    return vfma(vfma(splat(c[4]), r2, pair[1]), r2, pair[0]);
+    return vfma(vfma(vsplat(c[4]), r2, pair[1]), r2, pair[0]);
 #else
     const V r4 = r2 * r2;
     return vfma(vfma(pair[4], r4, vfma(pair[3], r2, pair[2])), r4, vfma(pair[1], r2, pair[0]));
@@ -62,50 +69,51 @@ INLINE V exp_polynomial(V r) {
 }
 
 /* exp(x + tail) = 2^n (value + low), |tail| at most half an ULP of x: what x lost in an earlier rounding.  shifted has the
- * integer n in its low bits, as ROUNDER puts it there.  |x| < 2^(MANTISSA - 1), or nan. */
-typedef struct { V value, low, shifted; } exp_parts;
+ * integer n in its low bits, as EXP_ROUNDER puts it there.  |x| < 2^(REAL_MANTISSA - 1), or nan. */
+typedef struct { V value, low, shifted; } vexp_parts_of;
 
-INLINE exp_parts vexp_parts(V x, V tail) {
-    const V shifted = vfma(x, splat((REAL)1.44269504088896340736), splat(ROUNDER)), n = shifted - ROUNDER;
-    const V high = vfma(n, splat(-LN2_HIGH), x) + tail; /* exact but for the tail: LN2_HIGH has few bits */
-    const V r = vfma(n, splat(-LN2_LOW), high), r_low = vfma(n, splat(-LN2_LOW), high - r);
-    const V above = r + vfma(r * r, exp_polynomial(r), r_low), value = 1 + above;
-    return (exp_parts){value, above - (value - 1), shifted};
+INLINE vexp_parts_of vexp_parts(V x, V tail) {
+    const V shifted = vfma(x, vsplat((REAL)1.44269504088896340736), vsplat(EXP_ROUNDER)), n = shifted - EXP_ROUNDER;
+    const V high = vfma(n, vsplat(-LOG_2_HIGH), x) + tail; /* exact but for the tail: LOG_2_HIGH has few bits */
+    const V r = vfma(n, vsplat(-LOG_2_LOW), high), r_low = vfma(n, vsplat(-LOG_2_LOW), high - r);
+    const V above = r + vfma(r * r, vexp_polynomial(r), r_low), value = 1 + above;
+    return (vexp_parts_of){value, above - (value - 1), shifted};
 }
 
 /* 2^n v where the result is normal; nan stays nan */
-INLINE V scale_normal(V v, V shifted) { return v * (V)(((VUI)shifted << MANTISSA) + EXPONENT_OF_1); }
+INLINE V vexp_scale_normal(V v, V shifted) { return v * (V)(((VUI)shifted << REAL_MANTISSA) + EXP_EXPONENT_OF_1); }
 
 /* 2^n v, in two steps, so that a subnormal result is rounded once and 2^128 needs no exponent */
-INLINE V scale(V v, V shifted) {
-    const VUI bits = (VUI)shifted, half = bits >> 1; /* n and n / 2 in the low bits, and ROUNDER's above them */
-    return v * (V)((half << MANTISSA) + EXPONENT_OF_1) * (V)(((bits - half) << MANTISSA) + EXPONENT_OF_1);
+INLINE V vexp_scale(V v, V shifted) {
+    const VUI bits = (VUI)shifted, half = bits >> 1; /* n and n / 2 in the low bits, and EXP_ROUNDER's above them */
+    return v * (V)((half << REAL_MANTISSA) + EXP_EXPONENT_OF_1) *
+           (V)(((bits - half) << REAL_MANTISSA) + EXP_EXPONENT_OF_1);
 }
 
-INLINE V exp_range(V x) { return vmin(splat(EXP_HIGH), vmax(splat(EXP_LOW), x)); }
+INLINE V vexp_range(V x) { return vmin(vsplat(EXP_HIGH), vmax(vsplat(EXP_LOW), x)); }
 
 INLINE V vexp(V x) {
-    const exp_parts e = vexp_parts(exp_range(x), (V){0});
-    return scale(e.value, e.shifted);
+    const vexp_parts_of e = vexp_parts(vexp_range(x), (V){0});
+    return vexp_scale(e.value, e.shifted);
 }
 
 /* exp(x), x <= 0, and what it lost; low_out may be NULL */
 INLINE V vexp_negative(V x, V *low_out) {
-    const exp_parts e = vexp_parts(vmax(splat(EXP_LOW), x), (V){0});
-    const int subnormal = any_lane(x < EXP_NORMAL);
-    if (low_out) *low_out = subnormal ? scale(e.low, e.shifted) : scale_normal(e.low, e.shifted);
-    return subnormal ? scale(e.value, e.shifted) : scale_normal(e.value, e.shifted);
+    const vexp_parts_of e = vexp_parts(vmax(vsplat(EXP_LOW), x), (V){0});
+    const int subnormal = vany(x < EXP_NORMAL);
+    if (low_out) *low_out = subnormal ? vexp_scale(e.low, e.shifted) : vexp_scale_normal(e.low, e.shifted);
+    return subnormal ? vexp_scale(e.value, e.shifted) : vexp_scale_normal(e.value, e.shifted);
 }
 
 /* exp(x) where it is normal, far from both ends of its range: 1.2 ULP */
 INLINE V vexp_near(V x) {
-    const V shifted = vfma(x, splat((REAL)1.44269504088896340736), splat(ROUNDER)), n = shifted - ROUNDER;
-    const V r = vfma(n, splat(-LN2_LOW), vfma(n, splat(-LN2_HIGH), x));
-    return scale_normal(1 + vfma(r * r, exp_polynomial(r), r), shifted);
+    const V shifted = vfma(x, vsplat((REAL)1.44269504088896340736), vsplat(EXP_ROUNDER)), n = shifted - EXP_ROUNDER;
+    const V r = vfma(n, vsplat(-LOG_2_LOW), vfma(n, vsplat(-LOG_2_HIGH), x));
+    return vexp_scale_normal(1 + vfma(r * r, vexp_polynomial(r), r), shifted);
 }
 
 /* R(z) of log(1 + f) = 2 s + s R(s^2) */
-INLINE V log_polynomial(V z) {
+INLINE V vlog_polynomial(V z) {
     static const REAL c[] = {
 #if REAL_BITS == 32
         0x1.555556p-1f, 0x1.999a6ep-2f, 0x1.242bd4p-2f, 0x1.e68266p-3f,
@@ -114,46 +122,47 @@ INLINE V log_polynomial(V z) {
         0x1.745caa083f891p-3, 0x1.3b2a29705fb2cp-3, 0x1.0e857c4765545p-3, 0x1.16d0d0a09926bp-3,
 #endif
     };
-    V R = splat(c[sizeof c / sizeof c[0] - 1]);
-    for (int i = (int)(sizeof c / sizeof c[0]) - 2; i >= 0; i--) R = vfma(R, z, splat(c[i]));
+    V R = vsplat(c[sizeof c / sizeof c[0] - 1]);
+    for (int i = (int)(sizeof c / sizeof c[0]) - 2; i >= 0; i--) R = vfma(R, z, vsplat(c[i]));
     return R * z;
 }
 
-/* sqrt(1/2) and 1 as integers: with their difference added, the exponent's bits are n of 2^n (1 + f), and BIAS */
+/* sqrt(1/2) and 1 as integers: with their difference added, the exponent's bits are n of 2^n (1 + f), and REAL_BIAS */
 #if REAL_BITS == 32
-#define HALF_ROOT 0x3f3504f3u
-#define ONE 0x3f800000u
+#define LOG_HALF_ROOT 0x3f3504f3u
+#define LOG_ONE 0x3f800000u
 #else
-#define HALF_ROOT 0x3fe6a09e667f3bcdu
-#define ONE 0x3ff0000000000000u
+#define LOG_HALF_ROOT 0x3fe6a09e667f3bcdu
+#define LOG_ONE 0x3ff0000000000000u
 #endif
 
-/* exponent bits as a real, less by BIAS */
-INLINE V unbiased(VUI exponent) {
+/* exponent bits as a real, less by REAL_BIAS */
+INLINE V vlog_unbiased(VUI exponent) {
 #if REAL_BITS == 32
-    return __builtin_convertvector((VI)exponent, V) - BIAS;
+    return __builtin_convertvector((VI)exponent, V) - REAL_BIAS;
 #else
-    return (V)(exponent | 0x4330000000000000u) - (0x1p52 + BIAS); /* where no instruction converts 64-bit integers */
+    return (V)(exponent | 0x4330000000000000u) -
+           (0x1p52 + REAL_BIAS); /* where no instruction converts 64-bit integers */
 #endif
 }
 
 /* log(u) + correction for normal finite u > 0 */
 INLINE V vlog_core(V u, V correction) {
-    const VUI bits = (VUI)u + (ONE - HALF_ROOT);
-    const V n = unbiased(bits >> MANTISSA);
-    const V f = (V)((bits & (((UINT)1 << MANTISSA) - 1)) + HALF_ROOT) - 1;
-    const V s = f / (f + 2), half_square = (REAL)0.5 * f * f, R = log_polynomial(s * s);
-    const V low = vfma(n, splat(LN2_LOW), correction);
-    return vfma(n, splat(LN2_HIGH), f - (half_square - vfma(s, half_square + R, low)));
+    const VUI bits = (VUI)u + (LOG_ONE - LOG_HALF_ROOT);
+    const V n = vlog_unbiased(bits >> REAL_MANTISSA);
+    const V f = (V)((bits & (((UINT)1 << REAL_MANTISSA) - 1)) + LOG_HALF_ROOT) - 1;
+    const V s = f / (f + 2), half_square = (REAL)0.5 * f * f, R = vlog_polynomial(s * s);
+    const V low = vfma(n, vsplat(LOG_2_LOW), correction);
+    return vfma(n, vsplat(LOG_2_HIGH), f - (half_square - vfma(s, half_square + R, low)));
 }
 
 /* log(1 + rest / lead), 0 <= rest, 0 < lead: 2^n lead is next to lead + rest, and s a quotient of theirs.  The integers
  * that reals are as bits differ by the logarithm of their ratio, roughly: what 1 + f may be is 2/3 to 3/2. */
 INLINE V vlog1p_ratio(V rest, V lead) {
-    const VUI bits = (VUI)(lead + rest) - (VUI)lead + ONE + ((UINT)1 << (MANTISSA - 1));
-    const V n = unbiased(bits >> MANTISSA), power = (V)(bits & ~(((UINT)1 << MANTISSA) - 1));
+    const VUI bits = (VUI)(lead + rest) - (VUI)lead + LOG_ONE + ((UINT)1 << (REAL_MANTISSA - 1));
+    const V n = vlog_unbiased(bits >> REAL_MANTISSA), power = (V)(bits & ~(((UINT)1 << REAL_MANTISSA) - 1));
     const V s = vfma(-lead, power - 1, rest) / vfma(lead, power + 1, rest);
-    return vfma(n, splat(LN2_HIGH), 2 * s + vfma(s, log_polynomial(s * s), n * LN2_LOW));
+    return vfma(n, vsplat(LOG_2_HIGH), 2 * s + vfma(s, vlog_polynomial(s * s), n * LOG_2_LOW));
 }
 
 /* log(1 + y), y > -1 and finite */
@@ -164,12 +173,14 @@ INLINE V vlog1p(V y) {
 
 /* log of anything: 0 gives -inf, negative nan, inf inf, nan nan */
 INLINE V vlog(V x) {
-    const VI tiny = x < LEAST_NORMAL;
-    const REAL factor = (REAL)((UINT)1 << MANTISSA), shift = MANTISSA;
+    const VI tiny = x < REAL_LEAST_NORMAL;
+    const REAL factor = (REAL)((UINT)1 << REAL_MANTISSA), shift = REAL_MANTISSA;
     V y = vlog_core(vselect(tiny, x * factor, x), (V){0});
     /* log(2^-m u) by the exponent: n is lower by m; the two parts of ln 2 keep the sum exact enough */
-    y = vselect(tiny, (y - shift * LN2_HIGH) - shift * LN2_LOW, y);
-    y = vselect(x == 0, splat(-(REAL)INFINITY), y);
-    y = vselect(x < 0, splat((REAL)NAN), y);
+    y = vselect(tiny, (y - shift * LOG_2_HIGH) - shift * LOG_2_LOW, y);
+    y = vselect(x == 0, vsplat(-(REAL)INFINITY), y);
+    y = vselect(x < 0, vsplat((REAL)NAN), y);
     return vselect((x == (REAL)INFINITY) | (x != x), x, y);
 }
+
+#endif

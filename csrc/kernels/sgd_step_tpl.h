@@ -1,20 +1,27 @@
-/* sgd_step_tpl.h -- the learning rule: gradient = factor G + alpha W;  v = momentum v + gradient;  W -= learning_rate v.
+/* sgd_step_tpl.h -- the step of gradient descent: g = factor G + alpha W;  v = momentum v + g;  W -= learning_rate v.
  *
  * W, v and G are double; W_real = W * scale is the copy that the kernels multiply with.  With scale and shift the model
- * sees (x - shift) * scale, so that the gradient of W is (G - g shift') * scale and the logits need
- * b - (W * scale) shift: b_shift_out[c] is this column block's part of that product.
+ * sees (x - shift) * scale, so that the gradient of W is (G - g shift') * scale and the logits need b - (W * scale)
+ * shift: b_shift_out[c] is this column block's part of that product.
  *
- * A block of one row of W at a time, each loop a plain one that becomes vectors; the block's gradient stays in L1.
+ * A block of one row of W at a time, in plain loops that the compiler vectorises; the block's gradient stays in L1.
+ *
+ * Needs what vec_tpl.h needs.
  */
-enum { STEP_BLOCK = 256 };
+#ifndef FLR_SGD_STEP_TPL_H
+#define FLR_SGD_STEP_TPL_H
 
-static void step_block(const flr_step *p, int64_t c, int64_t j, int64_t m, double *b_shift_out) {
+#include "vec_tpl.h"
+
+enum { SGD_BLOCK = 256 };
+
+static void sgd_step_block(const flr_step *p, int64_t c, int64_t j, int64_t m, double *b_shift_out) {
     const REAL *restrict x = p->x;
     double *restrict W = p->W + c * p->d + j;
     double *restrict v = p->velocity ? p->velocity + c * p->d + j : NULL;
     REAL *restrict W_real = (REAL *)p->W_real + c * p->ldw + j;
     const double *restrict scale = p->scale ? p->scale + j : NULL, *restrict shift = p->shift ? p->shift + j : NULL;
-    double G[STEP_BLOCK];
+    double G[SGD_BLOCK];
 
     if (p->r) {
         const double r = (double)((const REAL *)p->r)[c];
@@ -48,20 +55,22 @@ static void step_block(const flr_step *p, int64_t c, int64_t j, int64_t m, doubl
         for (int64_t i = 0; i < m; i++) *b_shift_out += (scale ? W[i] * scale[i] : W[i]) * shift[i];
 }
 
-static void step(const flr_step *p, int64_t c0, int64_t c1, int64_t j0, int64_t j1, double *b_shift_out) {
+static void sgd_step(const flr_step *p, int64_t c0, int64_t c1, int64_t j0, int64_t j1, double *b_shift_out) {
     for (int64_t c = c0; c < c1; c++) {
         double b_shift = 0;
-        for (int64_t j = j0; j < j1; j += STEP_BLOCK)
-            step_block(p, c, j, j1 - j < STEP_BLOCK ? j1 - j : STEP_BLOCK, &b_shift);
+        for (int64_t j = j0; j < j1; j += SGD_BLOCK)
+            sgd_step_block(p, c, j, j1 - j < SGD_BLOCK ? j1 - j : SGD_BLOCK, &b_shift);
         if (p->shift) b_shift_out[c] = b_shift;
     }
 }
 
 /* z (k,) -= sum over l < m of (inner[l] + 1) rates[l]: what m steps, rates (m, k), changed in the logits of a row whose
  * inner products with the rows of those steps are inner (m,); the 1 is that of the intercept */
-static void subtract_steps(void *z_, const void *rates_, const void *inner_, int64_t m, int64_t k) {
+static void sgd_subtract_steps(void *z_, const void *rates_, const void *inner_, int64_t m, int64_t k) {
     REAL *restrict z = z_;
     const REAL *rates = rates_, *inner = inner_;
     for (int64_t l = 0; l < m; l++)
         for (int64_t c = 0; c < k; c++) z[c] -= (inner[l] + 1) * rates[l * k + c];
 }
+
+#endif

@@ -4,7 +4,7 @@
 
 #include "types.h"
 
-/* Runs of bytes that will be read next; kernels fetch n of them, from first on, into the cache while they compute.
+/* Runs of bytes that will be read next; while kernels compute they prefetch n of them, from first on.
  * distance: from one of all `of` runs to the next where they lie one behind another, else 0. */
 typedef struct { const char *const *runs; int64_t of, bytes, distance, first, n; } flr_ahead;
 static inline flr_ahead flr_some_of(const flr_ahead *ahead, int64_t first, int64_t n) {
@@ -19,9 +19,9 @@ typedef struct {
     const int32_t *label; /* (m,) class of each row; with k = 1 the target itself, 0 or 1, but for softmax */
     const void *prob;     /* (m, k) real: target probabilities (or target values, squared error) */
     const double *weight; /* (m,) or NULL */
-    double smoothing;     /* labels and probabilities become (1 - smoothing) Y + smoothing / k; with k = 1, / 2, but for softmax */
+    double smoothing;     /* targets: (1 - smoothing) Y + smoothing / outcomes: k, or 2 if k = 1, not softmax */
     double grad_scale;    /* multiplies R, not the loss: 1 for a sum, 1 / (sum of weights) for a mean */
-    const flr_ahead *next; /* to be fetched meanwhile, or NULL */
+    const flr_ahead *next; /* to be prefetched meanwhile, or NULL */
 } flr_targets;
 
 struct flr_step;
@@ -44,7 +44,8 @@ typedef struct {
                      int64_t k, int64_t head, int fresh, const flr_ahead *next);
 } flr_products;
 
-/* The same for many classes and rows of real, with W and sums packed as products_packed_tpl.h says.  Sizes are in values. */
+/* The same for many classes and rows of real, with W and sums packed as products_packed_tpl.h says.  Sizes are in
+ * values. */
 typedef struct {
     /* packed (packed_size(k, d),) = W; one call packs one panel of panel_classes, or nothing if there are none */
     int64_t (*packed_size)(int64_t k, int64_t d);
@@ -119,8 +120,8 @@ typedef struct {
     void (*standardise)(void *out, int64_t ld_out, double *s, const void *const *x, const void *scale,
                         const void *shift, const double *weight, int64_t m, int64_t d);
 
-    /* one step of gradient descent on columns [j0, j1) of classes [c0, c1); with a shift into b_shift_out (k,), too: see
-     * sgd_step_tpl.h */
+    /* one step of gradient descent on columns [j0, j1) of classes [c0, c1); with a shift into b_shift_out (k,), too:
+     * see sgd_step_tpl.h */
     void (*step)(const struct flr_step *step, int64_t c0, int64_t c1, int64_t j0, int64_t j1,
                  double *b_shift_out);
 

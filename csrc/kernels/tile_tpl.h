@@ -1,6 +1,13 @@
-/* tile_tpl.h -- what is done to the rows of a tile, or to its sums, besides the products of linear_tpl.h. */
+/* tile_tpl.h -- what is done to the rows of a tile, or to its sums, besides the products of linear_tpl.h.
+ *
+ * Needs what vec_tpl.h needs.
+ */
+#ifndef FLR_TILE_TPL_H
+#define FLR_TILE_TPL_H
 
-static void flush_sums(double *G, void *G_real_, int64_t n) {
+#include "vec_tpl.h"
+
+static void tile_flush(double *G, void *G_real_, int64_t n) {
     REAL *G_real = G_real_;
     for (int64_t i = 0; i < n; i++) {
         G[i] += (double)G_real[i];
@@ -8,13 +15,13 @@ static void flush_sums(double *G, void *G_real_, int64_t n) {
     }
 }
 
-static void add(void *out_, const void *other_, int64_t n) {
+static void tile_add(void *out_, const void *other_, int64_t n) {
     REAL *restrict out = out_;
     const REAL *restrict other = other_;
     for (int64_t i = 0; i < n; i++) out[i] += other[i];
 }
 
-static void exchange_columns(void *Z_, int64_t m, int64_t k, int64_t a, int64_t b) {
+static void tile_exchange_columns(void *Z_, int64_t m, int64_t k, int64_t a, int64_t b) {
     for (REAL *z = Z_, *const end = z + m * k; z < end; z += k) {
         const REAL value = z[a];
         z[a] = z[b];
@@ -22,7 +29,7 @@ static void exchange_columns(void *Z_, int64_t m, int64_t k, int64_t a, int64_t 
     }
 }
 
-static void column_sums(double *g, const void *R_, int64_t m, int64_t k) {
+static void tile_column_sums(double *g, const void *R_, int64_t m, int64_t k) {
     const REAL *R = R_;
     if (k > 1) {
         for (int64_t i = 0; i < m; i++)
@@ -37,7 +44,7 @@ static void column_sums(double *g, const void *R_, int64_t m, int64_t k) {
     for (int l = 0; l < 16; l++) g[0] += sums[l];
 }
 
-static int64_t correct(const void *Z_, const int32_t *label, double threshold, int64_t m, int64_t k) {
+static int64_t tile_correct(const void *Z_, const int32_t *label, double threshold, int64_t m, int64_t k) {
     const REAL *Z = Z_;
     int64_t count = 0;
     for (int64_t i = 0; i < m; i++) {
@@ -47,32 +54,32 @@ static int64_t correct(const void *Z_, const int32_t *label, double threshold, i
         }
         /* none before it as large, none behind it larger: where lanes are the classes */
         const REAL *z = Z + i * k;
-        const V own = splat(z[label[i]]);
+        const V own = vsplat(z[label[i]]);
         const VI at = (VI){0} + (INT)label[i], end = (VI){0} + (INT)k;
-        VI lane = iota(), rivals = {0};
+        VI lane = viota(), rivals = {0};
         for (int64_t c = 0; c < k; c += VLEN, lane += VLEN) {
-            const V v = k - c < VLEN ? load_part(z + c, (int)(k - c)) : load(z + c);
+            const V v = k - c < VLEN ? vload_part(z + c, (int)(k - c)) : vload(z + c);
             rivals |= (~(v < own) & (lane < at)) | (~(v <= own) & (lane > at) & (lane < end));
         }
-        count += !any_lane(rivals);
+        count += !vany(rivals);
     }
     return count;
 }
 
-static int64_t first_nonfinite(const void *x_, int64_t d) {
+static int64_t tile_first_nonfinite(const void *x_, int64_t d) {
     const REAL *x = x_;
     V zeros = {0}; /* x - x is 0 or nan */
     int64_t j = 0;
-    for (; j + VLEN <= d; j += VLEN) zeros += load(x + j) - load(x + j);
-    if (j < d) zeros += load_part(x + j, (int)(d - j)) - load_part(x + j, (int)(d - j));
+    for (; j + VLEN <= d; j += VLEN) zeros += vload(x + j) - vload(x + j);
+    if (j < d) zeros += vload_part(x + j, (int)(d - j)) - vload_part(x + j, (int)(d - j));
     int clean = 1;
     for (int l = 0; l < VLEN; l++) clean &= zeros[l] == 0;
     for (j = clean ? d : 0; j < d && isfinite(x[j]);) j++;
     return j;
 }
 
-static void standardise(void *out_, int64_t ld_out, double *s, const void *const *x, const void *scale_,
-                        const void *shift_, const double *weight, int64_t m, int64_t d) {
+static void tile_standardise(void *out_, int64_t ld_out, double *s, const void *const *x, const void *scale_,
+                             const void *shift_, const double *weight, int64_t m, int64_t d) {
     const REAL *scale = scale_, *shift = shift_;
     for (int64_t i = 0; i < m; i++) {
         const REAL *xi = x[i], root = weight ? (REAL)sqrt(weight[i]) : 1;
@@ -84,3 +91,5 @@ static void standardise(void *out_, int64_t ld_out, double *s, const void *const
         }
     }
 }
+
+#endif

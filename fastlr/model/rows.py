@@ -111,8 +111,8 @@ class DenseRows:
         if not exponent.any():
             return self, exponent
         part = copy.copy(self)
-        part._X = np.ldexp(self._X.astype(self.real, copy=False), -exponent)
-        part._all, part._moments = part._pass(weight=self.weight), None
+        part._X, part._moments = np.ldexp(self._X.astype(self.real, copy=False), -exponent), None
+        part._all = part._pass(weight=self.weight)
         return part, exponent
 
     def with_features(self, X):
@@ -135,8 +135,8 @@ class DenseRows:
 
     def first_nonfinite(self):
         """(row, column) and value of the first one of X that is nan or infinite, or None."""
-        place = _core.first_nonfinite(self._X, self.n_threads)
-        return None if place is None else (place, float(self._X[place]))
+        found = _core.first_nonfinite(self._X, self.n_threads)
+        return found and (found, float(self._X[found]))
 
     # ---- sums over the rows -----------------------------------------------------------------------------------------
     def loss_and_grad(self, W):
@@ -272,9 +272,8 @@ class DenseRows:
 
     def mean(self, values):
         """Weighted mean over the rows of an array (n, ...)."""
-        if self.weight is None:
-            return values.mean(axis=0, dtype=np.float64)
-        return np.average(values, axis=0, weights=self.weight)
+        plain = self.weight is None
+        return values.mean(axis=0, dtype=float) if plain else np.average(values, axis=0, weights=self.weight)
 
     def mean_target_offset(self):
         """Weighted mean of <y, offset>."""

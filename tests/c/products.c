@@ -38,7 +38,7 @@ static const void *const *guarded_rows(const tile *a) {
     return rows;
 }
 
-/* what is fetched meanwhile: the rows themselves, all or some, in one piece or apart; or nothing */
+/* what is prefetched meanwhile: the rows themselves, all or some, in one piece or apart; or nothing */
 static const flr_ahead *random_ahead(flr_ahead *ahead, const tile *a, const void *const *rows, int64_t how) {
     const int64_t first = how % 7 % a->m;
     *ahead = (flr_ahead){(const char *const *)rows, a->m, a->d * a->own, how % 2 ? a->ldx * a->own : 0, first, a->m - first};
