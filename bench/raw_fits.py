@@ -1,8 +1,8 @@
 """Fits with default parameters of data as they come and of the same standardised, and small fits.
 
 F is evaluated in float64 (fit_objective.py).  F* is an outside judge's: Newton's method in long double (judge.py), or
-for MNIST a constant; or F of one of the two contestants, should that be less (a note says so where the difference is
-more than rounding).
+for MNIST a constant (fit_data.py); or F of one of the two contestants, should that be less (a note says so where the
+difference is more than rounding).
 """
 
 import warnings
@@ -27,9 +27,9 @@ def tables(settings):
     yield Table(
         "Fits with default parameters",
         "Milliseconds of a fit, C = 1. fastlr proves its suboptimality (suboptimality_, at most tol = 1e-4); true is "
-        "(F - F*) / F* with F* of an outside judge (Newton's method in long double, for MNIST scikit-learn's "
-        "newton-cholesky in float64). lbfgs is scikit-learn's LogisticRegression() with its own tol and at most 100 "
-        "iterations. The result is the larger of fastlr's proved and true suboptimality.",
+        "(F - F*) / F* with F* of an outside judge (Newton's method in long double, for MNIST a constant "
+        "that a gradient in float64 vouches for). lbfgs is scikit-learn's LogisticRegression() with its own tol and at "
+        "most 100 iterations. The result is the larger of fastlr's proved and true suboptimality.",
         [_default_fit(name, load(), settings) for name, load in sets.items()],
     )
     yield Table(
