@@ -27,8 +27,8 @@ def tables(settings):
     yield Table(
         "Fits with default parameters",
         "Milliseconds of a fit, C = 1. fastlr proves its suboptimality (suboptimality_, at most tol = 1e-4); true is "
-        "(F - F*) / F* with F* of an outside judge (Newton's method in long double, for MNIST a constant "
-        "that a gradient in float64 vouches for). lbfgs is scikit-learn's LogisticRegression() with its own tol and at "
+        "(F - F*) / F* with F* of an outside judge (Newton's method in long double, for MNIST scikit-learn's "
+        "newton-cholesky in float64). lbfgs is scikit-learn's LogisticRegression() with its own tol and at "
         "most 100 iterations. The result is the larger of fastlr's proved and true suboptimality.",
         [_default_fit(name, load(), settings) for name, load in sets.items()],
     )
