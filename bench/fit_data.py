@@ -10,8 +10,9 @@ from . import data
 MNIST_OPTIMUM = 0.23211769531537582
 """F* of all 60,000 images / 255 at C = 1, from fits in float64."""
 MNIST_RAW_OPTIMUM = 0.19994826637006635
-MNIST_STANDARDISED_OPTIMUM = None
-"""The same of pixels 0..255 and of standardised ones in float32, both by scikit-learn's newton-cholesky in float64."""
+MNIST_STANDARDISED_OPTIMUM = 0.2046051965310382
+"""The same of pixels 0..255, and standardised in float32, after steps of scikit-learn's newton-cholesky in float64 (tol
+1e-10, from the end of a fit by fastlr): gradients of at most 2.2e-13 and 3.5e-11, evaluated by NumPy."""
 
 
 @dataclass(frozen=True)
