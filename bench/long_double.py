@@ -95,7 +95,8 @@ class Rows:
 
         Probabilities that were rounded need not sum to 1.
         """
-        return np.where(Y == 1, -self.without / self.total, self.terms * (Y.sum(axis=1, keepdims=True) / self.total) - Y)
+        mass = Y.sum(axis=1, keepdims=True)
+        return np.where(Y == 1, -self.without / self.total, mass * self.terms / self.total - Y)
 
 
 def binary_cross_entropy(z, y):

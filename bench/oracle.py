@@ -3,11 +3,12 @@
     functions of one number, of rows     ULP as in bench/ulp.py
     residuals A - Y                      5 ULP of each element where Y is 0 or 1, also where A rounds to 1; else 6 of
                                          the larger of A and Y; then one rounding for the weight
-    losses of rows                       ULP of cross_entropy; log2(k) + 1 more where targets are probabilities, and 2
-                                         ULP of a target that is smoothed
+    losses of rows                       3.5 ULP; 1 more (2 where classes are independent) where targets are
+                                         probabilities or smoothed, and 2.5 ULP of a target that is smoothed
     logarithms of sums of k terms        half a subnormal more for each term; where maximum and logarithm cancel, what
                                          float64 leaves of a float32 result and long double of a float64 one
-    sums of losses                       4 machine epsilons of what is added, and 2^-53 for each
+    sums of losses                       4 machine epsilons of what is added; 2^-53 of it and 2^-1075 for each loss, of
+                                         which rows of independent classes have k
     logits of a linear model             4 + d / 16 machine epsilons of what is added, all signs positive
     sums over its rows                   4 + n / 16 likewise, n at most 2048: rows alike err alike
     steps of Trainer                     what the sums behind them may be off

@@ -14,7 +14,7 @@ from .ulp import ULP
 RESIDUAL_ULP = 5  # as softmax
 SOFT_ULP = ULP["residual of softmax", "float32"]
 LOSS_ULP = 3.5
-SOFT_LOSS_ULP = 1
+SOFT_LOSS_ULP = 1  # more where targets are probabilities: their sums are compensated, a product and a sum are not
 TARGET_ULP = 2.5  # of a target that is smoothed: two factors of 1/2 ULP, up to twice that of a sum, and two terms of it
 SUM_EPS = 4
 PRODUCT_ERROR = REAL(2) ** -1075  # of weight times loss in double, where it is subnormal
@@ -69,9 +69,9 @@ def binary_cross_entropy(draw):
     else:
         y = np.where(draw.rng.random((n, k)) < 0.3, y, draw.rng.random((n, k))).astype(real)
     Y = exact.smoothed(y.astype(REAL), s, 2)
+    target_error = np.abs(wide) * TARGET_ULP * exact.unit(Y, real) if s else 0.0
     expected = Expected(exact.binary_cross_entropy(wide, Y), exact.binary_residual(wide, Y), exact.sigmoid(wide), Y,
-                        LOSS_ULP + 2 * (s > 0 or not labels), np.abs(wide) * TARGET_ULP * exact.unit(Y, real) if s else 0.0,
-                        smoothed=s > 0)
+                        LOSS_ULP + 2 * (s > 0 or not labels), target_error, smoothed=s > 0)
     weight = draw.weights(n)
     given_weight = None if weight is None else weight[:, None]
     given = draw.layout(z), draw.layout(y)

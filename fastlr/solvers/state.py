@@ -7,8 +7,8 @@ import numpy as np
 from fastlr.model.line import Point
 
 IDLE = 60  # iterations: gradients go on falling, and with them the gap, long after values have
-IDLE_PASSES = 2000  # in fewer iterations: one of newton-cg may take hundreds
-SLIGHT = 0.1  # of tol: falls of a value by less in all that time will not bring it there
+SLOW_PASSES = 2000  # in fewer iterations, for one of newton-cg may take hundreds,
+SLOW = 0.1  # and a fall of the value, in units of tol, that is not worth them
 PATIENCE = 3  # passes until a bound that costs two is tried again
 EXHAUSTED = "reached max_iter"
 STALLED = "hardly any further decrease: the rounding errors of X's type are reached, or this solver's limits"
@@ -69,7 +69,8 @@ class Progress:
         self.n_iter = 0
         self.next_proof = 0.0
         self.message, self.solver = "", ""
-        self.idle, self.marked_value, self.marked_gap, self.marked_pass = 0, np.inf, np.inf, 0.0
+        self.idle, self.marked_value, self.marked_gap = 0, np.inf, np.inf
+        self.slow_since, self.slow_value = 0.0, np.inf
 
     @property
     def suboptimality(self):
@@ -135,15 +136,16 @@ class Progress:
         return bool(self.message)
 
     def _is_idle(self):
-        """Whether neither value nor gap has fallen noticeably for many iterations."""
+        """Whether value and gap have not fallen by more than rounding for long, or not by much for many passes."""
         gap = self.value - self.lower_bound
-        least = max(self.objective.resolution, SLIGHT * self.tol) * abs(self.value)
-        if self.value < self.marked_value - least or gap < 0.9 * self.marked_gap:
+        gains = gap < 0.9 * self.marked_gap
+        if self.value < self.slow_value - SLOW * self.tol * self.value or gains:
+            self.slow_since, self.slow_value = self.objective.n_passes, self.value
+        if self.value < self.marked_value - self.objective.resolution * abs(self.value) or gains:
             self.idle, self.marked_value, self.marked_gap = 0, self.value, gap
-            self.marked_pass = self.objective.n_passes
         else:
             self.idle += 1
-        return self.idle >= IDLE or self.objective.n_passes - self.marked_pass >= IDLE_PASSES
+        return self.idle >= IDLE or self.objective.n_passes - self.slow_since >= SLOW_PASSES
 
     def stall(self):
         """Take note that no step lowers the value."""
