@@ -28,13 +28,13 @@ class Affine:
             return 0.0
         return self.shift if self.scale is None else self.shift * self.scale
 
-    def apply(self, X, out):
-        """Write (X - shift) * scale of some rows X (m, d) to `out`, in its type."""
+    def apply(self, values, out):
+        """Write (x - shift) * scale of some rows (m, d) to `out`, in its type."""
         dtype = out.dtype
         if self.shift is None:
-            out[...] = X
+            out[...] = values
         else:
-            np.subtract(X, self.shift.astype(dtype), out=out, dtype=dtype)
+            np.subtract(values, self.shift.astype(dtype), out=out, dtype=dtype)
         if self.scale is not None:
             out *= self.scale.astype(dtype)
 

@@ -69,8 +69,7 @@ class DenseRows:
         self.intercept, self.n_threads = bool(intercept), n_threads
         self.k, self.rng = n_logits, np.random.default_rng(random_state)
         self.affine = Affine()
-        self.n_passes = 1.0  # the look for values that are not finite
-        self._moments = self._class_sums = None
+        self.n_passes, self._moments, self._class_sums = 1.0, None, None  # a pass looked for what is not finite
         self._take_size()
 
     def _take_size(self):
@@ -266,8 +265,7 @@ class DenseRows:
     def blocks(self):
         """All rows, one `block` after the other."""
         size = max(1, BLOCK_VALUES // (self.d + self.k))
-        for start in range(0, self.n, size):
-            yield self.block(slice(start, start + size))
+        yield from (self.block(slice(start, start + size)) for start in range(0, self.n, size))
         self.n_passes += 1
 
     def mean(self, values):
