@@ -1,4 +1,4 @@
-"""Line search, L-BFGS and Newton-CG on objectives of the test's own, which have what solvers are promised and no more."""
+"""Line search, L-BFGS and Newton-CG on objectives of the test's own, with what solvers are promised only."""
 
 import numpy as np
 import pytest

@@ -49,8 +49,8 @@ def mean_slopes(objective, v):
 def class_blocks(objective, v, n_rows):
     """Functions of a number of threads that make H_c (d + 1, d + 1), or (d, d) without an intercept, for each class.
 
-    From about n_rows rows each.  What these rows miss of a feature's own curvature, which for rare features can be all of it, is added to the
-    diagonal.
+    From about n_rows rows each.  What these rows miss of a feature's own curvature, which for rare features can be all
+    of it, is added to the diagonal.
     """
     step = max(1, -(-objective.n * objective.k // _PILOT_VALUES))
     rows = slice(None, None, step)

@@ -14,7 +14,7 @@ import numpy as np
 
 from fastlr import _core
 
-KEPT_VALUES = 1 << 25  # of logits, kept twice: 128 MiB of float32 each
+KEPT_VALUES = 1 << 25  # of an array that is kept for a fit, logits (twice), rows or metrics: 128 MiB of float32
 CLASSES = 30  # and 8 times as many features, from which the halves of a pass cost about what a whole one does
 RENEWED = 16  # steps: then the rows' errors have about doubled
 BLOCK_VALUES = 1 << 15  # logits that are worked on at a time, in cache

@@ -10,7 +10,7 @@ L-BFGS, Newton-CG, their line search and the record of their progress ask an obj
     along(w, s)                       a line w + t s: its value_and_slope(t), its end(t) -> w, F and gradient there, and
                                       `flat`, the part of the first slope that ends a search
     lower_bound(w, value, grad)       a number that the optimal value is not below
-    promised_bound, shifted_bound     with the same arguments: what a better bound may come to, and that bound, for passes
+    promised_bound, shifted_bound     of the same: what a better bound may come to, and that bound, for passes
     blame()                           the error to raise where F is not finite
 
 The choice of the solver, metrics, class models and exact Newton steps are for `fastlr.model.objective.Objective`.

@@ -19,9 +19,9 @@ from scipy.optimize import minimize_scalar
 
 from fastlr import _core
 from fastlr.model.hessian import activations
+from fastlr.model.line import KEPT_VALUES
+from fastlr.solvers.preconditioner import GRAM_ROWS
 
-_PILOT_VALUES = 1 << 25  # probabilities computed at most
-_KEPT_VALUES = 1 << 25  # of all rows in T's coordinates, kept if they are no more
 _OWN, _LEAST, _MOST = 2.4, 32, 128  # m: times the rows of a class, and its limits
 _COUPLED = 1.2  # times the curvature of a class alone: what classes that share rows do to each other
 _CLASSES = 16  # treated at a time
@@ -29,7 +29,6 @@ _FLOOR = 1e-3  # of a class's curvature, at least, is spread like Gram
 _STEPS, _LONGEST, _CLOSE = 12, 2.0, 0.1  # Newton steps in the logits: how many, how long, when short enough
 _SPREADS = (1.0, 0.1, 0.01)  # of the constant model's curvature, tried for the first point
 _TRIAL_ROWS = 256
-_GRAM_ROWS = 8  # a feature, or what a twelfth of a pass pays for
 
 
 def serves(objective):
@@ -43,7 +42,7 @@ class Spectrum:
 
     def __init__(self, objective):
         self.objective, self._rotated = objective, None
-        n_rows = max(_GRAM_ROWS * objective.d, objective.k * objective.n // (3 * objective.d))
+        n_rows = max(GRAM_ROWS * objective.d, objective.k * objective.n // (3 * objective.d))  # of a twelfth of a pass
         rate = objective.base_rate
         self.rho = float(np.mean(rate * (1 - rate)))
         gram = objective.gram(slice(None, None, max(1, objective.n // n_rows)))
@@ -78,7 +77,7 @@ class Spectrum:
     def rotated_rows(self, rows, step):
         """Rows (r, D) in T's coordinates, float32, and the places (k, m) among them of every step-th row's rows."""
         objective, place, shape = self.objective, rows, rows.shape
-        if objective.n * len(self.T) > _KEPT_VALUES:
+        if objective.n * len(self.T) > KEPT_VALUES:
             rows, place = np.unique(rows, return_inverse=True)
             return objective.project(rows * step, self.T).astype(np.float32, copy=False), place.reshape(shape)
         if self._rotated is None:
@@ -127,7 +126,7 @@ class ClassModel:
     def __init__(self, spectrum, w):
         objective = spectrum.objective
         self.spectrum = spectrum
-        step = max(1, -(-objective.n * objective.k // _PILOT_VALUES))
+        step = max(1, -(-objective.n * objective.k // KEPT_VALUES))
         A = activations(objective, w, slice(None, None, step))
         weight = np.ones(len(A)) if objective.weight is None else objective.weight[::step]
         weight = weight * (_COUPLED / max(weight.sum(), np.finfo(float).tiny))

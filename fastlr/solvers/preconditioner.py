@@ -11,6 +11,7 @@ from fastlr import _core
 from fastlr.model.hessian import class_blocks
 
 SAMPLED, WHOLE, LEAST = 0.15, 1e-3, 1e-8  # damping of blocks of a sample, of all rows, and at least
+GRAM_ROWS, BLOCK_ROWS = 8, 4  # rows a feature of a Gram metric, and of a class block at least
 _TINY = np.finfo(np.float32).tiny
 
 
@@ -72,11 +73,11 @@ def _inverse_factor(H, penalty, damping):
     return lapack.strtri(L, lower=1, overwrite_c=1)[0]
 
 
-def gram_metric(objective, n_rows):
+def gram_metric(objective):
     """The curvature of the constant model, J = diag(r (1 - r)) at base rates r: factors times one Gram matrix."""
     rate = np.clip(objective.base_rate, 1e-3, 1 - 1e-3)
     factors = np.ones(objective.k) if objective.loss == "squared_error" else rate * (1 - rate)
-    step = max(1, objective.n // n_rows)
+    step = max(1, objective.n // (GRAM_ROWS * objective.d))
     gram = objective.gram(slice(None, None, step))
     return Metric(objective, [lambda n_threads: gram], WHOLE if step == 1 else SAMPLED, factors)
 
@@ -84,6 +85,6 @@ def gram_metric(objective, n_rows):
 def block_metric(objective, w, n_rows, factor=1.0):
     """The Hessian's own class blocks at w, from n_rows rows each; `factor` multiplies their damping."""
     blocks = class_blocks(objective, w, n_rows)
-    sampling = SAMPLED * min(1.0, (4 * objective.d / n_rows) ** 0.5)
+    sampling = SAMPLED * min(1.0, (BLOCK_ROWS * objective.d / n_rows) ** 0.5)
     damping = WHOLE if n_rows >= objective.n else max(LEAST, factor * sampling)
     return Metric(objective, blocks, damping, np.ones(objective.k))

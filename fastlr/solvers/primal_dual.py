@@ -24,13 +24,13 @@ import numpy as np
 
 from fastlr.model.duality import probability_bound
 from fastlr.model.hessian import add_hessian, add_penalty
+from fastlr.model.line import KEPT_VALUES
 from fastlr.solvers import dual
 from fastlr.solvers.newton import factorised
 
-LEAST = 3e-3
+LEAST = 3e-3  # factor of a probability in a step
 FIRST = 1e-8  # probability at least, of a start: far from an optimum all slopes may vanish
-MOST_STEPS = 100
-MOST_VALUES = 1 << 21  # probabilities (n, k) that are kept
+MOST_STEPS = 100  # then L-BFGS goes on
 _ROW_VALUES = 1 << 20  # values of the rows that are standardised at a time
 
 
@@ -40,7 +40,7 @@ def serves(objective):
     return (
         objective.loss != "squared_error"
         and objective.is_penalised
-        and objective.n * objective.k <= MOST_VALUES
+        and objective.n * objective.k <= KEPT_VALUES
         and rate.min() > 0
         and (objective.loss == "softmax" or rate.max() < 1)
     )
@@ -71,7 +71,7 @@ def _pass(objective, rows, W, L, *, follow):
         Z = U @ W.T + offset
         losses = dual.losses(objective.loss, Z, Y)
         before = dual.rows(objective.loss, L[part] if follow else Z)
-        L[part] = before.following(Z, _factor) if follow else before.raised(FIRST)
+        L[part] = before.following(Z, LEAST) if follow else before.raised(FIRST)
         p = dual.rows(objective.loss, L[part])
         R, lag = p.p - Y, p.lag(Z)
         entropies = p.entropies() + np.sum(R * offset, axis=1)
@@ -93,10 +93,6 @@ def _pass(objective, rows, W, L, *, follow):
     g = G[:, d] if objective.fit_intercept else None
     bound = probability_bound(objective, entropy / objective.total_weight, G[:, :d], g)
     return value, bound, add_penalty(H, objective), -G - rest - penalised
-
-
-def _factor(x):
-    return np.maximum(1 + x, LEAST)
 
 
 class _Rows:
