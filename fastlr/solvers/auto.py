@@ -109,9 +109,7 @@ def _run(objective, w, progress, solver):
             return ClassModel(spectrum, w)
         if not fits:
             return gram_metric(objective)
-        passes = REFRESH if renewed else BLOCK_PASSES
-        rows = max(BLOCK_ROWS * objective.d, passes * 4 * objective.n // objective.d, ALL_ROWS)
-        return block_metric(objective, w, rows, factor)
+        return block_metric(objective, w, _block_rows(objective, REFRESH if renewed else BLOCK_PASSES), factor)
 
     for name in plan:
         progress.solver, progress.message = name, ""
@@ -161,11 +159,17 @@ def _pays_for_probabilities(objective):
     return pays and keeps_probabilities(objective)
 
 
+def _block_rows(objective, passes):
+    """How many rows class blocks are made from: as many as cost the operations of so many passes, or what they need."""
+    return max(BLOCK_ROWS * objective.d, passes * 4 * objective.n // objective.d, ALL_ROWS)
+
+
 def _lbfgs(objective, progress, early, metric, n_metrics):
     """L-BFGS in the metric that `early` inverts, if given, then in up to n_metrics class blocks."""
     pairs, line = Pairs(), LineSearch(objective)
     if early is not None:
-        lbfgs(objective, progress, early, pairs, EARLY)
+        blocks_cost = min(_block_rows(objective, BLOCK_PASSES), objective.n) * objective.d / (4 * objective.n)  # passes
+        lbfgs(objective, progress, early, pairs, max(EARLY, blocks_cost))
     factor, stalls, made = 1.0, 0, 0
     while made < n_metrics and (not progress.message or stalls == 1):
         progress.message = ""
