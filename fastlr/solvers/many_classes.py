@@ -28,7 +28,7 @@ _CLASSES = 16  # treated at a time
 _FLOOR = 1e-3  # of a class's curvature, at least, is spread like Gram
 _STEPS, _LONGEST, _CLOSE = 12, 2.0, 0.1  # Newton steps in the logits: how many, how long, when short enough
 _SPREADS = (1.0, 0.1, 0.01)  # of the constant model's curvature, tried for the first point
-_TRIAL_ROWS = 256
+_TRIAL_ROWS = 256  # that choose among them
 
 
 def serves(objective):

@@ -15,7 +15,7 @@ from fastlr.model.newton_bound import newton_bound
 from fastlr.solvers.lbfgs import Pairs, lbfgs
 from fastlr.solvers.line_search import LineSearch
 
-MAX_CG = 200
+MAX_CG = 200  # products of a step
 REUSED = 3  # passes that a Hessian serves
 
 
