@@ -112,7 +112,7 @@ FITS = [
     (4000, 40, 70), (4000, 40, 80), (3000, 30, 300),  # few rows a class: class models serve
     (700, 10, 600),
     (60_000, 30, 80),  # _PILOT_VALUES
-    (2000, 250, 600),  # BLOCK_VALUES: class models
+    (2000, 250, 600),  # KEPT_VALUES: class models
 ]
 
 

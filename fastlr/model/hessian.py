@@ -16,19 +16,17 @@ from functools import partial
 import numpy as np
 
 from fastlr import _core
+from fastlr.model.memory import BLOCK_VALUES, KEPT_VALUES
 
 _PILOT_VALUES = 1 << 22  # probabilities computed at most to draw samples from
-_SLOPE_VALUES = 1 << 25  # probabilities computed at most for their mean slopes
-_BLOCK_VALUES = 1 << 18  # values of X whose squares are made at a time
 _SUMS = 24  # parts of a sum over all rows, whatever the number of threads
 _LEAST_ERROR = 1e-9  # whose logit is finite
 _TINY = np.finfo(float).tiny
-_PRODUCT_VALUES = 1 << 21  # values of the weighted rows made at a time for the whole Hessian
 
 
 def mean_slopes(rows, activations):
     """Mean of J_i = d a_i / d z_i (k, k): the Hessian of the mean loss in the intercept."""
-    step = max(1, -(-rows.n * rows.k // _SLOPE_VALUES))
+    step = max(1, -(-rows.n * rows.k // KEPT_VALUES))
     A = activations(slice(None, None, step))
     weight = None if rows.weight is None else np.ascontiguousarray(rows.weight[::step])
     total = len(A) if weight is None else max(weight.sum(), _TINY)
@@ -78,7 +76,7 @@ def _block(rows, part, weight, own, n_threads):
 
 def _own_curvature(rows, Q, step):
     """The diagonals (k, D) of H_c, from every step-th row: Q (m, k) is for them."""
-    n, size = -(-rows.n // step), max(1, _BLOCK_VALUES // rows.d)
+    n, size = -(-rows.n // step), max(1, BLOCK_VALUES // rows.d)
     n_blocks = -(-n // size)
     n_sums = min(n_blocks, _SUMS)
 
@@ -141,7 +139,7 @@ def hessian(rows, activations):
     k, D = rows.k, rows.D
     H = np.zeros((k, D, k, D))
     if rows.loss == "softmax":
-        block = max(1, _PRODUCT_VALUES // (k * D))
+        block = max(1, BLOCK_VALUES // (k * D))
         for start in range(0, rows.n, block):
             part = slice(start, start + block)
             A = activations(part).astype(np.float64)

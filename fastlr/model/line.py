@@ -13,11 +13,11 @@ own to those, so that Z is made anew after RENEWED steps.
 import numpy as np
 
 from fastlr import _core
+from fastlr.model.memory import KEPT_VALUES
 
-KEPT_VALUES = 1 << 25  # of logits, kept twice: 128 MiB of float32 each
 CLASSES = 30  # and 8 times as many features, from which the halves of a pass cost about what a whole one does
 RENEWED = 16  # steps: then the rows' errors have about doubled
-BLOCK_VALUES = 1 << 15  # logits that are worked on at a time, in cache
+CACHED_VALUES = 1 << 15  # logits that are worked on at a time
 
 
 class Point:
@@ -70,7 +70,7 @@ class LogitLine:
         if start.logits is None or start.steps >= RENEWED:
             start.logits, start.steps = rows.logits(W), 0
         self.S = rows.logits(D, with_offset=False)
-        size = max(1, BLOCK_VALUES // rows.k)
+        size = max(1, CACHED_VALUES // rows.k)
         self.parts = [slice(i, i + size) for i in range(0, rows.n, size)]
         self.penalty = _square(W, D, 0.5 * penalty.strength)
         d = rows.d

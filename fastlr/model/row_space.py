@@ -12,16 +12,16 @@ so that F(W) is mean loss + 1/2 ||V||^2, an objective of a square array.  The in
 import numpy as np
 from scipy.linalg import lapack, solve_triangular
 
+from fastlr.model.memory import KEPT_VALUES
 from fastlr.model.objective import Objective
 
-MOST_VALUES = 1 << 24  # of K
 JITTER = 8  # epsilons of K's largest diagonal entry, that rounding may have taken from its eigenvalues, times sqrt(n)
 
 
 def is_wide(objective):
     """Whether the span of the rows is smaller than the features' space, and K can be kept."""
     rows = objective.rows
-    return rows.n < rows.d and rows.n**2 <= MOST_VALUES and objective.has_dual
+    return rows.n < rows.d and 2 * rows.n**2 <= KEPT_VALUES and objective.has_dual
 
 
 class RowSpace:

@@ -12,13 +12,13 @@ import numpy as np
 from fastlr import _core
 from fastlr.model import rows_moments
 from fastlr.model.affine import Affine
+from fastlr.model.memory import BLOCK_VALUES
 from fastlr.model.rows_kernel import kernel
 from fastlr.model.rows_targets import base_rate, dense_targets, link, target_offsets
 
 SMALL = 1 << 19  # values of X: up to here they are computed with in float64, whatever their type
 SAFE = {4: 60, 8: 400}  # powers of two that X's values may be from 1, by size: beyond, a copy nearer to it is made
 FAR = 16  # rows so far apart are copied when sampled: passes over them would wait for memory
-BLOCK_VALUES = 1 << 20  # of the float64 blocks that `blocks` makes
 
 
 class DenseRows:

@@ -4,15 +4,14 @@ import numpy as np
 
 from fastlr import _core
 from fastlr.model.affine import Affine
-
-COLUMN_VALUES = 1 << 22  # of the columns that are made at a time
+from fastlr.model.memory import BLOCK_VALUES
 
 
 def kernel(X, affine, factors, n_threads):
     """sum_j factors_j u_ij u_lj (n, n) of rows u of X (n, d) through an affine map, made in X's real type."""
     n, d = X.shape
     K, root, real = np.zeros((n, n)), np.sqrt(factors), _core.real_dtype(X.dtype)
-    size = max(1, COLUMN_VALUES // n)
+    size = max(1, 4 * BLOCK_VALUES // n)
     for start in range(0, d, size):
         columns = slice(start, start + size)
         U = np.empty((len(root[columns]), n), real)

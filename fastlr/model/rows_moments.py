@@ -12,10 +12,10 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from fastlr import _core
+from fastlr.model.memory import BLOCK_VALUES
 
 GROUPS = 16
 MANY_GROUPS = 64  # from here on a sparse product costs less than a pass
-BLOCK = 1 << 19  # values of X that it converts at a time
 SMALL = 1 << 17  # values of X; up to here they are measured
 ROWS = 1 << 14  # rows that tell the variance, unless a feature is constant in them
 SMALLEST, LARGEST = 1e-140, 1e140  # deviations whose squares are told without care
@@ -56,7 +56,7 @@ def moments(X, weight, rng, n_threads, labels=None):
                     return mean, deviation, None if labels is None else sums
     mean, deviation = _group_moments(X, weight, rng, n_threads)
     doubtful = np.flatnonzero((deviation == 0) & (mean != 0) | ~np.isfinite(deviation))
-    at_once = max(1, BLOCK // len(X))
+    at_once = max(1, BLOCK_VALUES // len(X))
     for start in range(0, len(doubtful), at_once):
         some = doubtful[start : start + at_once]
         mean[some], deviation[some] = measured(X[:, some], weight)
@@ -118,7 +118,7 @@ def group_sums(X, group, n_groups, weight, n_threads):
         _, sums, weights = problem.loss_and_grad(np.zeros((n_groups, X.shape[1])), np.zeros(n_groups))
         return -sums, -weights
     sums, weights = np.zeros((n_groups, X.shape[1])), np.bincount(group, weight, n_groups).astype(np.float64)
-    block = max(1, BLOCK // X.shape[1])
+    block = max(1, BLOCK_VALUES // X.shape[1])
     for start in range(0, len(X), block):
         rows = slice(start, start + block)
         values = np.ones(len(group[rows])) if weight is None else weight[rows]

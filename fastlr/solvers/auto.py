@@ -9,12 +9,13 @@
 import numpy as np
 
 from fastlr._runtime.threads import blas_limit
+from fastlr.model.memory import KEPT_VALUES
 from fastlr.model.row_space import RowSpace, is_wide
 from fastlr.solvers.lbfgs import Pairs, lbfgs
 from fastlr.solvers.line_search import LineSearch
 from fastlr.solvers.many_classes import ClassModel, Spectrum, serves
 from fastlr.solvers.newton import hessian_solver, newton_cg, newton_cholesky
-from fastlr.solvers.preconditioner import block_metric, gram_metric
+from fastlr.solvers.preconditioner import BLOCK_ROWS, block_metric, gram_metric
 from fastlr.solvers.primal_dual import primal_dual
 from fastlr.solvers.primal_dual import serves as keeps_probabilities
 from fastlr.solvers.state import EXHAUSTED, STALLED, Progress
@@ -24,24 +25,19 @@ SOLVERS = ("auto", "lbfgs", "newton-cholesky", "newton-cg")
 SAMPLE_ROWS = 14  # rows a feature of the sample that is solved first
 SAMPLE_STEP = 16  # but at least every 16th row
 SAMPLE_VALUES = 1 << 20  # values of X below which a pass costs too little to save any
-SAMPLE_TOL = 1e-3
-SAMPLE_PASSES = 12
+SAMPLE_TOL = 1e-3  # proved on the sample, which is no nearer to the optimum of all rows
+EARLY = 12  # passes over the sample, or where there is none those that the Gram metric serves
 OVERFITTED = 2.5  # times its own value, a sample's optimum has on all rows where it is no start
-BLOCK_ROWS = 4  # rows a feature of each class block
 BLOCK_PASSES = 2  # or as many rows as cost the operations of so many passes, when they are first made
 ALL_ROWS = 2048  # so few rows are never sampled for a metric
 NEWTON_SIZE = 1000  # parameters whose Hessian is worth factorising
 NEWTON_WORK = 2e8  # operations of one whole Hessian that are still cheaper than the other solvers' fixed costs
 TINY_WORK = 1e6  # the same where a Hessian a pass costs no more than what surrounds it
-GRAM_ROWS = 8  # rows a feature of a Gram metric
-EARLY = 10  # passes that the Gram metric serves where there is no sample to start from
 REFRESH = 50  # passes that class blocks serve
-TRIALS = 1.8  # passes an iteration up to which first lengths mostly serve: the next blocks are damped
-EASIER, HARDER = 0.02, 2.0  # times as much, or else so much
+EASIER = 0.02  # times as much as those before, are class blocks damped
 MODEL_PASSES = 2  # passes that a class model serves after its own step,
 MODEL_GAIN = 1e-3  # unless that lowered F by more: then the next model's step does
 UNEVEN = 1e8  # ratio of penalty factors from which the Hessian is no longer like blocks of it: scales 10,000 fold apart
-BLOCK_VALUES = 1 << 25  # float32 values of all blocks at most
 
 
 def minimise(objective, w0=None, *, solver="auto", tol=1e-4, max_iter=1000, callback=None):
@@ -127,7 +123,7 @@ def _run_on_features(objective, w, progress, solver):
         w = None if cold else w
     sampled, early = _start_on_sample(objective, progress, solver) if cold else (False, None)
     rows = objective.rows
-    fits = rows.k * rows.d**2 <= BLOCK_VALUES
+    fits = rows.k * rows.d**2 <= KEPT_VALUES
     spectrum = Spectrum(objective) if not fits and serves(objective) else None
     if cold and not sampled and spectrum is not None:
         constant, w = spectrum.first_point()
@@ -143,10 +139,8 @@ def _run_on_features(objective, w, progress, solver):
         if spectrum is not None:
             return ClassModel(spectrum, point)
         if not fits:
-            return gram_metric(objective, GRAM_ROWS * rows.d)
-        passes = REFRESH if renewed else BLOCK_PASSES
-        n_rows = max(BLOCK_ROWS * rows.d, passes * 4 * rows.n // rows.d, ALL_ROWS)
-        return block_metric(objective, point, n_rows, factor)
+            return gram_metric(objective)
+        return block_metric(objective, point, _block_rows(rows, REFRESH if renewed else BLOCK_PASSES), factor)
 
     for name in plan:
         progress.solver, progress.message = name, ""
@@ -160,7 +154,7 @@ def _run_on_features(objective, w, progress, solver):
             _by_class_models(objective, progress, spectrum)
         else:
             if cold and not sampled:
-                early = gram_metric(objective, GRAM_ROWS * rows.d).solve
+                early = gram_metric(objective).solve
             if solver == "auto" and objective.size <= NEWTON_SIZE:
                 _lbfgs(objective, progress, early, metric, 1)
             else:
@@ -196,20 +190,25 @@ def _pays_for_probabilities(objective):
     return pays and keeps_probabilities(objective)
 
 
+def _block_rows(rows, passes):
+    """How many rows class blocks are made from: as many as cost the operations of so many passes, or what they need."""
+    return max(BLOCK_ROWS * rows.d, passes * 4 * rows.n // rows.d, ALL_ROWS)
+
+
 def _lbfgs(objective, progress, early, metric, n_metrics):
     """L-BFGS in the metric that `early` inverts, if given, then in up to n_metrics class blocks."""
     pairs, line = Pairs(), LineSearch(objective)
     if early is not None:
-        lbfgs(objective, progress, early, pairs, EARLY)
+        rows = objective.rows
+        blocks_cost = min(_block_rows(rows, BLOCK_PASSES), rows.n) * rows.d / (4 * rows.n)  # passes
+        lbfgs(objective, progress, early, pairs, max(EARLY, blocks_cost))
     factor, stalls, made = 1.0, 0, 0
     while made < n_metrics and (not progress.message or stalls == 1):
         progress.message = ""
         solve = metric(progress.point, factor, renewed=made > 0).solve
-        first_iter, first_pass = progress.n_iter, objective.n_passes
         lbfgs(objective, progress, solve, pairs, REFRESH, line)
         stalls = stalls + 1 if progress.message == STALLED else 0  # once, it may be for the metric
-        trials = (objective.n_passes - first_pass) / max(progress.n_iter - first_iter, 1)
-        factor *= EASIER if trials < TRIALS else HARDER
+        factor *= EASIER
         made += 1
 
 
@@ -242,12 +241,12 @@ def _start_on_sample(objective, whole, solver):
     if step < 2 or rows.n_values < SAMPLE_VALUES or not _samples_weigh(rows, step):
         return False, None
     part = objective.sample(step)
-    progress = Progress(part, SAMPLE_TOL, SAMPLE_PASSES, None)
+    progress = Progress(part, SAMPLE_TOL, EARLY, None)
     progress.begin(part.start())
     if solver == "newton-cholesky":
         newton_cholesky(part, progress)
     else:
-        lbfgs(part, progress, gram_metric(part, GRAM_ROWS * rows.d).solve, Pairs(), SAMPLE_PASSES)
+        lbfgs(part, progress, gram_metric(part).solve, Pairs(), EARLY)
     rows.n_passes += part.n_passes * part.rows.n / rows.n
     point = objective.at(progress.point.w)
     if not (point.value <= OVERFITTED * progress.value and point.value <= objective.constant_value()):

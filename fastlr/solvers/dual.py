@@ -41,15 +41,6 @@ class _Softmax:
         """-sum p log p of each row (m,)."""
         return -np.einsum("ij,ij->i", self.p, self.log)
 
-    def slopes(self):
-        """d p / d z of each logit (m, k)."""
-        return self.p * (1 - self.p)
-
-    def mean_slope(self, weight):
-        """Weighted sum of J(p) (k, k)."""
-        weighted = self.p if weight is None else self.p * weight[:, None]
-        return np.diag(weighted.sum(axis=0)) - self.p.T @ weighted
-
     def _centred(self, x):
         return x - np.einsum("ij,ij->i", self.p, x)[:, None]
 
@@ -57,13 +48,9 @@ class _Softmax:
         """J(p) (Z - L) (m, k)."""
         return self.p * self._centred(Z - self.log)
 
-    def moved(self, x, factor):
-        """Logits of p times factor(x) once x is centred, Z - L or the same shift (k,) for all rows."""
-        return self.log + np.log(factor(self._centred(np.broadcast_to(x, self.p.shape))))
-
-    def following(self, Z, factor):
-        """Logits of p', with factor(x) in place of 1 + x."""
-        return self.moved(Z - self.log, factor)
+    def following(self, Z, least):
+        """Logits of p', with a factor of at least `least`."""
+        return self.log + np.log(np.maximum(1 + self._centred(Z - self.log), least))
 
     def raised(self, least):
         """Logits of p, but at least `least`."""
@@ -81,21 +68,12 @@ class _Sigmoid:
     def entropies(self):
         return -(self.p * self.log_p + self.q * self.log_q).sum(axis=1)
 
-    def slopes(self):
-        return self.p * self.q
-
-    def mean_slope(self, weight):
-        slopes = self.slopes()
-        return np.diag(slopes.sum(axis=0) if weight is None else weight @ slopes)
-
     def lag(self, Z):
-        return self.slopes() * (Z - self.L)
+        return self.p * self.q * (Z - self.L)
 
-    def moved(self, x, factor):
-        return self.L + np.log(factor(self.q * x)) - np.log(factor(-self.p * x))
-
-    def following(self, Z, factor):
-        return self.moved(Z - self.L, factor)
+    def following(self, Z, least):
+        x = Z - self.L
+        return self.L + np.log(np.maximum(1 + self.q * x, least)) - np.log(np.maximum(1 - self.p * x, least))
 
     def raised(self, least):
         return np.clip(self.L, np.log(least), -np.log(least))

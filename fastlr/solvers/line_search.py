@@ -13,7 +13,7 @@ from collections import deque
 import numpy as np
 
 DECREASE = 0.1  # part of the first slope that the value must fall by
-MAX_EVALUATIONS = 20
+MAX_EVALUATIONS = 20  # lengths tried: then rounding hides the descent
 REMEMBERED = 3  # searches whose minima the next length is made from
 MOST = 4.0  # times a length, that extrapolation may go
 

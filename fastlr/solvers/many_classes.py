@@ -19,25 +19,23 @@ from scipy.optimize import minimize_scalar
 
 from fastlr import _core
 from fastlr.model.hessian import mean_gram
+from fastlr.model.memory import KEPT_VALUES
+from fastlr.solvers.preconditioner import GRAM_ROWS
 
-MOST_VALUES = 1 << 26  # four of T
-_PILOT_VALUES = 1 << 25  # probabilities computed at most
-_KEPT_VALUES = 1 << 25  # of all rows in T's coordinates, kept if they are no more
 _OWN, _LEAST, _MOST = 2.4, 32, 128  # m: times the rows of a class, and its limits
 _COUPLED = 1.2  # times the curvature of a class alone: what classes that share rows do to each other
 _CLASSES = 16  # treated at a time
 _FLOOR = 1e-3  # of a class's curvature, at least, is spread like Gram
 _STEPS, _LONGEST, _CLOSE = 12, 2.0, 0.1  # Newton steps in the logits: how many, how long, when short enough
 _SPREADS = (1.0, 0.1, 0.01)  # of the constant model's curvature, tried for the first point
-_TRIAL_ROWS = 256
-_GRAM_ROWS = 8  # a feature, or what a twelfth of a pass pays for
+_TRIAL_ROWS = 256  # that choose among them
 
 
 def serves(objective):
     """Whether the rows that weigh are few in every class, and Spectrum costs less than a pass."""
     rows = objective.rows
     few = _OWN * rows.n <= _MOST * rows.k
-    return rows.loss == "softmax" and few and 4 * rows.d**2 <= min(rows.n * rows.k, MOST_VALUES)
+    return rows.loss == "softmax" and few and 4 * rows.d**2 <= min(rows.n * rows.k, 2 * KEPT_VALUES)
 
 
 class Spectrum:
@@ -46,7 +44,7 @@ class Spectrum:
     def __init__(self, objective):
         self.objective, self._rotated = objective, None
         rows = objective.rows
-        n_rows = max(_GRAM_ROWS * rows.d, rows.k * rows.n // (3 * rows.d))
+        n_rows = max(GRAM_ROWS * rows.d, rows.k * rows.n // (3 * rows.d))  # of a twelfth of a pass
         rate = rows.base_rate
         self.rho = float(np.mean(rate * (1 - rate)))
         gram = mean_gram(rows, slice(None, None, max(1, rows.n // n_rows)))
@@ -78,7 +76,7 @@ class Spectrum:
     def rotated_rows(self, rows, step):
         """Rows (r, D) in T's coordinates, float32, and the places (k, m) among them of every step-th row's rows."""
         data = self.objective.rows
-        if data.n * len(self.T) > _KEPT_VALUES:
+        if data.n * len(self.T) > KEPT_VALUES:
             taken, place = np.unique(rows, return_inverse=True)
             return data.project(self.T, taken * step).astype(np.float32, copy=False), place.reshape(rows.shape)
         if self._rotated is None:
@@ -128,7 +126,7 @@ class ClassModel:
         objective = spectrum.objective
         self.spectrum = spectrum
         rows = objective.rows
-        step = max(1, -(-rows.n * rows.k // _PILOT_VALUES))
+        step = max(1, -(-rows.n * rows.k // KEPT_VALUES))
         A = objective.activations(point)(slice(None, None, step))
         weight = np.ones(len(A)) if rows.weight is None else rows.weight[::step]
         weight = weight * (_COUPLED / max(weight.sum(), np.finfo(float).tiny))

@@ -13,7 +13,7 @@ from scipy.linalg import lapack
 from fastlr.solvers.lbfgs import Pairs, lbfgs
 from fastlr.solvers.line_search import LineSearch
 
-MAX_CG = 200
+MAX_CG = 200  # products of a step
 REUSED = 3  # passes that a Hessian serves
 
 

@@ -9,10 +9,11 @@ from scipy.linalg import blas, lapack
 
 from fastlr import _core
 from fastlr.model.hessian import class_blocks, mean_gram
+from fastlr.model.memory import KEPT_VALUES
 
 SAMPLED, WHOLE, LEAST = 0.15, 1e-3, 1e-8  # damping of blocks of a sample, of all rows, and at least
-GRAM_VALUES = 1 << 24  # of a Gram matrix; beyond, a few rows stand for it
-SAMPLED_VALUES, SAMPLED_PART = 1 << 23, 8  # of these rows at most, and what part of all they are: applied like a pass
+GRAM_ROWS, BLOCK_ROWS = 8, 4  # rows a feature of a Gram metric, and of a class block at least
+FEW_ROWS = 8  # what part of all rows stand for a Gram matrix that is too large: to apply them costs so much of a pass
 _TINY = np.finfo(np.float32).tiny
 
 
@@ -72,7 +73,7 @@ class SampledMetric:
 
     def __init__(self, objective, factors):
         rows = objective.rows
-        m = max(1, min(rows.n // SAMPLED_PART, SAMPLED_VALUES // rows.D))
+        m = max(1, min(rows.n // FEW_ROWS, KEPT_VALUES // (4 * rows.D)))
         U = rows.features(slice(None, None, -(-rows.n // m)), np.float32)
         U /= np.float32(np.sqrt(len(U)))
         self.shape, self.centred = (rows.k, rows.D), rows.loss == "softmax"
@@ -107,14 +108,14 @@ def _inverse_factor(H, penalty, damping):
     return lapack.strtri(L, lower=1, overwrite_c=1)[0]
 
 
-def gram_metric(objective, n_rows):
+def gram_metric(objective):
     """The curvature of the constant model, J = diag(r (1 - r)) at base rates r: factors times one Gram matrix."""
     rows = objective.rows
     rate = np.clip(rows.base_rate, 1e-3, 1 - 1e-3)
     factors = np.ones(rows.k) if rows.loss == "squared_error" else rate * (1 - rate)
-    if rows.D**2 > GRAM_VALUES:
+    if 2 * rows.D**2 > KEPT_VALUES:
         return SampledMetric(objective, factors)
-    step = max(1, rows.n // n_rows)
+    step = max(1, rows.n // (GRAM_ROWS * rows.d))
     gram = mean_gram(rows, slice(None, None, step))
     return Metric(objective, [lambda n_threads: gram], WHOLE if step == 1 else SAMPLED, factors)
 
@@ -123,6 +124,6 @@ def block_metric(objective, point, n_rows, factor=1.0):
     """The Hessian's own class blocks at a Point, from n_rows rows each; `factor` multiplies their damping."""
     rows = objective.rows
     blocks = class_blocks(rows, objective.activations(point), n_rows)
-    sampling = SAMPLED * min(1.0, (4 * rows.d / n_rows) ** 0.5)
+    sampling = SAMPLED * min(1.0, (BLOCK_ROWS * rows.d / n_rows) ** 0.5)
     damping = WHOLE if n_rows >= rows.n else max(LEAST, factor * sampling)
     return Metric(objective, blocks, damping, np.ones(rows.k))

@@ -23,23 +23,22 @@ All that a step needs of a row depends on that row alone, so that each step is o
 import numpy as np
 
 from fastlr.model.hessian import add_hessian
+from fastlr.model.memory import BLOCK_VALUES, KEPT_VALUES
 from fastlr.solvers import dual
 from fastlr.solvers.newton import factorised
 
-LEAST = 3e-3
+LEAST = 3e-3  # factor of a probability in a step
 FIRST = 1e-8  # probability at least, of a start: far from an optimum all slopes may vanish
-MOST_STEPS = 100
-MOST_VALUES = 1 << 21  # probabilities (n, k) that are kept
-_ROW_VALUES = 1 << 20  # values of the rows that are standardised at a time
+MOST_STEPS = 100  # then L-BFGS goes on
 
 
-def serves(objective, most_values=MOST_VALUES):
+def serves(objective):
     """Whether the method applies: all features penalised, all classes present, probabilities that can be kept."""
     rows = objective.rows
     return (
         rows.loss != "squared_error"
         and objective.has_dual
-        and rows.n * rows.k <= most_values
+        and rows.n * rows.k <= KEPT_VALUES
         and rows.base_rate.min() > 0
         and (rows.loss == "softmax" or rows.base_rate.max() < 1)
     )
@@ -70,7 +69,7 @@ def _pass(objective, blocks, W, L, *, follow):
         Z = U @ W.T + offset
         losses = dual.losses(rows.loss, Z, Y)
         before = dual.rows(rows.loss, L[part] if follow else Z)
-        L[part] = before.following(Z, _factor) if follow else before.raised(FIRST)
+        L[part] = before.following(Z, LEAST) if follow else before.raised(FIRST)
         p = dual.rows(rows.loss, L[part])
         R, lag = p.p - Y, p.lag(Z)
         entropies = p.entropies() + np.sum(R * offset, axis=1)
@@ -92,16 +91,12 @@ def _pass(objective, blocks, W, L, *, follow):
     return value, bound, H, -G - rest - objective.penalty.gradient(W)
 
 
-def _factor(x):
-    return np.maximum(1 + x, LEAST)
-
-
 class _Blocks:
     """Blocks of rows: a slice, U (m, D), Y (m, k), offset (m, k), weight (m,).  One block is kept."""
 
     def __init__(self, rows):
         self.rows = rows
-        self.size = max(1, _ROW_VALUES // (rows.k * (rows.d + 1)))
+        self.size = max(1, BLOCK_VALUES // (rows.k * (rows.d + 1)))
         self.only = self._block(0) if rows.n <= self.size else None
 
     def __iter__(self):
