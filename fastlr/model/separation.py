@@ -9,6 +9,7 @@ import numpy as np
 from scipy.sparse import csr_array, vstack
 
 MOST_VALUES = 1 << 22  # of the program's matrix
+MOST_STEPS = 10_000  # of the simplex method, which may go in circles where rows are nearly dependent
 TOLERANCE = 1e-7
 
 
@@ -37,7 +38,8 @@ def are_separable(rows):
                 parts.append(csr_array(-block[Y[:, a] < 1].reshape(-1, k * D)))
     gains = vstack(parts)  # times D: by how much a row's own logit outgrows another
     total = np.asarray(gains.sum(axis=0)).ravel()
-    found = linprog(-total, A_ub=-gains, b_ub=np.zeros(gains.shape[0]), bounds=(-1, 1), method="highs")
+    found = linprog(-total, A_ub=-gains, b_ub=np.zeros(gains.shape[0]), bounds=(-1, 1), method="highs",
+                    options={"maxiter": MOST_STEPS})
     if found.x is None:
         return False
     gained = gains @ found.x
