@@ -15,7 +15,8 @@ from scipy.linalg import lapack, solve_triangular
 from fastlr.model.memory import KEPT_VALUES
 from fastlr.model.objective import Objective
 
-JITTER = 8  # epsilons of K's largest diagonal entry, that rounding may have taken from its eigenvalues, times sqrt(n)
+JITTER = 8  # sqrt(n) epsilons of K's largest diagonal entry: what rounding may have taken from its eigenvalues
+LEAST_EPS = 1e-12  # so that what is left of centred rows' sum, which K knows nothing of, is not blown up
 
 
 def is_wide(objective):
@@ -77,9 +78,9 @@ class RowSpace:
 
 
 def _factor(K, eps):
-    """L (n, n) with L L' = K, but for what rounding of K's entries to eps may have cost."""
+    """L (n, n) with L L' = K, of its lower triangle, but for what rounding of entries to eps may have cost."""
     diagonal = np.einsum("ii->i", K)
-    jitter = JITTER * np.sqrt(len(K)) * eps * diagonal.max() + np.finfo(float).tiny
+    jitter = JITTER * np.sqrt(len(K)) * max(eps, LEAST_EPS) * diagonal.max() + np.finfo(float).tiny
     while True:
         diagonal += jitter
         L, failed = lapack.dpotrf(K, lower=1, clean=1)

@@ -185,7 +185,7 @@ class DenseRows:
         return self._joined(*self._all.outer(np.ascontiguousarray(R, self.real)))
 
     def kernel(self, factors):
-        """sum_j factors_j u_ij u_lj (n, n) over the features, the intercept's left out."""
+        """sum_j factors_j u_ij u_lj (n, n), its lower triangle, over the features, the intercept's left out."""
         self.n_passes += 1
         return kernel(self._X, self.affine, factors, self.n_threads)
 

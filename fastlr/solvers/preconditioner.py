@@ -113,7 +113,7 @@ def gram_metric(objective):
     rows = objective.rows
     rate = np.clip(rows.base_rate, 1e-3, 1 - 1e-3)
     factors = np.ones(rows.k) if rows.loss == "squared_error" else rate * (1 - rate)
-    if 2 * rows.D**2 > KEPT_VALUES:
+    if rows.D**2 > 2 * KEPT_VALUES:
         return SampledMetric(objective, factors)
     step = max(1, rows.n // (GRAM_ROWS * rows.d))
     gram = mean_gram(rows, slice(None, None, step))
