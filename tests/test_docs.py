@@ -1,6 +1,7 @@
 """README.md and docs/: python blocks run, links and file names lead somewhere, lines are of at most 120 characters."""
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,8 @@ def test_blocks_run_one_after_the_other(page, capsys):
     blocks, names = list(python_blocks(page)), {}
     assert blocks
     for block in blocks:
+        if "sklearn.callback" in block and find_spec("sklearn.callback") is None:  # scikit-learn before 1.9
+            continue
         exec(compile(block, str(ROOT / page), "exec"), names)
 
 
