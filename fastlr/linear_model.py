@@ -97,9 +97,8 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     -----
     X may be any array of booleans, integers or floats (float16 and bfloat16 too) in any layout: in native byte order it
     is neither copied nor converted whole beyond 2^19 values (small X is computed with in float64). Samples and
-    workspaces of the solvers come on top (docs/solvers.md); they grow with the square of the features, for wide X
-    beyond X itself. Data frames are converted as in scikit-learn; sparse X is not supported yet. Masked arrays are
-    refused: NumPy would drop their masks.
+    workspaces of the solvers come on top: docs/guide.md says how much. Data frames are converted as in scikit-learn;
+    sparse X is not supported yet. Masked arrays are refused: NumPy would drop their masks.
 
     Predictions are made of public attributes alone: `coef_`, `intercept_` and `classes_`, and `targets_`, `scale_` and
     `shift_` where they are set ("classes", None, None). A model made by hand predicts, a changed one accordingly. One

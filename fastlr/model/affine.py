@@ -1,7 +1,8 @@
-"""(x - shift) * scale, feature by feature: the one place in Python that applies it and carries parameters through it.
+"""(x - shift) * scale, feature by feature: the one place in Python that applies it, to blocks and to sums of rows.
 
 A linear model of u = (x - shift) * scale is one of x: W u + c = (W * scale) x + c - (W * scale) shift.  Passes over X
-make use of it (`_core.Problem`), so that no array of u is ever made; only small blocks of rows are.
+make use of that: `_core.Problem` folds the map into parameters, so that no array of u is ever made; only small blocks
+of rows are.
 """
 
 from dataclasses import dataclass

@@ -1,9 +1,10 @@
 """Which solver runs from where: the choice of `solver="auto"`, the start on a sample of the rows, the metric.
 
+0. Where features are more than rows, the problem is solved in the span of the rows.
 1. Where many rows stand against few features, a sample of the rows is solved first: its optimum is near the whole's and
    its passes cost a fraction.
 2. Small problems take exact Newton steps.  The others begin in the Gram metric and go on in class blocks taken near the
-   solution, from the rows that weigh there.
+   solution, from the rows that weigh there; many classes of few rows by models of the classes.
 """
 
 import numpy as np

@@ -1,7 +1,8 @@
 """Metrics: positive definite approximations of the Hessian that are cheap to invert.
 
-Both are block diagonal, one block M_c (D, D) a class, D = d + 1 with an intercept, and kept as inverse triangular
-factors in float32: a metric need not be exact, and applying it reads half the memory.
+All are block diagonal, one block M_c (D, D) a class, D = d + 1 with an intercept, and kept as inverse triangular
+factors in float32: a metric need not be exact, and applying it reads half the memory.  Where a single block is too
+large, a few rows stand for it (`SampledMetric`).
 """
 
 import numpy as np

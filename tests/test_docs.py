@@ -1,0 +1,51 @@
+"""README.md and docs/: python blocks run, links and file names lead somewhere, lines are of at most 120 characters."""
+
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+WITH_CODE = ["README.md", "docs/guide.md"]
+PAGES = sorted(
+    str(path.relative_to(ROOT)) for pattern in ("*.md", "docs/*.md", "docs/notes/*.md") for path in ROOT.glob(pattern)
+)
+CURRENT = [page for page in PAGES if not page.startswith(("docs/notes/", "CHANGELOG"))]
+
+
+def python_blocks(page):
+    """Code of each block of a page, with as many empty lines before it as a traceback needs to name the page's line."""
+    text = (ROOT / page).read_text()
+    for block in re.finditer(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        yield "\n" * text[: block.start(1)].count("\n") + block[1]
+
+
+@pytest.mark.parametrize("page", WITH_CODE)
+def test_blocks_run_one_after_the_other(page, capsys):
+    blocks, names = list(python_blocks(page)), {}
+    assert blocks
+    for block in blocks:
+        if "sklearn.callback" in block and find_spec("sklearn.callback") is None:  # scikit-learn before 1.9
+            continue
+        exec(compile(block, str(ROOT / page), "exec"), names)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page):
+    targets = re.findall(r"\]\(([^)#]+)[^)]*\)", (ROOT / page).read_text())
+    missing = [t for t in targets if "://" not in t and not (ROOT / page).parent.joinpath(t).exists()]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", CURRENT)
+def test_files_that_are_named_exist(page):
+    """Of the kind `csrc/drivers/pass.c`; notes tell of files that are gone."""
+    named = re.findall(r"`((?:bench|csrc|docs|examples|fastlr|tests)/[\w./*-]+)`", (ROOT / page).read_text())
+    assert not [name for name in named if not list(ROOT.glob(name.rstrip("/")))]
+
+
+@pytest.mark.parametrize("page", CURRENT)
+def test_lines_are_short(page):
+    long = [line for line in (ROOT / page).read_text().splitlines() if len(line) > 120 and not line.startswith("|")]
+    assert not long
