@@ -24,8 +24,9 @@ REALS = ("float32", "float64")
 SIGMAS = (1, 8, 100)
 CLASSES = (2, 3, 10, 40, 100, 1000)  # rows across and along the vectors, with and without remainders
 ROW_FUNCTIONS = ("softmax", "log_softmax", "logsumexp", "cross_entropy")
-# where a float64 logsumexp is smaller than this part of its largest logit, long double itself runs out of digits
-CANCELLED = 2.0**-9
+# where a logsumexp is smaller than this part of its largest logit, the judge runs out of digits (float64), or float64
+# does, in which it is made again (float32)
+CANCELLED = {"float64": 2.0**-9, "float32": 2.0**-27}
 TINY = mpmath.mpf("1e-4000")  # 0 in either dtype, still within long double
 BITS = 240
 CHUNK = 1 << 22
@@ -218,8 +219,8 @@ def _measure_rows(worst, Z, y, place):
     largest = Z.max(axis=1).astype(np.longdouble)
     for function, exact in _exact_rows(Z, y).items():
         cases = {function: np.ones(len(Z), bool)}
-        if function == "logsumexp" and Z.dtype == np.float64:
-            cancelled = np.abs(exact) < CANCELLED * np.abs(largest)
+        if function == "logsumexp":
+            cancelled = np.abs(exact) < CANCELLED[Z.dtype.name] * np.abs(largest)
             cases = {function: ~cancelled, f"{function}, cancelled": cancelled}
         results = {isa: _row_kernel(function, Z, y) for isa in _each_isa()} | {PEER: _row_peer(function, Z, y)}
         for case, rows in cases.items():

@@ -55,7 +55,7 @@ def test_sums_of_blocks_add_up(n_blocks, loss, k, dtype):
 
 
 def wide(n, d, k, *, loss=None, seed=0, dtype=np.float64, **options):
-    X, y, weight, offset = arrays(n, d, k, loss or ("softmax" if k > 1 else "sigmoid"), seed, dtype)
+    X, y, *_ = arrays(n, d, k, loss or ("softmax" if k > 1 else "sigmoid"), seed, dtype)
     return objective_of(X, y, k, loss=loss or ("softmax" if k > 1 else "sigmoid"), alpha=0.01 / n, **options)
 
 
