@@ -4,6 +4,8 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
+
 import fastlr
 
 PACKAGE = Path(fastlr.__file__).parent
@@ -92,6 +94,8 @@ def test_no_module_imports_itself_in_a_circle():
 
 
 def test_the_bindings_import_nothing_of_the_package():
+    if not (PACKAGE / "_bindings").exists():
+        pytest.skip("an installed package, without its sources")
     sources = [PACKAGE / "_core.pyx", PACKAGE / "_core.pxd", *(PACKAGE / "_bindings").iterdir()]
     assert len(sources) > 3
     for path in sources:

@@ -51,6 +51,10 @@ class Dual:
     constant_gradient: np.ndarray | None
     rounding: Rounding
 
+    def __post_init__(self):
+        if self.loss not in ("softmax", "sigmoid", "squared_error"):
+            raise ValueError(f"loss is {self.loss!r}; expected one whose conjugate is known: add it to this file")
+
     def of_point(self, W, S, G, lost=0.0, *, is_balanced=False):
         """A bound from the mean loss S and its gradient G (k, D) at W (k, D), whose conjugates lost so much.
 
