@@ -32,7 +32,7 @@ def verdict(estimator, result, objective, dtype, separated_below, *, hard, stopp
         return _shortfall(estimator, result.message, dtype)
     if result.value < separated_below:
         _warn("the classes are separable: some coefficients classify every row right, and without a penalty "
-              "(C=inf) larger ones always fit better, so there is no optimum. These separate the rows; use a "
+              "(C=inf) larger ones always fit better, so there is no optimum. The coefficients found do so; use a "
               "finite C for a unique model")
     elif hard and result.lower_bound == 0 and not stopped and are_separable(objective.rows):
         _warn("the classes are separable, perhaps but for rows on the border (quasi-complete separation): without "
@@ -55,7 +55,7 @@ def _shortfall(estimator, message, dtype):
     elif not math.isfinite(estimator.suboptimality_):
         remedy = "it may well be optimal, but a proof takes a penalty on every feature and labels that vary"
     elif _core.real_dtype(dtype) == np.float32:
-        remedy = f"raise tol, or pass X as float64: {dtype} is computed with in float32"
+        remedy = f"raise tol, or pass X as float64: {dtype} data are computed in float32"
     else:
         remedy = f"raise tol, or lower C ({estimator.C:g}): {easier}"
     return (f"the fit ended after {estimator.n_iter_[0]} iterations ({message}): {known}; tol is {estimator.tol:g}. "

@@ -138,8 +138,9 @@ def check_labels(y, n, k, name="y"):
     if n and y.view(f"u{y.itemsize}").max() >= limit:  # as unsigned, negative labels are large: one pass, not two
         outside = np.flatnonzero((y < 0) | (y >= k))
         noun = "label" if len(outside) == 1 else "labels"
+        remedy = "one logit tells two classes with loss='sigmoid'" if k == 1 else "number the classes from 0"
         raise ValueError(f"{name} has {len(outside)} {noun} outside [0, {k}): first is {y[outside[0]]} at row "
-                         f"{outside[0]}; number the classes from 0")
+                         f"{outside[0]}; {remedy}")
     return as_kernels_read(y, np.int32)
 
 
@@ -268,7 +269,8 @@ def check_number(name, value, minimum=-np.inf, maximum=np.inf):
     if not isinstance(value, numbers.Real):
         raise TypeError(f"{name} is {value!r}; expected a number")
     if not (is_in_range(value) and math.isfinite(value) and minimum <= value <= maximum):
-        raise ValueError(f"{name} is {value!r}; expected a finite number in [{minimum}, {maximum}]")
+        expected = f"of at least {minimum:g}" if maximum == np.inf else f"in [{minimum:g}, {maximum:g}]"
+        raise ValueError(f"{name} is {value!r}; expected a finite number {expected}")
     return float(value)
 
 

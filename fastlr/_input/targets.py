@@ -52,7 +52,7 @@ def _encode_labels(y, n):
         raise ValueError(f"{prefix}{error}") from None
     classes, codes = number_labels(y)
     if len(classes) < 2:
-        raise ValueError(f"y has 1 class, {classes[0]!r}; a classifier needs rows of at least 2 classes")
+        raise ValueError(f"y has 1 class, {classes.tolist()[0]!r}; a classifier needs rows of at least 2 classes")
     loss, k = ("sigmoid", 1) if len(classes) == 2 else ("softmax", len(classes))
     return Outputs(loss, classes, k), codes
 

@@ -55,7 +55,7 @@ class Coordinates:
         true = np.ldexp(deviation * np.abs(scale), power)
         self.deviation = np.maximum(true, least)
         self.mean = np.ldexp(centre * scale, power)
-        self._check_range(varies, scale, mean)
+        self._check_range(rows, varies, scale, mean)
         self.deviation = np.where(self.deviation < TINIEST, 1.0, self.deviation)
         if shift is not None and (lost := (np.abs(self.mean) > MOST_SHIFT * self.deviation) & varies).any():
             j = lost.argmax()
@@ -68,14 +68,16 @@ class Coordinates:
         self.is_constant = to_u == 0
         self.rows = rows.through(Affine(to_u, mean))
 
-    def _check_range(self, varies, scale, mean):
+    def _check_range(self, rows, varies, scale, mean):
         fits = self.deviation + np.abs(self.mean) + np.abs(mean) < np.inf
         fits &= (self.deviation >= TINIEST) | (scale == 0) | ~varies
         if not fits.all():
             j = fits.argmin()
-            raise ValueError(f"(X - shift) * scale leaves the range of float64, first in column {j}, whose values "
-                             f"deviate from their mean by about {self.deviation[j]:.1e}; expected at least "
-                             f"{TINIEST:g} and at most 1e308: use another scale or shift")
+            raise nonfinite_error(rows) or ValueError(
+                f"(X - shift) * scale leaves the range of float64, first in column {j}, whose values deviate from "
+                f"their mean by about {self.deviation[j]:.1e}; expected at least {TINIEST:g} and at most 1e308: use "
+                f"another scale or shift"
+            )
 
     def model_of(self, W, b):
         """W (k, D) of the user's coefficients (k, d) and intercept (k,)."""
@@ -92,3 +94,13 @@ class Coordinates:
         V = W[:, : self.rows.d]
         c = W[:, self.rows.d] if self.rows.intercept else np.zeros(len(W))
         return V / self.deviation, c - V @ self._mean_deviations
+
+
+def nonfinite_error(rows):
+    """The error for a value of X that is not finite, or None if there is none."""
+    found = rows.first_nonfinite()
+    if found is None:
+        return None
+    (row, column), value = found
+    return ValueError(f"X has {value} at row {row}, column {column}; expected finite numbers: X was changed during the "
+                      f"fit (pass a copy), or is assumed to be finite (fill in the values)")

@@ -12,7 +12,7 @@ import copy
 
 import numpy as np
 
-from fastlr.model.coordinates import Coordinates
+from fastlr.model.coordinates import Coordinates, nonfinite_error
 from fastlr.model.duality import Dual, entropies, intercept_step
 from fastlr.model.hessian import hessian, mean_slopes
 from fastlr.model.line import LogitLine, PassLine, Point, keeps_logits
@@ -199,13 +199,10 @@ class Objective:
 
     def blame(self):
         """The error that says why values are not finite."""
-        found = self.rows.first_nonfinite()
-        if found is not None:
-            place, value = found
-            return ValueError(f"X has {value} at row {place[0]}, column {place[1]}; expected finite numbers: X was "
-                              f"changed during the fit, pass a copy")
-        return ValueError(f"losses or their gradient leave the range of {self.rows.real}: logits or weights are too "
-                          f"large; expected features of moderate size: pass X as float64, or use scale and shift")
+        return nonfinite_error(self.rows) or ValueError(
+            f"losses or their gradient leave the range of {self.rows.real}: logits or weights are too "
+            f"large; expected features of moderate size: pass X as float64, or use scale and shift"
+        )
 
     # ---- bounds of the optimal value --------------------------------------------------------------------------------
     def lower_bound(self, point):
