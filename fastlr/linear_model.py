@@ -197,7 +197,8 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
             random_state=self._seed(),
         )
         objective = Objective(rows, alpha=alpha, penalty=penalty, scale=scale, shift=shift)
-        w = objective.centred(objective.start(*self._last_fit(outputs, d)))
+        last = self._last_fit(outputs, d)
+        w = objective.centred(objective.start(*last))
         self.classes_, self.scale_, self.shift_ = outputs.classes, scale, shift
         self.targets_ = "labels" if outputs.multilabel else "classes"
 
@@ -210,7 +211,7 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         monitor = FitMonitor(self, model_at, X, y, sample_weight, enough=separated_below)
         monitor.begin(w)
         result = solvers.minimise(
-            objective, w, solver=self.solver, tol=float(self.tol), max_iter=int(self.max_iter), callback=monitor
+            objective, w if last else None, solver=self.solver, tol=float(self.tol), max_iter=int(self.max_iter), callback=monitor
         )
         self.coef_, self.intercept_, value = objective.finished(result.w, float(result.value))
         if not (np.isfinite(self.coef_).all() and np.isfinite(self.intercept_).all() and np.isfinite(value)):

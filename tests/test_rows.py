@@ -139,3 +139,41 @@ def test_wide_data_take_no_square_of_the_features(n, d, k):
     tracemalloc.stop()
     assert peak < max(3 * X.nbytes, 8 * d * k * 60 + 200e6)
     assert peak < 4 * d**2 + 100e6
+
+
+@pytest.mark.parametrize("C", [1.0, 1e4])
+@pytest.mark.parametrize("solver", ["auto", "lbfgs", "newton-cg"])
+def test_rows_of_weight_0_are_not_in_the_span(C, solver):
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(100, 1000)) + 10 * rng.normal(size=(100, 8)) @ rng.normal(size=(8, 1000))
+    y, weight = rng.random((100, 3)), np.ones(100)
+    weight[:30] = 0
+    X[0] = 1e300
+    options = {"C": C, "targets": "labels", "solver": solver}
+    weighted = LogisticRegression(**options).fit(X, y, weight)
+    without = LogisticRegression(**options).fit(X[30:], y[30:])
+    assert weighted.objective_ == pytest.approx(without.objective_, rel=1e-4)
+    assert weighted.suboptimality_ <= 1e-4
+
+
+def test_a_wide_fit_never_ends_above_its_start():
+    rng = np.random.default_rng(6)
+    X = rng.integers(0, 256, (150, 1500)).astype(np.uint8)
+    y = rng.integers(0, 2, 150)
+    model = LogisticRegression(C=1e3, tol=1e-8, warm_start=True).fit(X, y)
+    best = model.objective_
+    for max_iter in (1, 2, 5):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.set_params(max_iter=max_iter).fit(X, y)
+        assert model.objective_ <= best * (1 + 1e-9)
+
+
+def test_a_start_of_zeros_keeps_its_intercept():
+    y = np.random.default_rng(0).choice(3, 300, p=[0.7, 0.2, 0.1])
+    model = LogisticRegression(warm_start=True).fit(np.zeros((300, 4)), y)
+    intercept = model.intercept_
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.set_params(max_iter=0).fit(np.zeros((300, 4)), y)
+    np.testing.assert_allclose(model.intercept_, intercept)

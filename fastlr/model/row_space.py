@@ -39,8 +39,10 @@ class RowSpace:
         rows, d = objective.rows, objective.rows.d
         strength = objective.penalty.strength[:d]
         self.inverse = np.divide(1.0, strength, out=np.zeros(d), where=strength > 0)
-        self.L = _factor(rows.kernel(self.inverse), objective.resolution)
-        self.objective = Objective(rows.with_features(self.L), alpha=1.0)
+        # rows without weight would leave directions that no loss holds
+        self.part = np.arange(rows.n) if rows.weight is None else np.flatnonzero(rows.weight)
+        self.L = _factor(rows.kernel(self.inverse)[np.ix_(self.part, self.part)], objective.resolution)
+        self.objective = Objective(rows.with_features(self.L, self.part), alpha=1.0)
 
     def project(self, w):
         """The point of this problem that has the logits of w of the whole one, if that lies in the span of the rows."""
@@ -65,11 +67,12 @@ class RowSpace:
         return self.objective.coordinates.gradient_of(V, g).ravel()
 
     def _solve(self, Z):
-        """V (k, n) with L V' = Z (n, k)."""
-        return solve_triangular(self.L, Z.astype(np.float64), lower=True, check_finite=False).T
+        """V (k, m) with L V' = Z, of Z (n, k) the m rows that weigh."""
+        return solve_triangular(self.L, Z[self.part].astype(np.float64), lower=True, check_finite=False).T
 
     def _up(self, V, c):
-        T = solve_triangular(self.L, V.T, lower=True, trans="T", check_finite=False)
+        T = np.zeros((self.whole.rows.n, len(V)))
+        T[self.part] = solve_triangular(self.L, V.T, lower=True, trans="T", check_finite=False)
         W = self.whole.rows.outer(T)
         W[:, : len(self.inverse)] *= self.inverse
         if self.whole.rows.intercept:

@@ -114,11 +114,12 @@ class DenseRows:
         part._all = part._pass(weight=self.weight)
         return part, exponent
 
-    def with_features(self, X):
-        """The same rows with other features X (n, d'), float64."""
+    def with_features(self, X, part):
+        """Some of the rows, indices (m,), with other features X (m, d'), float64."""
+        y, weight, offset = (None if a is None else a[part] for a in (self.y, self.weight, self.offset))
         return DenseRows(
-            X, self.y if self.y.ndim == 1 else self.y.astype(np.float64), self.k, loss=self.loss, weight=self.weight,
-            offset=None if self.offset is None else self.offset.astype(np.float64), intercept=self.intercept,
+            X, y if y.ndim == 1 else y.astype(np.float64), self.k, loss=self.loss, weight=weight,
+            offset=None if offset is None else offset.astype(np.float64), intercept=self.intercept,
             n_threads=self.n_threads,
         )
 

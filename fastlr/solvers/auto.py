@@ -91,6 +91,8 @@ def _run_in_row_space(objective, w, progress, solver):
     """Solve for the rows' multipliers, then finish in the space of the features, where the proof counts."""
     space = RowSpace(objective)
     v = None if w is None else space.project(w)
+    if w is not None:
+        progress.see(objective.at(w))  # what is kept is never worse than the start
     part = Progress(space.objective, progress.tol / 2, progress.max_iter, progress.callback and (
         lambda iteration, value, gap, point: progress.callback(iteration, value, gap, lambda: space.expand(point()))
     ))
@@ -113,7 +115,7 @@ def _run_on_features(objective, w, progress, solver):
     """Solve a sample of the rows for a start if none was given that is better than the base rates, then the whole."""
     cold = w is None or not objective.matrix(w)[:, : objective.rows.d].any()
     if progress.max_iter == 0:
-        progress.begin(np.zeros(objective.size) if cold else w)
+        progress.begin(np.zeros(objective.size) if w is None else w)
         progress.stop()
         return
     if not cold:
