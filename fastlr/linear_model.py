@@ -211,7 +211,8 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         monitor = FitMonitor(self, model_at, X, y, sample_weight, enough=separated_below)
         monitor.begin(w)
         result = solvers.minimise(
-            objective, w if last else None, solver=self.solver, tol=float(self.tol), max_iter=int(self.max_iter), callback=monitor
+            objective, w if last else None, solver=self.solver, tol=float(self.tol), max_iter=int(self.max_iter),
+            callback=monitor,
         )
         self.coef_, self.intercept_, value = objective.finished(result.w, float(result.value))
         if not (np.isfinite(self.coef_).all() and np.isfinite(self.intercept_).all() and np.isfinite(value)):

@@ -118,9 +118,8 @@ class DenseRows:
         """Some of the rows, indices (m,), with other features X (m, d'), float64."""
         y, weight, offset = (None if a is None else a[part] for a in (self.y, self.weight, self.offset))
         return DenseRows(
-            X, y if y.ndim == 1 else y.astype(np.float64), self.k, loss=self.loss, weight=weight,
-            offset=None if offset is None else offset.astype(np.float64), intercept=self.intercept,
-            n_threads=self.n_threads,
+            X, as_computed(y, 0), self.k, loss=self.loss, weight=weight, offset=as_computed(offset, 0),
+            intercept=self.intercept, n_threads=self.n_threads,
         )
 
     def moments(self):
