@@ -62,13 +62,14 @@ def test_blas_has_one_thread_during_a_fit_in_any_thread():
         from threadpoolctl import threadpool_limits
         inside = []
         class Watch:
-            def __call__(self, iteration, value, suboptimality, w):
+            def __call__(self, iteration, value, suboptimality, point):
                 inside.append(blas_threads())
         from fastlr.solvers import minimise
         from fastlr.model.objective import Objective
+        from fastlr.model.rows import DenseRows
         def minimise_here():
-            objective = Objective(X, (y > 0).astype(np.int32), 1, loss="sigmoid", alpha=0.1)
-            minimise(objective, callback=Watch())
+            rows = DenseRows(X, (y > 0).astype(np.int32), 1, loss="sigmoid")
+            minimise(Objective(rows, alpha=0.1), callback=Watch())
         with threadpool_limits(2):
             thread = threading.Thread(target=minimise_here)
             thread.start()
