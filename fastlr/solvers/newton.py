@@ -19,11 +19,13 @@ REUSED = 3  # passes that a Hessian serves
 
 def newton_cholesky(objective, progress):
     """Minimise from the best point of `progress`: L-BFGS in the metric of the whole Hessian, renewed now and then."""
+    tried = np.inf  # decrement of the last bound, which costs as much as a few steps
     while not progress.message:
         point = progress.point
         solve = hessian_solver(objective, point)
         decrement = float(point.grad @ solve(point.grad))
-        if not objective.has_dual and decrement <= progress.tol * progress.value:
+        if not objective.has_dual and decrement <= min(progress.tol * progress.value, 0.1 * tried):
+            tried = decrement
             progress.see_exactly(*objective.newton_bound(point.w))
         lbfgs(objective, progress, solve, Pairs(), REUSED)
 

@@ -7,7 +7,7 @@ import numpy as np
 from fastlr.model.line import Point
 
 IDLE = 60  # iterations: gradients go on falling, and with them the gap, long after values have
-SLOW_PASSES = 2000  # in fewer iterations, for one of newton-cg may take hundreds,
+SLOW_PASSES = 1000  # in fewer iterations, for one of newton-cg may take hundreds,
 SLOW = 0.1  # and a fall of the value, in units of tol, that is not worth them
 PATIENCE = 3  # passes until a bound that costs two is tried again
 EXHAUSTED = "reached max_iter"
