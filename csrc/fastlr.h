@@ -40,7 +40,7 @@ typedef struct {
     int n_threads;
 } flr_pass;
 
-/* pass.c: would loss_and_grad gain by a reference class? */
+/* pass_plan.c: would loss_and_grad gain by a reference class? */
 int flr_wants_reference(const flr_pass *pass);
 /* One trip of X through the memory bus each.  All return FLR_OK or FLR_NO_MEMORY. */
 int flr_loss_and_grad(double *loss_out, double *G_out, double *g_out, const flr_pass *pass);

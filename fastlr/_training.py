@@ -10,32 +10,32 @@ from fastlr._runtime.warnings import warn_user
 
 
 @np.errstate(all="ignore")
-def train(t, problem, epochs, validation=None):
+def train(trainer, problem, epochs, validation=None):
     """Run epochs; leave the model usable however they end."""
-    done = len(t.history_.get("loss", ()))
-    line = ProgressLine() if t.verbose else None
-    epoch, before = done, _state(t)
+    done = len(trainer.history_.get("loss", ()))
+    line = ProgressLine() if trainer.verbose else None
+    epoch, before = done, _state(trainer)
     try:
         for epoch in range(done + 1, done + epochs + 1):
-            before = [values.copy() for values in _state(t)]
+            before = [values.copy() for values in _state(trainer)]
             start = perf_counter()
-            loss, n_correct = _run_epoch(t, problem)
+            loss, n_correct = _run_epoch(trainer, problem)
             seconds = perf_counter() - start
-            if not math.isfinite(loss) or not _is_finite(t):
-                _return_to(t, before)
+            if not math.isfinite(loss) or not _is_finite(trainer):
+                _return_to(trainer, before)
                 warn_user(f"epoch {epoch} diverged: the loss or the weights are no longer finite. The weights "
-                          f"are those before it; use a learning_rate below {t.learning_rate:g}, or scale "
+                          f"are those before it; use a learning_rate below {trainer.learning_rate:g}, or scale "
                           f"the features", RuntimeWarning)
                 break
-            _record(t, problem, loss, n_correct, seconds, validation)
+            _record(trainer, problem, loss, n_correct, seconds, validation)
             if line:
-                figures = "  ".join(f"{name} {values[-1]:.4f}" for name, values in t.history_.items())
+                figures = "  ".join(f"{name} {values[-1]:.4f}" for name, values in trainer.history_.items())
                 line.show(f"epoch {epoch}/{done + epochs}  {figures}")
-            if any(_is_true(callback(t, epoch)) for callback in t.callbacks):
+            if any(_is_true(callback(trainer, epoch)) for callback in trainer.callbacks):
                 break
     except BaseException as error:
-        if not _is_finite(t):
-            _return_to(t, before)
+        if not _is_finite(trainer):
+            _return_to(trainer, before)
         if isinstance(error, KeyboardInterrupt):
             error.add_note(f"training was interrupted in epoch {max(epoch, 1)}; the model is as the last batch "
                            f"left it")
@@ -43,49 +43,49 @@ def train(t, problem, epochs, validation=None):
     finally:
         if line:
             line.close()
-    return t
+    return trainer
 
 
-def _run_epoch(t, problem):
+def _run_epoch(trainer, problem):
     """The sum of the losses and the number of rows labelled correctly."""
-    order = t._rng.permutation(problem.n).astype(np.int64, copy=False) if t.shuffle else None
+    order = trainer._rng.permutation(problem.n).astype(np.int64, copy=False) if trainer.shuffle else None
     return problem.epoch(
-        t.coef_, t.intercept_, *(t._velocity if t.momentum else (None, None)), order,
-        min(t.batch_size or problem.n, problem.n), learning_rate=t.learning_rate, momentum=t.momentum,
-        alpha=t.alpha, reduction=t.reduction,
+        trainer.coef_, trainer.intercept_, *(trainer._velocity if trainer.momentum else (None, None)), order,
+        min(trainer.batch_size or problem.n, problem.n), learning_rate=trainer.learning_rate, momentum=trainer.momentum,
+        alpha=trainer.alpha, reduction=trainer.reduction,
     )
 
 
-def _state(t):
-    return [t.coef_, t.intercept_, *t._velocity]
+def _state(trainer):
+    return [trainer.coef_, trainer.intercept_, *trainer._velocity]
 
 
-def _is_finite(t):
-    return all(np.isfinite(values).all() for values in _state(t))
+def _is_finite(trainer):
+    return all(np.isfinite(values).all() for values in _state(trainer))
 
 
-def _return_to(t, before):
+def _return_to(trainer, before):
     coef, intercept, *velocity = before
-    vars(t).update({"coef_": coef, "intercept_": intercept, "_velocity": tuple(velocity)})
+    vars(trainer).update({"coef_": coef, "intercept_": intercept, "_velocity": tuple(velocity)})
 
 
-def _record(t, problem, loss, n_correct, seconds, validation):
+def _record(trainer, problem, loss, n_correct, seconds, validation):
     figures = {"loss": loss / _total_weight(problem)}
     if problem.y.ndim == 1:
         figures["accuracy"] = n_correct / problem.n
     if validation is not None:
-        figures["val_loss"], accuracy = _evaluate(t, validation)
+        figures["val_loss"], accuracy = _evaluate(trainer, validation)
         if validation.y.ndim == 1:
             figures["val_accuracy"] = accuracy
     figures["seconds"] = seconds
-    t.history_ = t.history_ | {  # in one step, that no signal can cut
-        name: [*t.history_.get(name, ()), value] for name, value in figures.items()
+    trainer.history_ = trainer.history_ | {  # in one step, that no signal can cut
+        name: [*trainer.history_.get(name, ()), value] for name, value in figures.items()
     }
 
 
-def _evaluate(t, problem):
+def _evaluate(trainer, problem):
     """Mean loss and accuracy."""
-    loss, n_correct = problem.evaluate(t.coef_, t.intercept_)
+    loss, n_correct = problem.evaluate(trainer.coef_, trainer.intercept_)
     return loss / _total_weight(problem), n_correct / problem.n
 
 

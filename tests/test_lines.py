@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from problems import objective_of
 
-from fastlr import _core, solvers
+from fastlr import solvers
 from fastlr.model.line import LogitLine, PassLine, Point, keeps_logits
 
 
@@ -92,23 +92,3 @@ def test_many_steps_on_kept_logits_keep_the_allowances_for_rounding(n):
         S = value - F.penalty.value(W)
         assert abs(value - expected.value) <= F.rounding.of_dual_value(W[:, :-1], W[:, -1], S, G[:, :-1], G[:, -1])
         assert bound <= best.value * (1 + 1e-9)
-
-
-@pytest.mark.parametrize("real", [np.float32, np.float64])
-@pytest.mark.parametrize(("loss", "k"), [("softmax", 3), ("softmax", 200), ("sigmoid", 2)])
-def test_passes_from_known_logits(real, loss, k):
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(700, 30)).astype(real)
-    y = rng.integers(0, k, 700).astype(np.int32) if loss == "softmax" else rng.random((700, k)).astype(real)
-    weight, offset = rng.random(700), rng.normal(size=(700, k)).astype(real)
-    scale, shift = rng.random(30) + 0.5, rng.normal(size=30)
-    P = _core.Problem(X, y, k, loss=loss, weight=weight, offset=offset, scale=scale, shift=shift, n_threads=2)
-    W, b, V, c = rng.normal(size=(k, 30)), rng.normal(size=k), rng.normal(size=(k, 30)), rng.normal(size=k)
-    Z = P.logits(W, b)
-    for known, expected in zip(P.hessp_at(Z, V, c), P.hessp(W, b, V, c), strict=True):
-        np.testing.assert_array_equal(known, expected)
-    for known, expected in zip(P.loss_and_grad_at(Z), P.loss_and_grad(W, b), strict=True):
-        np.testing.assert_allclose(known, expected, rtol=1e-3 if real == np.float32 else 1e-10, atol=1e-3)
-    for at in (lambda Z: P.hessp_at(Z, V, c), P.loss_and_grad_at):
-        with pytest.raises(ValueError, match="logits"):
-            at(np.zeros((3, k), real))

@@ -41,7 +41,7 @@ PASSES = sorted({
     *((n, 2, 48) for n in around(12 * 64, 12 * 128)),  # chunks of many classes
     *((3, 4, k) for k in around(512, 2048)),  # BLOCK of independent losses, rows longer than FLR_STAGE
 })
-HEAVY = [(33, 2049, 64), (33, 4097, 64),  # LONG_TILE_BYTES, in both types
+HEAVY = [(33, 2049, 64), (33, 4097, 64),  # PACKED_LONG_TILE_BYTES, in both types
          (701, 2, 3000),  # PACKED_TILE_LOGITS
          (24_577, 1, 48)]  # PACKED_CHUNK_ROWS
 

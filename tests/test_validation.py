@@ -2,8 +2,6 @@
 
 import mmap
 import os
-import subprocess
-import sys
 import warnings
 
 import numpy as np
@@ -13,7 +11,6 @@ import scipy.sparse
 import fastlr
 from fastlr import _core
 from fastlr._input import arrays
-from fastlr._runtime import threads
 
 X = np.arange(12.0).reshape(4, 3)
 W = np.ones((2, 3))
@@ -185,7 +182,7 @@ def test_target_probabilities():
            [[0, np.inf]] * 4, loss="squared_error")
 
 
-# ---- weights, options, threads --------------------------------------------------------------------------------------
+# ---- weights, options -----------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("weight", "error", "message"),
     [
@@ -230,91 +227,6 @@ def test_n_threads(bad):
     raises((TypeError, ValueError), "n_threads is .*expected a positive integer", fastlr.sigmoid, X, n_threads=bad)
 
 
-@pytest.fixture
-def fresh_default():
-    """default_n_threads forgets what it found, before the test and after."""
-    threads.default_n_threads.cache_clear()
-    yield
-    threads.default_n_threads.cache_clear()
-
-
-@pytest.mark.usefixtures("fresh_default")
-@pytest.mark.parametrize(("ours", "openmp", "expected"), [("3", "5", 3), ("", "5", 5), ("", "4,2", 4)])
-def test_default_number_of_threads(monkeypatch, ours, openmp, expected):
-    monkeypatch.setenv("FASTLR_NUM_THREADS", ours)
-    monkeypatch.setenv("OMP_NUM_THREADS", openmp)
-    assert threads.resolve_n_threads(None) == expected
-    assert threads.resolve_n_threads(np.int64(7)) == 7
-
-
-@pytest.mark.usefixtures("fresh_default")
-def test_default_number_of_threads_without_settings(monkeypatch):
-    monkeypatch.delenv("FASTLR_NUM_THREADS", raising=False)
-    monkeypatch.setenv("OMP_NUM_THREADS", "nonsense")
-    monkeypatch.setattr(threads, "_cgroup_cpus", lambda: 1.5)
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    assert threads.resolve_n_threads(None) == min(2, cpus)
-
-
-@pytest.mark.usefixtures("fresh_default")
-def test_bad_number_of_threads_in_the_environment(monkeypatch):
-    monkeypatch.setenv("FASTLR_NUM_THREADS", "many")
-    raises(ValueError, "FASTLR_NUM_THREADS='many'", threads.resolve_n_threads, None)
-
-
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [({"cpu.max": "150000 100000"}, 1.5), ({"cpu.max": "max 100000"}, np.inf), ({}, np.inf),
-     ({"cpu.cfs_quota_us": "-1\n", "cpu.cfs_period_us": "100000\n"}, np.inf),
-     ({"cpu.cfs_quota_us": "50000\n", "cpu.cfs_period_us": "100000\n"}, 0.5)],
-)
-def test_quota_of_a_container(tmp_path, files, expected):
-    for name, text in files.items():
-        (tmp_path / name).write_text(text)
-    assert threads._quota(tmp_path) == expected
-
-
-# ---- the package ----------------------------------------------------------------------------------------------------
-def python(code, **environment):
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60,
-                          env={**os.environ, **environment})
-
-
-def test_instruction_set_from_the_environment():
-    for name in _core.available_isas():
-        process = python("import fastlr; print(fastlr._core.isa_name())", FASTLR_ISA=name)
-        assert process.stdout.strip() == name
-    process = python("import fastlr", FASTLR_ISA="avx9000")
-    assert process.returncode != 0
-    assert "ValueError: FASTLR_ISA='avx9000' is unknown" in process.stderr
-    assert ", ".join(_core.available_isas()) in process.stderr
-
-
-def test_import_is_light():
-    heavy = "[m for m in ('sklearn', 'matplotlib', 'pandas', 'scipy.optimize', 'scipy.sparse') if m in sys.modules]"
-    process = python(f"import sys, fastlr; print({heavy})")
-    assert process.stdout.strip() == "[]", process.stderr
-
-
-def test_public_names():
-    assert fastlr.__version__.count(".") >= 2
-    assert set(fastlr.__all__) <= set(dir(fastlr))
-    for name in set(fastlr.__all__) - {"LogisticRegression"}:
-        assert getattr(fastlr, name) is not None
-    raises(AttributeError, "no attribute 'nonsense'", lambda: fastlr.nonsense)
-
-
-def test_no_warnings_about_numbers():
-    extreme = np.array([[1e300, -1e300, 0], [np.nan, 1, 2], [np.inf, -np.inf, 0], [-np.inf] * 3])
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for function in (fastlr.softmax, fastlr.log_softmax, fastlr.logsumexp, fastlr.sigmoid, fastlr.log_sigmoid):
-            function(extreme)
-        fastlr.logit([0.0, 1, 2])
-        fastlr.cross_entropy_and_grad(extreme, [0, 0, 0, 0])
-        fastlr.cross_entropy(np.empty((0, 2)), np.empty(0, int))
-
-
 @pytest.mark.parametrize("dtype", ["i1", "i2", "i4", "i8", ">i2"])
 @pytest.mark.parametrize("k", [3, 128, 129, 255, 256, 257, 400, 32_769, 65_536, 65_537])
 def test_negative_labels_are_outside_whatever_their_size(dtype, k):
@@ -335,3 +247,14 @@ def test_negative_labels_are_outside_whatever_their_size(dtype, k):
 def test_axes_are_integers(function, axis):
     with pytest.raises(TypeError, match=r"axis is .*; expected an int, a tuple of ints or None"):
         function(np.zeros((2, 3)), axis)
+
+
+def test_no_warnings_about_numbers():
+    extreme = np.array([[1e300, -1e300, 0], [np.nan, 1, 2], [np.inf, -np.inf, 0], [-np.inf] * 3])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for function in (fastlr.softmax, fastlr.log_softmax, fastlr.logsumexp, fastlr.sigmoid, fastlr.log_sigmoid):
+            function(extreme)
+        fastlr.logit([0.0, 1, 2])
+        fastlr.cross_entropy_and_grad(extreme, [0, 0, 0, 0])
+        fastlr.cross_entropy(np.empty((0, 2)), np.empty(0, int))

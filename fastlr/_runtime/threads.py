@@ -14,7 +14,7 @@ from pathlib import Path
 from fastlr import _core
 
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
-_MOST = 256  # MAX_WORKERS of csrc/runtime/pool.c
+_MOST = 256  # FLR_MAX_WORKERS of csrc/runtime/runtime.h
 
 
 def resolve_n_threads(n_threads):

@@ -81,14 +81,13 @@ def _expansion(rows, penalty, W):
         squares += weight @ (U * U)
     total, strength = rows.total_weight, penalty.strength
     value, lost, G, E, H, own = value / total, lost / total, G / total, E / total, H / total, own / total
-    G += strength * W
+    G += penalty.gradient(W)
     E += 4 * _EPS * (strength * np.abs(W) + np.abs(G))
-    value += 0.5 * float(np.sum(strength * W**2))
+    value += penalty.value(W)
     least = value - lost - 8 * _EPS * value
     own = (own + strength).ravel()
     H = H.reshape(k * D, k * D)
-    diagonal = np.einsum("jj->j", H)
-    diagonal += np.tile(strength, k)
+    penalty.add_curvature(H)
     if rows.loss == "softmax":  # one row added to all classes changes no probability: steps are centred
         H += np.tile(np.diag(own.reshape(k, D).mean(axis=0)), (k, k))
     used = np.tile((squares > 0) | (strength > 0), k)

@@ -160,8 +160,7 @@ class Objective:
     def hessian(self, point):
         """The Hessian at a Point (size, size)."""
         H = hessian(self.rows, self.activations(point))
-        diagonal = np.einsum("jj->j", H)
-        diagonal += np.tile(self.penalty.strength, self.rows.k)
+        self.penalty.add_curvature(H)
         return H
 
     def activations(self, point):

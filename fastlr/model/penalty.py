@@ -47,14 +47,18 @@ class Ridge:
         """(k, D) at W."""
         return self.strength * W
 
+    def add_curvature(self, H):
+        """Add the penalty's to the Hessian H (k D, k D) of a mean loss, in place."""
+        diagonal = np.einsum("jj->j", H)
+        diagonal += np.tile(self.strength, len(H) // len(self.strength))
+
     def neglected(self, W):
         """What `value` leaves out, since no solver could tell."""
         return 0.5 * float(np.sum(self._neglected * W**2))
 
-    @property
-    def is_uneven(self):
-        """Ratio of the largest factor to the least."""
-        return self.factors.max() / self.factors.min() if self.factors.min() > 0 else np.inf
+    def is_uneven(self, ratio):
+        """Whether the largest factor is more than so many times the least."""
+        return self.factors.max() > ratio * self.factors.min()
 
     def is_on_all(self, but):
         """Whether every feature is penalised, but those of the mask (d,)."""

@@ -41,7 +41,8 @@ class RowSpace:
         self.inverse = np.divide(1.0, strength, out=np.zeros(d), where=strength > 0)
         # rows without weight would leave directions that no loss holds
         self.part = np.arange(rows.n) if rows.weight is None else np.flatnonzero(rows.weight)
-        self.L = _factor(rows.kernel(self.inverse)[np.ix_(self.part, self.part)], objective.resolution)
+        K = rows.kernel(self.inverse)
+        self.L = _factor(K if len(self.part) == rows.n else K[np.ix_(self.part, self.part)], objective.resolution)
         self.objective = Objective(rows.with_features(self.L, self.part), alpha=1.0)
 
     def project(self, w):

@@ -7,6 +7,8 @@
    solution, from the rows that weigh there; many classes of few rows by models of the classes.
 """
 
+from functools import cache
+
 import numpy as np
 
 from fastlr._runtime.threads import blas_limit
@@ -107,7 +109,9 @@ def _run_in_row_space(objective, w, progress, solver):
     if progress.suboptimality <= progress.tol:
         progress.message = "converged"
     elif not progress.message:  # K was rounded
-        metric = block_metric(space.objective, part.point, objective.rows.n)
+        rows = space.objective.rows
+        blocks = _blocks_fit(rows)
+        metric = block_metric(space.objective, part.point, rows.n) if blocks else gram_metric(space.objective)
         lbfgs(objective, progress, lambda grad: space.expand(metric.solve(space.restrict(grad))), Pairs(), np.inf)
 
 
@@ -126,7 +130,7 @@ def _run_on_features(objective, w, progress, solver):
         w = None if cold else w
     sampled, early = _start_on_sample(objective, progress, solver) if cold else (False, None)
     rows = objective.rows
-    fits = rows.k * rows.d**2 <= KEPT_VALUES
+    fits = _blocks_fit(rows)
     spectrum = Spectrum(objective) if not fits and serves(objective) else None
     if cold and not sampled and spectrum is not None:
         constant, w = spectrum.first_point()
@@ -138,11 +142,13 @@ def _run_on_features(objective, w, progress, solver):
         if not by_probabilities and cold:
             progress.begin(w)
 
+    gram = cache(lambda: gram_metric(objective))
+
     def metric(point, factor=1.0, renewed=False):
         if spectrum is not None:
             return ClassModel(spectrum, point)
         if not fits:
-            return gram_metric(objective)
+            return gram()
         return block_metric(objective, point, _block_rows(rows, REFRESH if renewed else BLOCK_PASSES), factor)
 
     for name in plan:
@@ -157,7 +163,7 @@ def _run_on_features(objective, w, progress, solver):
             _by_class_models(objective, progress, spectrum)
         else:
             if cold and not sampled:
-                early = gram_metric(objective).solve
+                early = gram().solve
             if solver == "auto" and objective.size <= NEWTON_SIZE:
                 _lbfgs(objective, progress, early, metric, 1)
             else:
@@ -184,13 +190,18 @@ def _has_cheap_hessian(objective, work=NEWTON_WORK):
 
 
 def _is_uneven(objective):
-    return objective.penalty.is_uneven > UNEVEN
+    return objective.penalty.is_uneven(UNEVEN)
 
 
 def _pays_for_probabilities(objective):
     """Whether a Hessian a pass costs little, or fewer passes are worth it."""
     pays = _has_cheap_hessian(objective, TINY_WORK) or (_has_cheap_hessian(objective) and _is_uneven(objective))
     return pays and keeps_probabilities(objective)
+
+
+def _blocks_fit(rows):
+    """Whether a block for each class can be kept."""
+    return rows.k * rows.d**2 <= KEPT_VALUES
 
 
 def _block_rows(rows, passes):

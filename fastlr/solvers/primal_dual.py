@@ -86,8 +86,7 @@ def _pass(objective, blocks, W, L, *, follow):
     value = loss / rows.total_weight + objective.penalty.value(W)
     bound = objective.dual.of_probabilities(entropy / rows.total_weight, G)
     H = H.reshape(k * D, k * D)
-    diagonal = np.einsum("jj->j", H)
-    diagonal += np.tile(objective.penalty.strength, k)
+    objective.penalty.add_curvature(H)
     return value, bound, H, -G - rest - objective.penalty.gradient(W)
 
 

@@ -9,7 +9,7 @@ from fastlr.model.line import Point
 IDLE = 60  # iterations: gradients go on falling, and with them the gap, long after values have
 SLOW_PASSES = 1000  # in fewer iterations, for one of newton-cg may take hundreds,
 SLOW = 0.1  # and a fall of the value, in units of tol, that is not worth them
-PATIENCE = 3  # passes until a bound that costs two is tried again
+PATIENCE = 3  # passes until a bound that costs one and a half is tried again
 EXHAUSTED = "reached max_iter"
 STALLED = "hardly any further decrease: the rounding errors of X's type are reached, or this solver's limits"
 

@@ -1,0 +1,87 @@
+"""What the package finds around it: threads, control groups, instruction sets; what it names, and what it imports."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import fastlr
+from fastlr import _core
+from fastlr._runtime import threads
+
+
+@pytest.fixture
+def fresh_default():
+    """default_n_threads forgets what it found, before the test and after."""
+    threads.default_n_threads.cache_clear()
+    yield
+    threads.default_n_threads.cache_clear()
+
+
+@pytest.mark.usefixtures("fresh_default")
+@pytest.mark.parametrize(("ours", "openmp", "expected"), [("3", "5", 3), ("", "5", 5), ("", "4,2", 4)])
+def test_default_number_of_threads(monkeypatch, ours, openmp, expected):
+    monkeypatch.setenv("FASTLR_NUM_THREADS", ours)
+    monkeypatch.setenv("OMP_NUM_THREADS", openmp)
+    assert threads.resolve_n_threads(None) == expected
+    assert threads.resolve_n_threads(np.int64(7)) == 7
+
+
+@pytest.mark.usefixtures("fresh_default")
+def test_default_number_of_threads_without_settings(monkeypatch):
+    monkeypatch.delenv("FASTLR_NUM_THREADS", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "nonsense")
+    monkeypatch.setattr(threads, "_cgroup_cpus", lambda: 1.5)
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    assert threads.resolve_n_threads(None) == min(2, cpus)
+
+
+@pytest.mark.usefixtures("fresh_default")
+def test_bad_number_of_threads_in_the_environment(monkeypatch):
+    monkeypatch.setenv("FASTLR_NUM_THREADS", "many")
+    with pytest.raises(ValueError, match="FASTLR_NUM_THREADS='many'"):
+        threads.resolve_n_threads(None)
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [({"cpu.max": "150000 100000"}, 1.5), ({"cpu.max": "max 100000"}, np.inf), ({}, np.inf),
+     ({"cpu.cfs_quota_us": "-1\n", "cpu.cfs_period_us": "100000\n"}, np.inf),
+     ({"cpu.cfs_quota_us": "50000\n", "cpu.cfs_period_us": "100000\n"}, 0.5)],
+)
+def test_quota_of_a_container(tmp_path, files, expected):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    assert threads._quota(tmp_path) == expected
+
+
+def python(code, **environment):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60,
+                          env={**os.environ, **environment})
+
+
+def test_instruction_set_from_the_environment():
+    for name in _core.available_isas():
+        process = python("import fastlr; print(fastlr._core.isa_name())", FASTLR_ISA=name)
+        assert process.stdout.strip() == name
+    process = python("import fastlr", FASTLR_ISA="avx9000")
+    assert process.returncode != 0
+    assert "ValueError: FASTLR_ISA='avx9000' is unknown" in process.stderr
+    assert ", ".join(_core.available_isas()) in process.stderr
+
+
+def test_import_is_light():
+    heavy = "[m for m in ('sklearn', 'matplotlib', 'pandas', 'scipy.optimize', 'scipy.sparse') if m in sys.modules]"
+    process = python(f"import sys, fastlr; print({heavy})")
+    assert process.stdout.strip() == "[]", process.stderr
+
+
+def test_public_names():
+    assert fastlr.__version__.count(".") >= 2
+    assert set(fastlr.__all__) <= set(dir(fastlr))
+    for name in set(fastlr.__all__) - {"LogisticRegression"}:
+        assert getattr(fastlr, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = fastlr.nonsense
