@@ -1,5 +1,8 @@
 """Rows: sums over rows add up over blocks of them; wide data are solved in the span of their rows."""
 
+import os
+import subprocess
+import sys
 import tracemalloc
 import warnings
 
@@ -10,6 +13,7 @@ from scipy.optimize import minimize
 
 from fastlr import LogisticRegression, solvers
 from fastlr.model.affine import Affine
+from fastlr.model.line import keeps_logits
 from fastlr.model.row_space import RowSpace, is_wide
 from fastlr.model.rows import DenseRows
 
@@ -177,3 +181,78 @@ def test_a_start_of_zeros_keeps_its_intercept():
         warnings.simplefilter("ignore")
         model.set_params(max_iter=0).fit(np.zeros((300, 4)), y)
     np.testing.assert_allclose(model.intercept_, intercept)
+
+
+@pytest.mark.parametrize(("k", "d"), [(29, 240), (30, 239), (30, 240), (31, 248)])
+def test_either_side_of_kept_logits(k, d):
+    """Searches by passes and on kept logits end at one optimum."""
+    rng = np.random.default_rng(7)
+    centres = rng.normal(size=(k, d))
+    y = rng.integers(0, k, 500).astype(np.int32)
+    X = centres[y] + 2 * rng.normal(size=(500, d))
+    F = objective_of(X, y, k, alpha=1e-2, weight=rng.exponential(size=500), offset=rng.normal(size=(500, k)))
+    assert keeps_logits(F.rows) == (k >= 30 and d >= 240)
+    result = solvers.minimise(F, solver="lbfgs", tol=1e-6)
+    assert result.converged
+    best = scipy_optimum(F, result.w)
+    assert result.lower_bound <= best <= result.value <= best * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("n", [119, 120, 121])
+def test_either_side_of_wide(n):
+    """As many features as rows, one more, one less."""
+    F = wide(n, 120, 9)
+    assert is_wide(F) == (n < 120)
+    result = solvers.minimise(F, tol=1e-6)
+    best = scipy_optimum(F, result.w)
+    assert result.converged
+    assert result.lower_bound <= best * (1 + 1e-12)
+    assert result.value <= best * (1 + 1.1e-6)
+
+
+SMALL_BUDGET = """
+import sys, warnings
+import numpy as np
+import fastlr
+warnings.simplefilter("ignore")
+n, d, k = map(int, sys.argv[1:])
+rng = np.random.default_rng(8)
+y = rng.integers(0, k, n)
+X = rng.normal(size=(k, d))[y] + 2 * rng.normal(size=(n, d))
+model = fastlr.LogisticRegression(C=1e-2, tol=1e-5).fit(X, y)
+print(repr(model.objective_), model.suboptimality_)
+"""
+
+
+@pytest.mark.parametrize(
+    ("n", "d", "k"),
+    [(361, 2000, 3), (363, 2000, 3), (900, 723, 2), (900, 725, 2), (350, 1600, 12), (700, 100, 26), (700, 100, 27)],
+)
+def test_a_small_budget_takes_other_paths_to_the_same_optimum(n, d, k):
+    """1 MiB: either side of the kernel of rows, the Gram matrix, class blocks, and blocks that a wide fit ends in."""
+
+    def fit(**environment):
+        process = subprocess.run([sys.executable, "-c", SMALL_BUDGET, *map(str, (n, d, k))], capture_output=True,
+                                 text=True, check=True, timeout=120, env=os.environ | environment)
+        return map(float, process.stdout.split())
+
+    value, gap = fit()
+    other, other_gap = fit(FASTLR_KEPT_MIB="1")
+    assert value <= other * (1 + gap)
+    assert other <= value * (1 + other_gap)
+    assert max(gap, other_gap) <= 1e-5
+
+
+def test_a_wide_fit_of_many_classes_ends_within_the_budget():
+    """Blocks of each class's (n, n) would be 490 MB where float32 leaves a proof to be finished on the features."""
+    rng = np.random.default_rng(9)
+    n, d, k = 900, 1000, 150
+    y = np.arange(n) % k
+    X = (rng.normal(size=(k, d))[y] + 2 * rng.normal(size=(n, d))).astype(np.float32)
+    tracemalloc.start()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        LogisticRegression(C=1e-3, tol=1e-9).fit(X, y)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 250e6
