@@ -68,6 +68,18 @@ def test_separable_data_without_a_penalty(shape):
     assert np.isfinite(model.coef_).all()
 
 
+@pytest.mark.parametrize("solver", ["auto", "lbfgs", "newton-cholesky", "newton-cg"])
+def test_a_fit_of_separable_rows_ends_when_the_loss_is_rounding(solver):
+    rng = np.random.default_rng(1)
+    y = rng.integers(0, 3, 90)
+    X = np.eye(3)[y] + 0.1 * rng.random((90, 3))
+    weight = np.where(np.arange(90) == 7, 1e-200, 1.0)  # of this row the mean loss tells nothing
+    with pytest.warns(ConvergenceWarning, match="the classes are separable"):
+        model = LogisticRegression(C=np.inf, solver=solver, max_iter=10**6).fit(X, y, sample_weight=weight)
+    assert model.objective_ < 1e-15
+    assert model.n_iter_[0] < 100
+
+
 @pytest.mark.filterwarnings("error")
 def test_no_penalty_on_data_that_overlap():
     rng = np.random.default_rng(0)

@@ -11,6 +11,7 @@ SLOW_PASSES = 1000  # in fewer iterations, for one of newton-cg may take hundred
 SLOW = 0.1  # and a fall of the value, in units of tol, that is not worth them
 PATIENCE = 3  # passes until a bound that costs one and a half is tried again
 EXHAUSTED = "reached max_iter"
+FITTED = "the loss is 0 but for rounding"
 STALLED = "hardly any further decrease: the rounding errors of X's type are reached, or this solver's limits"
 
 
@@ -66,6 +67,7 @@ class Progress:
     def __init__(self, objective, tol, max_iter, callback):
         self.objective, self.tol, self.max_iter, self.callback = objective, tol, max_iter, callback
         self.point, self.value, self.lower_bound = None, np.inf, 0.0
+        self.first_value = np.inf
         self.n_iter = 0
         self.next_proof = 0.0
         self.message, self.solver = "", ""
@@ -96,6 +98,8 @@ class Progress:
         """Take note of a Point: the best one and that of the best bound need not be the same."""
         if not np.isfinite(point.value):
             return
+        if self.point is None:
+            self.first_value = point.value
         self.see_bound(self.objective.lower_bound(point))
         if point.value < self.value or self.point is None or self.point.grad is None:
             self.point, self.value = point, point.value
@@ -126,6 +130,8 @@ class Progress:
             self.message = "converged"
         elif self.n_iter >= self.max_iter:
             self.message = EXHAUSTED
+        elif self._is_fitted():
+            self.message = FITTED
         elif self._is_idle():
             self.message = STALLED
         elif self.callback is not None and self.callback(
@@ -134,6 +140,10 @@ class Progress:
             self.message = "stopped by the callback"
         self.n_iter += not self.message
         return bool(self.message)
+
+    def _is_fitted(self):
+        """Whether a loss that may well fall for ever, without a penalty on all coefficients, is nothing any more."""
+        return not self.objective.has_dual and self.value < np.finfo(float).eps * self.first_value
 
     def _is_idle(self):
         """Whether value and gap have not fallen by more than rounding for long, or not by much for many passes."""
