@@ -46,6 +46,29 @@ def mean_gram(rows, part):
     return gram / (len(rows.y[part]) if weight is None else weight.sum())
 
 
+def weighted_means(rows, activations, step):
+    """Mean weight rho (k,) of every step-th row's slopes, and the mean features (k, D) under these weights."""
+    n, size = -(-rows.n // step), max(1, BLOCK_VALUES // max(rows.k, rows.d))
+    n_blocks = -(-n // size)
+    n_sums = min(n_blocks, _SUMS)
+
+    def block(b):
+        part = slice(b * size * step, min((b + 1) * size, n) * step, step)
+        Q = _mending_slopes(activations(part, n_threads=1), rows.targets(part), rows.loss)
+        if rows.weight is not None:
+            Q *= rows.weight[part].astype(Q.dtype)[:, None]
+        return np.column_stack([rows.outer(Q, part, n_threads=1), Q.sum(axis=0, dtype=np.float64)])
+
+    def partial_sum(i):
+        return sum(block(b) for b in range(i * n_blocks // n_sums, (i + 1) * n_blocks // n_sums))
+
+    sums = sum(_core.parallel_for(partial_sum, n_sums, rows.n_threads))
+    rows.n_passes += 0.5 / step
+    total = n if rows.weight is None else rows.weight[::step].sum()
+    weight = np.maximum(sums[:, -1], _TINY)
+    return weight / total, sums[:, :-1] / weight[:, None]
+
+
 def class_blocks(rows, activations, n_rows):
     """Functions of a number of threads that make H_c (D, D) of the mean loss for each class.
 

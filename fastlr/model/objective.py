@@ -167,9 +167,9 @@ class Objective:
         """A function of part of the rows, a slice, that makes their activations A (m, k) at a Point."""
         W = self.matrix(point.w)
 
-        def of(part):
-            known = point.logits is not None
-            return self.rows.activations(point.logits[part].copy() if known else self.rows.logits(W, part))
+        def of(part, n_threads=None):
+            Z = self.rows.logits(W, part, n_threads=n_threads) if point.logits is None else point.logits[part].copy()
+            return self.rows.activations(Z, n_threads)
 
         return of
 

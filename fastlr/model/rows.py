@@ -179,10 +179,15 @@ class DenseRows:
         result[self.d, self.d] = problem.n if weight is None else weight.sum()
         return result
 
-    def outer(self, R):
-        """sum_i r_i u_i' (k, D) of values R (n, k)."""
-        self.n_passes += 0.5
-        return self._joined(*self._all.outer(np.ascontiguousarray(R, self.real)))
+    def outer(self, R, part=slice(None), n_threads=None):
+        """sum_i r_i u_i' (k, D) of values R (m, k) of part of the rows.
+
+        Callers on threads of their own say n_threads and count the trip themselves.
+        """
+        problem = self._pass(part, n_threads=n_threads)
+        if n_threads is None:
+            self.n_passes += 0.5 * problem.n / max(self.n, 1)
+        return self._joined(*problem.outer(np.ascontiguousarray(R, self.real)))
 
     def kernel(self, factors):
         """sum_j factors_j u_ij u_lj (n, n), its lower triangle, over the features, the intercept's left out."""
@@ -218,25 +223,27 @@ class DenseRows:
         return (np.outer(rate, centred.sum(axis=0)) - centred)[-self.k :]
 
     # ---- row by row -------------------------------------------------------------------------------------------------
-    def logits(self, W, part=slice(None), *, with_offset=True):
-        """Z (m, k) of part of the rows in the real type."""
+    def logits(self, W, part=slice(None), *, with_offset=True, n_threads=None):
+        """Z (m, k) of part of the rows in the real type; n_threads as for `outer`."""
         is_all = isinstance(part, slice) and part == slice(None) and (with_offset or self.offset is None)
-        problem = self._all if is_all else self._pass(part, with_offset=with_offset)
-        self.n_passes += 0.5 * problem.n / max(self.n, 1)
+        problem = self._all if is_all else self._pass(part, with_offset=with_offset, n_threads=n_threads)
+        if n_threads is None:
+            self.n_passes += 0.5 * problem.n / max(self.n, 1)
         return problem.logits(*self._parts(W))
 
-    def activations(self, Z):
+    def activations(self, Z, n_threads=None):
         """Logits Z (m, k) as the model's probabilities (squared error: values) A, in their place."""
+        n_threads = n_threads or self.n_threads
         if self.loss == "softmax":
-            _core.rows("softmax", Z, Z, self.n_threads)
+            _core.rows("softmax", Z, Z, n_threads)
         elif self.loss == "sigmoid":
-            _core.map("sigmoid", Z, Z, self.n_threads)
+            _core.map("sigmoid", Z, Z, n_threads)
         return Z
 
     def residuals(self, Z, part):
         """Sum of the losses at logits Z (m, k) of part of the rows, on this thread; Z becomes weight (A - Y)."""
-        weight = None if self.weight is None else self.weight[part]
-        return _core.residual(self.loss, Z, self.y[part], weight=weight, R_out=Z)
+        weight = None if self.weight is None else np.ascontiguousarray(self.weight[part])
+        return _core.residual(self.loss, Z, np.ascontiguousarray(self.y[part]), weight=weight, R_out=Z)
 
     def project(self, T, part=slice(None)):
         """U T (m, p) in the real type of part of the rows U (m, D) and T (D, p)."""
