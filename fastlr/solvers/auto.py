@@ -3,8 +3,8 @@
 0. Where features are more than rows, the problem is solved in the span of the rows.
 1. Where many rows stand against few features, a sample of the rows is solved first: its optimum is near the whole's and
    its passes cost a fraction.
-2. Small problems take exact Newton steps.  The others begin in the Gram metric and go on in class blocks taken near the
-   solution, from the rows that weigh there; many classes of few rows by models of the classes.
+2. Small problems take exact Newton steps.  The others take L-BFGS in the metric of one covariance for all classes, and
+   go on in class blocks if it takes as long as these cost; many classes of few rows by models of the classes.
 """
 
 from functools import cache
@@ -14,11 +14,12 @@ import numpy as np
 from fastlr._runtime.threads import blas_limit
 from fastlr.model.memory import KEPT_VALUES
 from fastlr.model.row_space import RowSpace, is_wide
+from fastlr.solvers.class_metric import ClassMetric, Covariance, first_point
 from fastlr.solvers.lbfgs import Pairs, lbfgs
 from fastlr.solvers.line_search import LineSearch
 from fastlr.solvers.many_classes import ClassModel, Spectrum, serves
 from fastlr.solvers.newton import hessian_solver, newton_cg, newton_cholesky
-from fastlr.solvers.preconditioner import BLOCK_ROWS, block_metric, gram_metric
+from fastlr.solvers.preconditioner import BLOCK_ROWS, block_metric
 from fastlr.solvers.primal_dual import primal_dual
 from fastlr.solvers.primal_dual import serves as keeps_probabilities
 from fastlr.solvers.state import EXHAUSTED, STALLED, Progress
@@ -27,15 +28,18 @@ SOLVERS = ("auto", "lbfgs", "newton-cholesky", "newton-cg")
 
 SAMPLE_ROWS = 14  # rows a feature of the sample that is solved first
 SAMPLE_STEP = 16  # but at least every 16th row
+LEAST_STEP = 4  # of a sample whose passes are worth it
 SAMPLE_VALUES = 1 << 20  # values of X below which a pass costs too little to save any
 SAMPLE_TOL = 1e-3  # proved on the sample, which is no nearer to the optimum of all rows
-EARLY = 12  # passes over the sample, or where there is none those that the Gram metric serves
+EARLY = 12  # passes over the sample, or at least before class blocks are made
 OVERFITTED = 2.5  # times its own value, a sample's optimum has on all rows where it is no start
 BLOCK_PASSES = 2  # or as many rows as cost the operations of so many passes, when they are first made
 ALL_ROWS = 2048  # so few rows are never sampled for a metric
 NEWTON_SIZE = 1000  # parameters whose Hessian is worth factorising
 NEWTON_WORK = 2e8  # operations of one whole Hessian that are still cheaper than the other solvers' fixed costs
 TINY_WORK = 1e6  # the same where a Hessian a pass costs no more than what surrounds it
+BLOCK_COST = 4  # passes that take the time of the operations of one, in making class blocks
+METRIC_PASSES = 8  # times the passes that a class metric cost, it serves
 REFRESH = 50  # passes that class blocks serve
 EASIER = 0.02  # times as much as those before, are class blocks damped
 MODEL_PASSES = 2  # passes that a class model serves after its own step,
@@ -111,7 +115,8 @@ def _run_in_row_space(objective, w, progress, solver):
     elif not progress.message:  # K was rounded
         rows = space.objective.rows
         blocks = _blocks_fit(rows)
-        metric = block_metric(space.objective, part.point, rows.n) if blocks else gram_metric(space.objective)
+        metric = (block_metric(space.objective, part.point, rows.n) if blocks else
+                  ClassMetric(space.objective, Covariance(space.objective), part.point))
         lbfgs(objective, progress, lambda grad: space.expand(metric.solve(space.restrict(grad))), Pairs(), np.inf)
 
 
@@ -129,26 +134,25 @@ def _run_on_features(objective, w, progress, solver):
             progress.see(point)
         w = None if cold else w
     sampled, early = _start_on_sample(objective, progress, solver) if cold else (False, None)
-    rows = objective.rows
-    fits = _blocks_fit(rows)
-    spectrum = Spectrum(objective) if not fits and serves(objective) else None
-    if cold and not sampled and spectrum is not None:
-        constant, w = spectrum.first_point()
-        progress.see(constant)
     plan = _plan(objective, solver)
     by_probabilities = plan[0] == "newton-cholesky" and _pays_for_probabilities(objective)
+    covariance = cache(lambda: Covariance(objective))
     if not sampled:
         w = objective.start() if w is None else w
+        if cold and plan[0] == "lbfgs" and objective.size > NEWTON_SIZE:
+            w = _start_on_discriminants(objective, progress, covariance())
         if not by_probabilities and cold:
             progress.begin(w)
 
-    gram = cache(lambda: gram_metric(objective))
+    rows = objective.rows
+    fits = _blocks_fit(rows)
+    spectrum = Spectrum(objective) if serves(objective) else None
 
     def metric(point, factor=1.0, renewed=False):
         if spectrum is not None:
             return ClassModel(spectrum, point)
         if not fits:
-            return gram()
+            return ClassMetric(objective, covariance(), point)
         return block_metric(objective, point, _block_rows(rows, REFRESH if renewed else BLOCK_PASSES), factor)
 
     for name in plan:
@@ -162,12 +166,13 @@ def _run_on_features(objective, w, progress, solver):
         elif spectrum is not None:
             _by_class_models(objective, progress, spectrum)
         else:
-            if cold and not sampled:
-                early = gram().solve
-            if solver == "auto" and objective.size <= NEWTON_SIZE:
-                _lbfgs(objective, progress, early, metric, 1)
+            pairs = Pairs()
+            if early is not None:
+                lbfgs(objective, progress, early, pairs, EARLY)
             else:
-                _lbfgs(objective, progress, early, metric, progress.max_iter)
+                _by_class_metrics(objective, progress, covariance(), pairs, _blocks_cost(rows) if fits else np.inf)
+            n_metrics = 1 if solver == "auto" and objective.size <= NEWTON_SIZE else progress.max_iter
+            _by_blocks(objective, progress, metric, pairs, n_metrics)
         if progress.message not in ("", STALLED):
             break
     ended = progress.message == STALLED or (progress.message == EXHAUSTED and not objective.has_dual)
@@ -209,14 +214,24 @@ def _block_rows(rows, passes):
     return max(BLOCK_ROWS * rows.d, passes * 4 * rows.n // rows.d, ALL_ROWS)
 
 
-def _lbfgs(objective, progress, early, metric, n_metrics):
-    """L-BFGS in the metric that `early` inverts, if given, then in up to n_metrics class blocks."""
-    pairs, line = Pairs(), LineSearch(objective)
-    if early is not None:
-        rows = objective.rows
-        blocks_cost = min(_block_rows(rows, BLOCK_PASSES), rows.n) * rows.d / (4 * rows.n)  # passes
-        lbfgs(objective, progress, early, pairs, max(EARLY, blocks_cost))
-    factor, stalls, made = 1.0, 0, 0
+def _blocks_cost(rows):
+    """Passes that class blocks cost, by their trips or their operations, and EARLY at least."""
+    n_rows = min(_block_rows(rows, BLOCK_PASSES), rows.n)
+    return max(EARLY, n_rows / rows.n * max(rows.k, BLOCK_COST * rows.d / 4))
+
+
+def _by_class_metrics(objective, progress, covariance, pairs, budget):
+    """L-BFGS in one class metric after the other, each for many times the passes that it cost, for about so many."""
+    line, limit = LineSearch(objective), objective.n_passes + budget
+    while objective.n_passes < limit and not progress.message:
+        before = objective.n_passes
+        solve = ClassMetric(objective, covariance, progress.point).solve
+        lbfgs(objective, progress, solve, pairs, METRIC_PASSES * (objective.n_passes - before), line)
+
+
+def _by_blocks(objective, progress, metric, pairs, n_metrics):
+    """L-BFGS in up to so many metrics, each for long."""
+    line, factor, stalls, made = LineSearch(objective), 1.0, progress.message == STALLED, 0
     while made < n_metrics and (not progress.message or stalls == 1):
         progress.message = ""
         solve = metric(progress.point, factor, renewed=made > 0).solve
@@ -240,6 +255,13 @@ def _by_class_models(objective, progress, spectrum):
             lbfgs(objective, progress, model.solve, pairs, MODEL_PASSES)
 
 
+def _start_on_discriminants(objective, progress, covariance):
+    """Take note of the constant model and return a point that is better."""
+    constant = objective.constant_model()
+    progress.see(constant)
+    return first_point(objective, covariance, constant)
+
+
 def _samples_weigh(rows, step):
     """Whether every step-th row has about its share of the weights."""
     return rows.weight is None or 2 * step * rows.weight[::step].sum() > rows.total_weight
@@ -251,8 +273,9 @@ def _start_on_sample(objective, whole, solver):
     Returns whether so, and the inverse of those rows' Hessian there, where few parameters make it cheap.
     """
     rows = objective.rows
-    step = rows.n // max(SAMPLE_ROWS * (rows.d + 1), rows.n // SAMPLE_STEP)
-    if step < 2 or rows.n_values < SAMPLE_VALUES or not _samples_weigh(rows, step):
+    n_logits = rows.k if rows.loss == "softmax" else 1  # fitted to the same rows
+    step = rows.n // max(max(SAMPLE_ROWS, n_logits) * rows.D, rows.n // SAMPLE_STEP)
+    if step < LEAST_STEP or rows.n_values < SAMPLE_VALUES or not _samples_weigh(rows, step):
         return False, None
     part = objective.sample(step)
     progress = Progress(part, SAMPLE_TOL, EARLY, None)
@@ -260,7 +283,7 @@ def _start_on_sample(objective, whole, solver):
     if solver == "newton-cholesky":
         newton_cholesky(part, progress)
     else:
-        lbfgs(part, progress, gram_metric(part).solve, Pairs(), EARLY)
+        _by_class_metrics(part, progress, Covariance(part), Pairs(), EARLY)
     rows.n_passes += part.n_passes * part.rows.n / rows.n
     point = objective.at(progress.point.w)
     if not (point.value <= OVERFITTED * progress.value and point.value <= objective.constant_value()):

@@ -21,73 +21,118 @@ from fastlr import _core
 from fastlr.model.hessian import mean_gram, weighted_means
 from fastlr.model.memory import KEPT_VALUES
 
-COVARIANCE_ROWS = 8  # a feature, of S
-DAMPING = 0.15, 1e-3  # of S from some rows and from all, in units of its mean diagonal
-INTERCEPT = 0.01  # variance that stands for none
+COVARIANCE_ROWS = 8  # a feature, of S: its eigenvalues are then right to a factor of 2
+SAMPLED, WHOLE = 0.15, 1e-3  # damping of S from some rows and from all, in units of its mean diagonal
+INTERCEPT = 0.01  # variance that stands for the intercept's, which is 0
 CLASS_ROWS = 64  # a class, of rho_c and m_c
-STEP, MOST = 2, 12  # powers of two between the rho whose inverses are made, and how many there are at most
-SPREADS = (1.0, 1 / 4, 1 / 16)
-TRIAL_ROWS = 256
-PART = 64  # classes treated at a time
+FEW_ROWS = 8  # what part of all rows stand for an S that is too large: to apply them costs so much of a pass
+_PARTS = (1.0, 1 / 4, 1 / 16)  # of the constant model's curvature, tried for the first point
+_TRIAL_ROWS = 256  # that choose among them
+_POWER = 4.0  # between the rho whose inverses are made
+_LEAST = 1e-9  # of the largest rho, and what of it a penalty may outweigh
+_CLASSES = 64  # treated at a time
 _TINY = np.finfo(np.float32).tiny
 
 
 class Covariance:
-    """S (D, D), and the inverses of S + alpha P / rho."""
+    """S of an objective's features, and products with inverses of S + alpha P / rho."""
 
     def __init__(self, objective):
         rows = objective.rows
-        step = max(1, rows.n // (COVARIANCE_ROWS * rows.d))
         self.penalty, self.n_threads, self.inverses = objective.penalty.strength, rows.n_threads, {}
-        self.S = mean_gram(rows, slice(None, None, step))
-        if rows.intercept:
-            self.S -= np.outer(self.S[-1], self.S[-1])
-        diagonal = np.einsum("jj->j", self.S)
-        diagonal += DAMPING[step == 1] * diagonal.mean() + _TINY
-        if rows.intercept:
-            diagonal[-1] = INTERCEPT
+        self.curvature = (_FewRows if rows.D**2 > 2 * KEPT_VALUES else _Gram)(rows)
 
     def solve(self, G, rho):
         """(S + alpha P / rho_c)^-1 times the row of G (k, D) for each c, in float32."""
-        power = STEP * np.round(np.log2(rho) / STEP).astype(int)
-        power = np.maximum(power, power.max() - STEP * (MOST - 1))
+        power = np.round(np.log(rho) / np.log(_POWER)).astype(int)
+        powers, largest = np.unique(power), KEPT_VALUES // (self.curvature.n_values + 1)
+        if len(powers) > max(1, largest):  # they would not fit into the memory there is
+            power[:] = powers = [int(np.round(np.log(rho.mean()) / np.log(_POWER)))]
         parts = []
-        for e in np.unique(power):
+        for e in powers:
             if e not in self.inverses:
-                self.inverses[e] = self._inverse(2.0**e)
+                self.inverses[e] = self.curvature.inverse(np.minimum(self.penalty / _POWER**e, 1 / _LEAST**2))
             classes = np.flatnonzero(power == e)
-            parts += [(classes[i : i + PART], self.inverses[e]) for i in range(0, len(classes), PART)]
+            parts += [(classes[i : i + _CLASSES], self.inverses[e]) for i in range(0, len(classes), _CLASSES)]
         X = np.empty(G.shape, np.float32)
 
         def solve(i):
             classes, inverse = parts[i]
-            X[classes] = G[classes] @ inverse
+            X[classes] = inverse(G[classes])
 
         _core.parallel_for(solve, len(parts), self.n_threads)
         return X
 
-    def _inverse(self, rho):
-        M = self.S.astype(np.float32, order="F")
-        diagonal = np.einsum("jj->j", M)
-        diagonal += self.penalty / rho
-        L, failed = lapack.spotrf(M, lower=1, overwrite_a=1)
+
+class _Gram:
+    """S as a matrix."""
+
+    def __init__(self, rows):
+        step = max(1, rows.n // (COVARIANCE_ROWS * rows.d))
+        self.S = mean_gram(rows, slice(None, None, step))
+        if rows.intercept:
+            self.S -= np.outer(self.S[-1], self.S[-1])
+        diagonal = np.einsum("jj->j", self.S)
+        diagonal += (WHOLE if step == 1 else SAMPLED) * diagonal.mean() + _TINY
+        if rows.intercept:
+            diagonal[-1] = INTERCEPT
+        self.n_values = self.S.size
+
+    def inverse(self, penalty):
+        """The product of rows (m, D) with (S + diag(penalty))^-1."""
+        M = self.S.copy()
+        np.einsum("jj->j", M)[:] += penalty
+        L, failed = lapack.spotrf(M.astype(np.float32, order="F"), lower=1, overwrite_a=1)
         if failed:
-            M = self.S + np.diag(self.penalty / rho)
-            return np.linalg.inv(M).astype(np.float32)
-        inverse, _ = lapack.spotri(L, lower=1, overwrite_c=1)
-        lower = np.tril(inverse, -1)
-        return np.ascontiguousarray(inverse - np.triu(inverse, 1) + lower.T)
+            L = lapack.dpotrf(M, lower=1)[0].astype(np.float32)
+        lower, _ = lapack.spotri(L, lower=1, overwrite_c=1)
+        inverse = np.tril(lower) + np.tril(lower, -1).T
+        return lambda G: G @ inverse
+
+
+class _FewRows:
+    """S as the mean of u u' of a few rows and a diagonal, inverted in the space of these m rows.
+
+    With U (m, D) the rows, each over the root of m, and a diagonal Q of penalty and damping, Woodbury's identity
+
+        (Q + U'U)^-1 = Q^-1 - Q^-1 U' (1 + U Q^-1 U')^-1 U Q^-1
+
+    takes memory in proportion to m D in place of D^2.
+    """
+
+    def __init__(self, rows):
+        m = max(1, min(rows.n // FEW_ROWS, KEPT_VALUES // (4 * rows.D)))
+        self.U = rows.features(slice(None, None, -(-rows.n // m)), np.float32)
+        self.U -= self.U.mean(axis=0) * rows.intercept
+        self.U /= np.float32(np.sqrt(len(self.U)))
+        own = np.einsum("ij,ij->j", self.U, self.U)
+        self.damping = SAMPLED * own.mean() + np.maximum(1 - own, 0) + _TINY
+        if rows.intercept:
+            self.damping[-1] = INTERCEPT
+        self.n_values = len(self.U) ** 2
+
+    def inverse(self, penalty):
+        """As of `_Gram`."""
+        U, inverse = self.U, (1 / (self.damping + penalty)).astype(np.float32)
+        inner = lapack.spotrf(np.eye(len(U), dtype=np.float32) + (U * inverse) @ U.T, lower=1)[0]
+
+        def product(G):
+            X = G * inverse
+            T = lapack.spotrs(inner, U @ X.T, lower=1)[0]
+            return X - (T.T @ U) * inverse
+
+        return product
 
 
 class ClassMetric:
     """The metric at a Point."""
 
-    def __init__(self, covariance, objective, point):
+    def __init__(self, objective, covariance, point):
         rows = objective.rows
         self.covariance, self.shape, self.centred = covariance, (rows.k, rows.D), rows.loss == "softmax"
         step = max(1, rows.n // (CLASS_ROWS * rows.k))
         rho, mean = weighted_means(rows, objective.activations(point), step)
-        self.rho = np.maximum(rho, 1e-6 * rho.max() + _TINY)
+        self.rho = np.maximum(rho, _LEAST * rho.max() + _TINY)
         self.mean = mean.astype(np.float32)
         self.tilted = covariance.solve(self.mean, self.rho)
         self.inner = 1 + np.einsum("cj,cj->c", self.mean, self.tilted, dtype=np.float64)
@@ -100,34 +145,35 @@ class ClassMetric:
         along = np.einsum("cj,cj->c", self.mean, X, dtype=np.float64) / self.inner
         X -= along.astype(np.float32)[:, None] * self.tilted
         S = X * size
-        if self.centred:
+        if self.centred:  # a row added to all classes changes no probability
             S -= S.mean(axis=0)
         return S.ravel()
 
 
-def first_point(objective, covariance):
-    """The constant model, and a point about as good as linear discriminants.
+def first_point(objective, covariance, constant):
+    """A point about as good as linear discriminants, from the Point of the constant model.
 
-    It is t steps along -(alpha P + part rho S)^-1 grad, with the part and the t that serve a few hundred rows best.
+    It is t times -(alpha P + part rho S)^-1 grad, with the part and the t that serve a few hundred rows best.
     """
-    rows, constant = objective.rows, objective.constant_model()
-    rate = np.clip(rows.base_rate, 1e-3, 1 - 1e-3)
-    rho = np.ones(rows.k) if rows.loss == "squared_error" else rate * (1 - rate)
-    few = slice(None, None, max(1, rows.n // TRIAL_ROWS))
+    rows, grad = objective.rows, objective.matrix(constant.grad)
+    rate = np.clip(rows.base_rate, 1e-6, 1 - 1e-6)
+    rho = rate * (1 - rate) if rows.loss != "squared_error" else np.ones(rows.k)
+    few = slice(None, None, max(1, rows.n // _TRIAL_ROWS))
     Z = rows.logits(objective.matrix(constant.w), few)
-    total = len(Z) if rows.weight is None else max(float(rows.weight[few].sum()), _TINY)
-    best, step = np.inf, None
-    for part in SPREADS:
-        W = covariance.solve((objective.matrix(constant.grad) / -(part * rho)[:, None]).astype(np.float32), part * rho).astype(float)
-        if rows.loss == "softmax":
-            W -= W.mean(axis=0)
+    total = len(Z) if rows.weight is None else float(rows.weight[few].sum()) + _TINY
+    best, step = np.inf, 0.0
+    for part in _PARTS:
+        G = grad / -(part * rho)[:, None]
+        size = np.abs(G).max() + _TINY
+        W = size * covariance.solve((G / size).astype(np.float32), part * rho).astype(np.float64)
+        W -= W.mean(axis=0) * (rows.loss == "softmax")
         along, penalty = rows.logits(W, few, with_offset=False), objective.penalty.value(W)
 
-        def value(t, along=along, penalty=penalty):
-            R = Z + Z.dtype.type(np.exp(t)) * along
-            return rows.residuals(R, few) / total + np.exp(2 * t) * penalty
+        def value(log_t, along=along, penalty=penalty):
+            t = np.exp(log_t)
+            return rows.residuals(Z + Z.dtype.type(t) * along, few) / total + t * t * penalty
 
         found = minimize_scalar(value, bounds=(-9, 3), method="bounded", options={"xatol": 0.05, "maxiter": 12})
         if found.fun < best:
-            best, step, which = found.fun, np.exp(found.x) * W.ravel(), (part, found.x)
-    return constant, constant.w + step
+            best, step = found.fun, np.exp(found.x) * W.ravel()
+    return constant.w + step

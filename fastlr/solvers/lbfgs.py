@@ -9,7 +9,7 @@ from collections import deque
 
 from fastlr.solvers.line_search import LineSearch
 
-MEMORY = 10  # older pairs tell of a curvature that has changed since
+MEMORY = 20
 
 
 class Pairs:
@@ -37,6 +37,10 @@ class Pairs:
             parts.append(a)
             q -= a * y
         q = solve(q)
+        if self.pairs:  # times the curvature along the last step over the metric's, which may be out of date
+            s, y, rho = self.pairs[-1]
+            change = float(y @ solve(y))
+            q *= 1 / (rho * change) if change > 0 else 1.0
         for (s, y, rho), a in zip(self.pairs, reversed(parts), strict=True):
             q += (a - rho * float(y @ q)) * s
         return -q

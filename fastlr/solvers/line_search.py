@@ -39,7 +39,7 @@ class LineSearch:
         line = self.objective.along(point, direction)
         noise = self.objective.resolution * abs(value)  # values closer than this are equal
         low, high = (0.0, slope0), None  # the bracket: falling at low; high rises or lies above
-        t = float(np.exp(np.mean(np.log(self.minimisers))))
+        t = 1.0
         for evaluation in range(MAX_EVALUATIONS):
             new_value, slope = line.value_and_slope(t)
             fell = new_value <= value + DECREASE * t * slope0

@@ -15,26 +15,23 @@ steps.  The model's curvature at the minimum then is a metric at the point reach
 
 import numpy as np
 from scipy.linalg import blas, lapack
-from scipy.optimize import minimize_scalar
 
 from fastlr import _core
 from fastlr.model.hessian import mean_gram
 from fastlr.model.memory import KEPT_VALUES
 from fastlr.solvers.preconditioner import GRAM_ROWS
 
-_OWN, _LEAST, _MOST = 2.4, 32, 128  # m: times the rows of a class, and its limits
+_OWN, _LEAST, _MOST = 2.4, 32, 192  # m: times the rows of a class, and its limits
 _COUPLED = 1.2  # times the curvature of a class alone: what classes that share rows do to each other
 _CLASSES = 16  # treated at a time
 _FLOOR = 1e-3  # of a class's curvature, at least, is spread like Gram
 _STEPS, _LONGEST, _CLOSE = 12, 2.0, 0.1  # Newton steps in the logits: how many, how long, when short enough
-_SPREADS = (1.0, 0.1, 0.01)  # of the constant model's curvature, tried for the first point
-_TRIAL_ROWS = 256  # that choose among them
 
 
 def serves(objective):
-    """Whether the rows that weigh are few in every class, and Spectrum costs less than a pass."""
+    """Whether the rows that weigh are few in every class beside the features, and Spectrum costs less than a pass."""
     rows = objective.rows
-    few = _OWN * rows.n <= _MOST * rows.k
+    few = _OWN * rows.n <= min(_MOST, rows.d) * rows.k
     return rows.loss == "softmax" and few and 4 * rows.d**2 <= min(rows.n * rows.k, 2 * KEPT_VALUES)
 
 
@@ -83,41 +80,6 @@ class Spectrum:
             self._rotated = data.project(self.T).astype(np.float32, copy=False)
         return self._rotated, rows * step
 
-    def first_point(self):
-        """The start, F and gradient of the constant model, and a point about as good as linear discriminants.
-
-        It lies along -(alpha P + rho Gram)^-1 grad, with the rho and the length that serve a few hundred rows best.
-        """
-        objective, T = self.objective, self.T
-        constant = objective.constant_model()
-        few = slice(None, None, max(1, objective.rows.n // _TRIAL_ROWS))
-        U = objective.rows.project(T, few)
-        Z = objective.rows.logits(objective.matrix(constant.w), few)
-        G = self.rotate(constant.grad)
-        best, point = np.inf, None
-        for part in _SPREADS:
-            W = -G / (self.penal + part * self.rho * self.spread)
-            W -= W.mean(axis=0)
-            along = _along(objective.rows, few, Z, U @ W.T.astype(U.dtype), 0.5 * float(np.sum(self.penal * W * W)))
-            found = minimize_scalar(along, bounds=(-9, 1), method="bounded", options={"xatol": 0.05, "maxiter": 12})
-            if found.fun < best:
-                best, point = found.fun, np.exp(found.x) * W
-        return constant, constant.w + self.step(point)
-
-
-def _along(rows, part, Z, change, penalty):
-    """The mean loss of a few rows at logits Z + e^t change, plus e^2t penalty, as a function of t."""
-    Y = rows.targets(part).astype(Z.dtype)
-    weight = None if rows.weight is None else rows.weight[part]
-
-    def value(t):
-        logits = Z + Z.dtype.type(np.exp(t)) * change
-        top = logits.max(axis=1)
-        losses = top + np.log(np.exp(logits - top[:, None]).sum(axis=1)) - (Y * logits).sum(axis=1)
-        return float(np.average(losses, weights=weight)) + np.exp(2 * t) * penalty
-
-    return value
-
 
 class ClassModel:
     """The model at a Point."""
@@ -130,7 +92,7 @@ class ClassModel:
         A = objective.activations(point)(slice(None, None, step))
         weight = np.ones(len(A)) if rows.weight is None else rows.weight[::step]
         weight = weight * (_COUPLED / max(weight.sum(), np.finfo(float).tiny))
-        m = min(len(A), max(_LEAST, int(_OWN * rows.n / rows.k)))
+        m = min(len(A), _MOST, max(_LEAST, int(_OWN * rows.n / rows.k)))
         telling, self.a, self.weight, rest = _telling_rows(A, weight, m)
         del A
         self.scale = (spectrum.penal + rest[:, None] * spectrum.spread).astype(np.float32)

@@ -62,42 +62,6 @@ class Metric:
         return S.ravel()
 
 
-class SampledMetric:
-    """M_c = f_c (mean u u' of a few rows + damping) + alpha P, inverted in the space of these m rows.
-
-    With U (m, D) the rows, each over the root of m, and a diagonal Q of penalty and damping, Woodbury's identity
-
-        (Q + U'U)^-1 = Q^-1 - Q^-1 U' (1 + U Q^-1 U')^-1 U Q^-1
-
-    takes memory in proportion to m D in place of D^2.
-    """
-
-    def __init__(self, objective, factors):
-        rows = objective.rows
-        m = max(1, min(rows.n // FEW_ROWS, KEPT_VALUES // (4 * rows.D)))
-        U = rows.features(slice(None, None, -(-rows.n // m)), np.float32)
-        U /= np.float32(np.sqrt(len(U)))
-        self.shape, self.centred = (rows.k, rows.D), rows.loss == "softmax"
-        self.factors, self.U = np.asarray(factors)[:, None], U
-        own = np.einsum("ij,ij->j", U, U)
-        Q = objective.penalty.strength / np.mean(factors) + SAMPLED * own.mean() + np.maximum(1 - own, 0) + _TINY
-        self.inverse = (1 / Q).astype(np.float32)
-        self.inner = np.eye(len(U)) + (U * self.inverse) @ U.T
-        self.inner = lapack.dpotrf(self.inner, lower=1)[0]
-
-    def solve(self, grad):
-        """The step M^-1 grad (size,)."""
-        G = grad.reshape(self.shape) / self.factors
-        size = np.abs(G).max() + _TINY
-        S = (G / size).astype(np.float32) * self.inverse
-        T = lapack.dpotrs(self.inner, (self.U @ S.T).astype(np.float64), lower=1)[0]
-        S -= (T.T.astype(np.float32) @ self.U) * self.inverse
-        S = S * size
-        if self.centred:
-            S -= S.mean(axis=0)
-        return S.ravel()
-
-
 def _inverse_factor(H, penalty, damping):
     """L^-1 in float32 of H + diag(penalty) + damping = L L'."""
     diagonal = np.einsum("jj->j", H)
@@ -107,18 +71,6 @@ def _inverse_factor(H, penalty, damping):
     if failed:
         L = lapack.dpotrf(H, lower=1)[0].astype(np.float32)
     return lapack.strtri(L, lower=1, overwrite_c=1)[0]
-
-
-def gram_metric(objective):
-    """The curvature of the constant model, J = diag(r (1 - r)) at base rates r: factors times one Gram matrix."""
-    rows = objective.rows
-    rate = np.clip(rows.base_rate, 1e-3, 1 - 1e-3)
-    factors = np.ones(rows.k) if rows.loss == "squared_error" else rate * (1 - rate)
-    if rows.D**2 > 2 * KEPT_VALUES:
-        return SampledMetric(objective, factors)
-    step = max(1, rows.n // (GRAM_ROWS * rows.d))
-    gram = mean_gram(rows, slice(None, None, step))
-    return Metric(objective, [lambda n_threads: gram], WHOLE if step == 1 else SAMPLED, factors)
 
 
 def block_metric(objective, point, n_rows, factor=1.0):
