@@ -6,7 +6,7 @@ from scipy.optimize import minimize
 
 from fastlr.model.line import Point
 from fastlr.solvers.lbfgs import Pairs, lbfgs
-from fastlr.solvers.line_search import LineSearch
+from fastlr.solvers.line_search import search
 from fastlr.solvers.newton import newton_cg
 from fastlr.solvers.state import STALLED, Progress
 
@@ -148,17 +148,19 @@ def test_line_search_satisfies_wolfe(length, flat):
     F = Smooth(quartic, flat=flat)
     start = F.at(np.array([-3.0, 2.0]))
     direction = -length * start.grad
-    end = LineSearch(F).search(start, direction)
+    end = search(F, start, direction)
     assert end.value < start.value
     assert abs(end.grad @ direction) <= flat * abs(start.grad @ direction)
 
 
-def test_line_search_learns_the_length():
-    F = Smooth(quartic, flat=0.9)
-    line, passes, point = LineSearch(F), [], F.at(np.array([-3.0, 2.0]))
+def test_a_metric_that_is_too_small_is_mended_by_the_last_pair():
+    F, pairs = Smooth(quartic, flat=0.9), Pairs()
+    point, passes = F.at(np.array([-3.0, 2.0])), []
     for _ in range(8):
         before = F.n_passes
-        point = line.search(point, -1e-4 * point.grad)
+        found = search(F, point, pairs.direction(point.grad, lambda grad: 1e-4 * grad))
+        pairs.add(found.w - point.w, found.grad - point.grad)
+        point = found
         passes.append(F.n_passes - before)
     assert passes[0] > 2
     assert passes[-1] == 2  # a length, and its end
@@ -167,4 +169,4 @@ def test_line_search_learns_the_length():
 def test_line_search_refuses_an_ascent():
     F = Smooth(quartic)
     start = F.at(np.array([3.0, 0.0]))
-    assert LineSearch(F).search(start, start.grad) is None
+    assert search(F, start, start.grad) is None

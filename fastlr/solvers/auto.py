@@ -14,12 +14,12 @@ import numpy as np
 from fastlr._runtime.threads import blas_limit
 from fastlr.model.memory import KEPT_VALUES
 from fastlr.model.row_space import RowSpace, is_wide
+from fastlr.solvers.block_metric import BLOCK_ROWS, BlockMetric
 from fastlr.solvers.class_metric import ClassMetric, Covariance, first_point
 from fastlr.solvers.lbfgs import Pairs, lbfgs
-from fastlr.solvers.line_search import LineSearch
+from fastlr.solvers.line_search import search
 from fastlr.solvers.many_classes import ClassModel, Spectrum, serves
 from fastlr.solvers.newton import hessian_solver, newton_cg, newton_cholesky
-from fastlr.solvers.preconditioner import BLOCK_ROWS, block_metric
 from fastlr.solvers.primal_dual import primal_dual
 from fastlr.solvers.primal_dual import serves as keeps_probabilities
 from fastlr.solvers.state import EXHAUSTED, STALLED, Progress
@@ -38,8 +38,8 @@ ALL_ROWS = 2048  # so few rows are never sampled for a metric
 NEWTON_SIZE = 1000  # parameters whose Hessian is worth factorising
 NEWTON_WORK = 2e8  # operations of one whole Hessian that are still cheaper than the other solvers' fixed costs
 TINY_WORK = 1e6  # the same where a Hessian a pass costs no more than what surrounds it
-BLOCK_COST = 4  # passes that take the time of the operations of one, in making class blocks
-METRIC_PASSES = 8  # times the passes that a class metric cost, it serves
+BLOCK_COST = 3  # times the passes that class blocks cost, the class metric serves before
+METRIC_PASSES = 8  # times the passes that a class metric costs, it serves
 REFRESH = 50  # passes that class blocks serve
 EASIER = 0.02  # times as much as those before, are class blocks damped
 MODEL_PASSES = 2  # passes that a class model serves after its own step,
@@ -115,7 +115,7 @@ def _run_in_row_space(objective, w, progress, solver):
     elif not progress.message:  # K was rounded
         rows = space.objective.rows
         blocks = _blocks_fit(rows)
-        metric = (block_metric(space.objective, part.point, rows.n) if blocks else
+        metric = (BlockMetric(space.objective, part.point, rows.n) if blocks else
                   ClassMetric(space.objective, Covariance(space.objective), part.point))
         lbfgs(objective, progress, lambda grad: space.expand(metric.solve(space.restrict(grad))), Pairs(), np.inf)
 
@@ -153,7 +153,7 @@ def _run_on_features(objective, w, progress, solver):
             return ClassModel(spectrum, point)
         if not fits:
             return ClassMetric(objective, covariance(), point)
-        return block_metric(objective, point, _block_rows(rows, REFRESH if renewed else BLOCK_PASSES), factor)
+        return BlockMetric(objective, point, _block_rows(rows, REFRESH if renewed else BLOCK_PASSES), factor)
 
     for name in plan:
         progress.solver, progress.message = name, ""
@@ -215,27 +215,26 @@ def _block_rows(rows, passes):
 
 
 def _blocks_cost(rows):
-    """Passes that class blocks cost, by their trips or their operations, and EARLY at least."""
-    n_rows = min(_block_rows(rows, BLOCK_PASSES), rows.n)
-    return max(EARLY, n_rows / rows.n * max(rows.k, BLOCK_COST * rows.d / 4))
+    """Passes to go without class blocks: EARLY, or some times the trips that these cost."""
+    return max(EARLY, BLOCK_COST * min(_block_rows(rows, BLOCK_PASSES), rows.n) / rows.n * rows.k)
 
 
 def _by_class_metrics(objective, progress, covariance, pairs, budget):
     """L-BFGS in one class metric after the other, each for many times the passes that it cost, for about so many."""
-    line, limit = LineSearch(objective), objective.n_passes + budget
+    limit = objective.n_passes + budget
     while objective.n_passes < limit and not progress.message:
         before = objective.n_passes
         solve = ClassMetric(objective, covariance, progress.point).solve
-        lbfgs(objective, progress, solve, pairs, METRIC_PASSES * (objective.n_passes - before), line)
+        lbfgs(objective, progress, solve, pairs, METRIC_PASSES * (objective.n_passes - before))
 
 
 def _by_blocks(objective, progress, metric, pairs, n_metrics):
     """L-BFGS in up to so many metrics, each for long."""
-    line, factor, stalls, made = LineSearch(objective), 1.0, progress.message == STALLED, 0
+    factor, stalls, made = 1.0, progress.message == STALLED, 0
     while made < n_metrics and (not progress.message or stalls == 1):
         progress.message = ""
         solve = metric(progress.point, factor, renewed=made > 0).solve
-        lbfgs(objective, progress, solve, pairs, REFRESH, line)
+        lbfgs(objective, progress, solve, pairs, REFRESH)
         stalls = stalls + 1 if progress.message == STALLED else 0  # once, it may be for the metric
         factor *= EASIER
         made += 1
@@ -247,7 +246,7 @@ def _by_class_models(objective, progress, spectrum):
     while not progress.message and not progress.stop():
         point = progress.point
         model = ClassModel(spectrum, point)
-        found = LineSearch(objective).search(point, model.step(point.grad))
+        found = search(objective, point, model.step(point.grad))
         if found is not None:
             progress.see(found)
             pairs.add(found.w - point.w, found.grad - point.grad)

@@ -3,56 +3,39 @@
 Near the optimum values differ by less than their rounding errors, while slopes are still good: a step is accepted too
 when the slope has flattened and the value has not risen beyond noise (Hager and Zhang 2005, A new conjugate gradient
 method with guaranteed descent and an efficient line search, section 4).
-
-A metric that misses curvature makes all steps too long, by the same factor for many iterations: the first length tried
-is where the slopes of the last searches promised a minimum, and most searches need no other.
 """
-
-from collections import deque
 
 import numpy as np
 
 DECREASE = 0.1  # part of the first slope that the value must fall by
 MAX_EVALUATIONS = 20  # lengths tried: then rounding hides the descent
-REMEMBERED = 3  # searches whose minima the next length is made from
 MOST = 4.0  # times a length, that extrapolation may go
 
 
-class LineSearch:
-    """Searches one after the other in one metric, from w to w + t * direction.
+def search(objective, point, direction):
+    """The next Point along a direction of descent, from w to w + t * direction, or None where no step is acceptable.
 
-    Parameters
-    ----------
-    objective
-        Its `along` has the lines, and they say by how much a slope has to fall.
+    The objective's `along` has the line, which says by how much a slope has to fall.
     """
-
-    def __init__(self, objective):
-        self.objective = objective
-        self.minimisers = deque([1.0], maxlen=REMEMBERED)
-
-    def search(self, point, direction):
-        """The next Point along a direction of descent, or None where no step is acceptable."""
-        value, slope0 = point.value, float(point.grad @ direction)
-        if not slope0 < -np.finfo(float).tiny:
-            return None
-        line = self.objective.along(point, direction)
-        noise = self.objective.resolution * abs(value)  # values closer than this are equal
-        low, high = (0.0, slope0), None  # the bracket: falling at low; high rises or lies above
-        t = 1.0
-        for evaluation in range(MAX_EVALUATIONS):
-            new_value, slope = line.value_and_slope(t)
-            fell = new_value <= value + DECREASE * t * slope0
-            level = new_value <= value + noise and slope <= (2 * DECREASE - 1) * slope0
-            if abs(slope) <= -line.flat * slope0 and (fell or level):
-                self.minimisers.append(_extrapolated(slope0, slope, t))
-                return line.end(t)
-            if slope < 0 and new_value <= value + noise and (fell or high is not None or slope < line.flat * slope0):
-                low = (t, slope)
-            else:
-                high = (t, slope)
-            t = _next_length(low, high, slope0, halve=evaluation % 3 == 2)
+    value, slope0 = point.value, float(point.grad @ direction)
+    if not slope0 < -np.finfo(float).tiny:
         return None
+    line = objective.along(point, direction)
+    noise = objective.resolution * abs(value)  # values closer than this are equal
+    low, high = (0.0, slope0), None  # the bracket: falling at low; high rises or lies above
+    t = 1.0
+    for evaluation in range(MAX_EVALUATIONS):
+        new_value, slope = line.value_and_slope(t)
+        fell = new_value <= value + DECREASE * t * slope0
+        level = new_value <= value + noise and slope <= (2 * DECREASE - 1) * slope0
+        if abs(slope) <= -line.flat * slope0 and (fell or level):
+            return line.end(t)
+        if slope < 0 and new_value <= value + noise and (fell or high is not None or slope < line.flat * slope0):
+            low = (t, slope)
+        else:
+            high = (t, slope)
+        t = _next_length(low, high, slope0, halve=evaluation % 3 == 2)
+    return None
 
 
 def _extrapolated(slope0, slope, t):

@@ -19,7 +19,7 @@ from scipy.linalg import blas, lapack
 from fastlr import _core
 from fastlr.model.hessian import mean_gram
 from fastlr.model.memory import KEPT_VALUES
-from fastlr.solvers.preconditioner import GRAM_ROWS
+from fastlr.solvers.class_metric import COVARIANCE_ROWS
 
 _OWN, _LEAST, _MOST = 2.4, 32, 192  # m: times the rows of a class, and its limits
 _COUPLED = 1.2  # times the curvature of a class alone: what classes that share rows do to each other
@@ -31,7 +31,7 @@ _STEPS, _LONGEST, _CLOSE = 12, 2.0, 0.1  # Newton steps in the logits: how many,
 def serves(objective):
     """Whether the rows that weigh are few in every class beside the features, and Spectrum costs less than a pass."""
     rows = objective.rows
-    few = _OWN * rows.n <= min(_MOST, rows.d) * rows.k
+    few = _OWN * rows.n <= min(_MOST, rows.d / 2) * rows.k
     return rows.loss == "softmax" and few and 4 * rows.d**2 <= min(rows.n * rows.k, 2 * KEPT_VALUES)
 
 
@@ -41,7 +41,7 @@ class Spectrum:
     def __init__(self, objective):
         self.objective, self._rotated = objective, None
         rows = objective.rows
-        n_rows = max(GRAM_ROWS * rows.d, rows.k * rows.n // (3 * rows.d))  # of a twelfth of a pass
+        n_rows = max(COVARIANCE_ROWS * rows.d, rows.k * rows.n // (3 * rows.d))  # of a twelfth of a pass
         rate = rows.base_rate
         self.rho = float(np.mean(rate * (1 - rate)))
         gram = mean_gram(rows, slice(None, None, max(1, rows.n // n_rows)))

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 from fastlr.solvers.lbfgs import Pairs, lbfgs
-from fastlr.solvers.line_search import LineSearch
+from fastlr.solvers.line_search import search
 
 MAX_CG = 200  # products of a step
 REUSED = 3  # passes that a Hessian serves
@@ -71,7 +71,7 @@ def newton_cg(objective, progress, metric):
 
     point = progress.point
     while not progress.stop():
-        point = LineSearch(objective).search(point, step(point))
+        point = search(objective, point, step(point))
         if point is None:
             progress.stall()
             return
