@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastlr._input.arrays import check_option
+from fastlr._input.options import check_option
 
 __all__ = ["load_digits", "load_idx", "load_mnist"]
 

@@ -12,13 +12,12 @@ from fastlr._input.arrays import (
     check_feature_vector,
     check_finite,
     check_labels,
-    check_number,
-    check_option,
     check_sample_weight,
     check_targets,
     check_X,
 )
 from fastlr._input.layout import as_real
+from fastlr._input.options import check_number, check_option
 from fastlr._runtime.threads import resolve_n_threads
 from fastlr.losses import mean_factor
 

@@ -9,8 +9,9 @@ in float32, all other reals in float64.
 import numpy as np
 
 from fastlr import _core
-from fastlr._input.arrays import as_array, check_labels, check_number, check_option, check_sample_weight, check_targets
+from fastlr._input.arrays import as_array, check_labels, check_sample_weight, check_targets
 from fastlr._input.layout import as_real, check_out, is_ready
+from fastlr._input.options import check_number, check_option
 from fastlr._runtime.threads import resolve_n_threads
 
 _REDUCTIONS = ("mean", "sum", "none")

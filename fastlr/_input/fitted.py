@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastlr import _core
-from fastlr._input.arrays import as_array, as_kernels_read, check_feature_vector, check_option, is_real
-from fastlr._input.labels import Outputs
+from fastlr._input.arrays import as_array, as_kernels_read, check_feature_vector, is_real
+from fastlr._input.options import check_option
+from fastlr._input.targets import Outputs
 
 NEEDED = ("coef_", "intercept_", "classes_")
 KINDS = ("classes", "labels")
@@ -61,9 +62,9 @@ def fitted_model(estimator, loss=None):
     classes = as_array(estimator.classes_, "classes_")
     n_classes = max(k, 2) if loss != "softmax" else k
     if classes.shape != (n_classes,) or n_classes < 2:
-        remedy = "; with loss='sigmoid' one row is enough for two classes" if n_classes < 2 else ""
-        raise ValueError(f"classes_ has shape {classes.shape} and coef_ {coef.shape}; expected {n_classes} classes for "
-                         f"{k} rows, at least two{remedy}")
+        expected = (f"{n_classes} classes for {k} rows" if n_classes > 1 else
+                    "several rows; with loss='sigmoid' one row is enough for two classes")
+        raise ValueError(f"classes_ has shape {classes.shape} and coef_ {coef.shape}; expected {expected}")
     return FittedModel(
         Outputs(loss, classes, k, multilabel=labels), coef,
         intercept if intercept.ndim else np.full(k, intercept),
