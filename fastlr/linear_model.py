@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastlr import _core, solvers
 from fastlr._input.arrays import check_feature_vector, check_sample_weight
 from fastlr._input.estimator import check_input, check_offset, check_penalty_factors, unchanged_on_error
-from fastlr._input.fitted import NEEDED, fitted_model
+from fastlr._input.fitted import NEEDED, fitted_model, is_fitted
 from fastlr._input.options import LOGISTIC_RULES, check_option, check_rules
 from fastlr._input.targets import learn_outputs, warn_of_one_class, weigh_classes
 from fastlr._runtime.callbacks import CallbackSupportMixin, FitMonitor, with_callbacks
@@ -117,11 +117,9 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     True
     """
 
-    def __init__(
-        self, C=1.0, *, tol=1e-4, fit_intercept=True, class_weight=None, solver="auto", max_iter=1000,
-        warm_start=False, verbose=0, n_threads=None, random_state=None, penalty_factors=None, scale=None, shift=None,
-        targets="auto",
-    ):
+    def __init__(self, C=1.0, *, tol=1e-4, fit_intercept=True, class_weight=None, solver="auto", max_iter=1000,
+                 warm_start=False, verbose=0, n_threads=None, random_state=None, penalty_factors=None, scale=None,
+                 shift=None, targets="auto"):
         self.C = C
         self.tol = tol
         self.fit_intercept = fit_intercept
@@ -279,7 +277,7 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     def _last_fit(self, outputs, d):
         """The coefficients and the intercept to start from, or nothing."""
-        if not self.warm_start or not all(hasattr(self, name) for name in NEEDED):
+        if not self.warm_start or not is_fitted(self):
             return ()
         last = fitted_model(self)
         if last.coef.shape != (outputs.k, d) or not np.array_equal(last.outputs.classes, outputs.classes):

@@ -16,7 +16,7 @@ import numpy as np
 
 from fastlr import _core
 from fastlr._input.arrays import check_feature_vector, check_sample_weight
-from fastlr._input.fitted import NEEDED, fitted_model
+from fastlr._input.fitted import fitted_model, is_fitted
 from fastlr._input.options import TRAINER_RULES, check_option, check_rules, generator_of
 from fastlr._input.targets import learn_outputs, warn_of_one_class
 from fastlr._input.training_data import check_rows
@@ -189,7 +189,7 @@ class Trainer:
             Itself.
         """
         check_rules(self, TRAINER_RULES)
-        model = fitted_model(self, self.loss) if self._is_fitted() else None
+        model = fitted_model(self, self.loss) if is_fitted(self) else None
         X, names = check_rows(X, resolve_n_threads(self.n_threads), *self._features(model))
         n, d = X.shape
         real = _core.real_dtype(X.dtype)
@@ -232,13 +232,10 @@ class Trainer:
         outputs, Z = self._forward(X)
         return outputs.accuracy(Z, y, sample_weight)
 
-    def _is_fitted(self):
-        return all(hasattr(self, name) for name in NEEDED)
-
     @np.errstate(all="ignore")
     def _forward(self, X):
         """What the logits of X mean, and the logits."""
-        if not self._is_fitted():
+        if not is_fitted(self):
             raise AttributeError("this Trainer has no model yet; call fit or partial_fit first")
         check_option("loss", self.loss, _core.LOSSES)
         model = fitted_model(self, self.loss)

@@ -132,7 +132,7 @@ BAD_DATA = {
     "negative weight": (X, Y, {"sample_weight": [1, 1, 1, -1, 1, 1]}, "sample_weight has -1.0 at row 3"),
     "zero weights": (X, Y, {"sample_weight": np.zeros(6)}, "zero"),
     "offset": (X, Y, {"offset": np.zeros(6)}, r"offset has shape \(6,\); expected \(6, 3\)"),
-    "offset of nan": (X, Y, {"offset": np.full((6, 3), np.nan)}, "offset is not finite at row 0"),
+    "offset of nan": (X, Y, {"offset": np.full((6, 3), np.nan)}, "offset has nan at row 0, column 0; expected finite"),
     "offset of text": (X, Y, {"offset": ["a"] * 6}, "expected real numbers"),
 }
 

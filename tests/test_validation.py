@@ -179,7 +179,7 @@ def test_target_probabilities():
     P[2, 0] = np.nan
     raises(ValueError, "y has nan at row 2, column 0", fastlr.cross_entropy, X, P)
     raises(ValueError, "y has 1.5 at row 1", fastlr.binary_cross_entropy, X[0], [0, 1.5, 1])
-    raises(ValueError, "y has inf at row 0, column 1; expected finite targets", fastlr.loss_and_grad, X, W, B,
+    raises(ValueError, "y has inf at row 0, column 1; expected finite numbers", fastlr.loss_and_grad, X, W, B,
            [[0, np.inf]] * 4, loss="squared_error")
 
 

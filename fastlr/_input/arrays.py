@@ -43,6 +43,27 @@ def is_real(dtype):
     return dtype.kind in "fiub" or dtype.name in _core.DTYPES
 
 
+def as_real_array(value, name):
+    """`as_array`, and TypeError for what are no real numbers."""
+    array = as_array(value, name)
+    if not is_real(array.dtype):
+        raise TypeError(f"{name} has dtype {array.dtype}; expected real numbers")
+    return array
+
+
+def as_parameters(value, name):
+    """Finite numbers as float64, C-contiguous."""
+    value = _as_float64(value, name)
+    if not np.isfinite(value).all():
+        raise ValueError(f"{name} has values that are not finite; expected finite numbers")
+    return value
+
+
+def _as_float64(value, name):
+    value = as_real_array(value, name)
+    return as_kernels_read(value, np.float64).reshape(value.shape)
+
+
 def as_kernels_read(array, dtype):
     """The array in this dtype, native, C-contiguous and aligned; itself if it is that already.
 
@@ -187,11 +208,15 @@ def check_targets(y, n, k, dtype, *, loss=None, name="y"):
             raise ValueError(f"{name} has {y[row, column]} at row {row}, column {column}; expected target "
                              f"probabilities in [0, 1]")
     elif not np.isfinite(lowest) or not np.isfinite(highest):
-        row, column = np.argwhere(~np.isfinite(y))[0]
-        beyond = f", beyond the range of {y.dtype}" if np.isfinite(given[row, column]) else ""
-        raise ValueError(f"{name} has {given[row, column]} at row {row}, column {column}{beyond}; expected finite "
-                         f"targets")
+        refuse_nonfinite(y, given, name)
     return _with_sums_of_1(y, given, name) if loss == "softmax" else y
+
+
+def refuse_nonfinite(y, given, name):
+    """Raise ValueError naming the first value of y (n, k), which was made of `given`, that is not finite."""
+    row, column = np.argwhere(~np.isfinite(y))[0]
+    beyond = f", beyond the range of {y.dtype}" if np.isfinite(given[row, column]) else ""
+    raise ValueError(f"{name} has {given[row, column]} at row {row}, column {column}{beyond}; expected finite numbers")
 
 
 def _with_sums_of_1(y, given, name):
@@ -235,16 +260,9 @@ def check_feature_vector(v, d, name):
     """float64 (d,), C-contiguous, from a number for all features or one a feature; None stays None."""
     if v is None:
         return None
-    v = _as_float64(v, name)
+    v = as_parameters(v, name)
     if v.shape not in ((), (d,)):
         raise ValueError(f"{name} has shape {v.shape}; expected one number, or ({d},) for the {d} features")
-    if not np.isfinite(v).all():
-        raise ValueError(f"{name} has values that are not finite; expected finite numbers")
     return np.ascontiguousarray(np.broadcast_to(v, (d,)))  # of one number: an array of its own
 
 
-def _as_float64(v, name):
-    v = as_array(v, name)
-    if not is_real(v.dtype):
-        raise TypeError(f"{name} has dtype {v.dtype}; expected real numbers")
-    return as_kernels_read(v, np.float64).reshape(v.shape)

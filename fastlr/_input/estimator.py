@@ -15,12 +15,13 @@ from fastlr import _core
 from fastlr._input.arrays import (
     as_array,
     as_kernels_read,
+    as_real_array,
     check_feature_vector,
     check_finite,
     check_size,
     check_X,
-    is_real,
     refuse_masked,
+    refuse_nonfinite,
 )
 
 
@@ -114,20 +115,14 @@ def check_offset(offset, X, k):
     """The offset of the logits of X (n, d) as (n, k) in X's real type, C-contiguous; (n,) will do for k = 1."""
     if offset is None:
         return None
-    offset = as_array(offset, "offset")
-    n = len(X)
-    if not is_real(offset.dtype):
-        raise TypeError(f"offset has dtype {offset.dtype}; expected real numbers")
-    if offset.shape != (n, k) and (offset.shape != (n,) or k > 1):
+    given, n = as_real_array(offset, "offset"), len(X)
+    if given.shape != (n, k) and (given.shape != (n,) or k > 1):
         expected = f"({n},)" if k == 1 else f"({n}, {k})"
-        raise ValueError(f"offset has shape {offset.shape}; expected {expected}, one for each logit of the {n} rows")
-    given, offset = offset, as_kernels_read(offset.reshape(n, k), _core.real_dtype(X.dtype))
+        raise ValueError(f"offset has shape {given.shape}; expected {expected}, one for each logit of the {n} rows")
+    given = given.reshape(n, k)
+    offset = as_kernels_read(given, _core.real_dtype(X.dtype))
     if not np.isfinite(offset).all():
-        row, column = np.argwhere(~np.isfinite(offset))[0]
-        value = given.reshape(n, k)[row, column]
-        beyond = f": {value} is beyond the range of {offset.dtype}, in which X of {X.dtype} is computed"
-        raise ValueError(f"offset is not finite at row {row}{beyond if np.isfinite(value) else ''}; expected finite "
-                         f"numbers")
+        refuse_nonfinite(offset, given, "offset")
     return offset
 
 

@@ -25,8 +25,7 @@ def check_label_array(y, n, name="y"):
     """
     y = as_array(y, name)
     if y.shape != (n,):
-        remedy = f": {name}.ravel()" if y.shape == (n, 1) else ""
-        raise ValueError(f"{name} has shape {y.shape}; expected ({n},), one label for each of the {n} rows{remedy}")
+        raise ValueError(f"{name} has shape {y.shape}; expected ({n},), one label for each of the {n} rows")
     if y.dtype.kind == "O" or hasattr(y.dtype, "na_object"):
         y = _labels_of_objects(y, name)
     if y.dtype.kind == "f":

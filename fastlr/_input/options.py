@@ -89,26 +89,20 @@ TRAINER_RULES = {
     "shuffle": _FLAG,
     "callbacks": (lambda v: isinstance(v, Sequence) and all(map(callable, v)), "a sequence of callables"),
     "verbose": _VERBOSE,
-    "random_state": (
-        lambda v: v is None or is_count(v, 0) or isinstance(v, _GENERATORS),
-        "None, an integer of at least 0, or a numpy Generator or RandomState",
-    ),
+    "random_state": (lambda v: v is None or is_count(v, 0) or isinstance(v, _GENERATORS),
+                     "None, an integer of at least 0, or a numpy Generator or RandomState"),
 }
 
 LOGISTIC_RULES = {
     "C": (lambda v: is_number(v) and v > 0, "a positive number, or np.inf for no penalty"),
     "tol": (lambda v: is_number(v) and 0 <= v < math.inf, "a finite number of at least 0"),
     "fit_intercept": _FLAG,
-    "class_weight": (
-        lambda v: v is None or isinstance(v, dict) or (isinstance(v, str) and v == "balanced"),
-        "None, 'balanced' or a dict from labels to weights",
-    ),
+    "class_weight": (lambda v: v is None or isinstance(v, dict) or (isinstance(v, str) and v == "balanced"),
+                     "None, 'balanced' or a dict from labels to weights"),
     "max_iter": (lambda v: is_count(v, 0), "an integer of at least 0"),
     "warm_start": _FLAG,
     "verbose": _VERBOSE,
-    "random_state": (
-        lambda v: v is None or (is_count(v, 0) and v < 2**32) or isinstance(v, np.random.RandomState),
-        "None, an integer of 0 to 2**32 - 1, or a numpy RandomState",
-    ),
+    "random_state": (lambda v: v is None or (is_count(v, 0) and v < 2**32) or isinstance(v, np.random.RandomState),
+                     "None, an integer of 0 to 2**32 - 1, or a numpy RandomState"),
     "targets": one_of("auto", "classes", "labels"),
 }

@@ -107,11 +107,8 @@ def _quota(folder):
 
 
 _BLAS_FUNCTIONS = [
-    *(
-        (f"{prefix}openblas_get_num_threads{suffix}", f"{prefix}openblas_set_num_threads{suffix}")
-        for prefix in ("", "scipy_")
-        for suffix in ("", "64_", "_64")
-    ),
+    *((f"{prefix}openblas_get_num_threads{suffix}", f"{prefix}openblas_set_num_threads{suffix}")
+      for prefix in ("", "scipy_") for suffix in ("", "64_", "_64")),
     ("MKL_Get_Max_Threads", "MKL_Set_Num_Threads"),
 ]
 """Names under which BLAS libraries give and take the number of threads of the whole process."""
