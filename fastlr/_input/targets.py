@@ -12,13 +12,13 @@ Classes are sorted, as in scikit-learn. A column Y (n, 1) of labels is taken for
 """
 
 import math
-from contextlib import suppress
+import numbers
 from dataclasses import dataclass
 
 import numpy as np
 
 from fastlr import _core
-from fastlr._input.arrays import as_array, check_sample_weight, check_targets
+from fastlr._input.arrays import as_array, check_sample_weight, check_targets, is_real
 from fastlr._input.labels import check_label_array, check_same_kind, encode_labels, listed, number_labels
 from fastlr._input.options import is_number
 from fastlr._runtime.warnings import warn_user
@@ -100,20 +100,20 @@ class Outputs:
         TypeError, ValueError
             If y has another shape, text where the classes are numbers or the reverse, or is no target at all.
         """
-        y = _read(y, "y", self.multilabel)
-        n, predicted = len(Z), self.predict(Z)
+        y, n = _read(y, "y", self.multilabel), len(Z)
         if y.ndim == 2:
             columns = self.k if self.multilabel or y.shape[1] == self.k else len(self.classes)
             y = check_targets(y, n, columns, np.float64, loss="sigmoid")
-            if self.multilabel:
-                predicted, y = (predicted == (y > 0.5)).all(axis=1), True
-            else:
-                y = self.classes[y.argmax(axis=1) if columns > 1 else (y[:, 0] > 0.5).astype(np.intp)]
+            if columns == 1 or self.multilabel:
+                y = y > 0.5
+            if not self.multilabel:
+                y = self.classes[y[:, 0].astype(np.intp) if columns == 1 else y.argmax(axis=1)]
         else:
             y = check_label_array(y, n)
             check_same_kind(y, self.classes)
+        right = self.predict(Z) == y
         weight, _ = _core.moderate_weights(check_sample_weight(sample_weight, n))
-        return float(np.average(predicted == y, weights=weight))
+        return float(np.average(right.all(axis=1) if self.multilabel else right, weights=weight))
 
 
 def learn_outputs(y, n, dtype, loss=None, *, targets="auto", classes=None):
@@ -197,11 +197,9 @@ def _read(y, name, multilabel):
                          f"label: the targets are 'labels', not 'classes'")
     if y.ndim != 2:
         return y
-    if y.dtype == object:
-        with suppress(TypeError, ValueError):
-            y = y.astype(np.float64)
-    if multilabel or y.shape[1] != 1 or (y.dtype.kind in "fV" and (y != np.trunc(y)).any()):
-        return y
+    matrix = y.astype(np.float64) if y.dtype == object and all(isinstance(v, numbers.Real) for v in y.flat) else y
+    if multilabel or y.shape[1] != 1 or (is_real(matrix.dtype) and (matrix != np.trunc(matrix)).any()):
+        return matrix
     from sklearn.exceptions import DataConversionWarning  # here: arrays of numbers need no scikit-learn
 
     warn_user(f"A column-vector {name} was passed when a 1d array was expected. Please change the shape of {name} to "
