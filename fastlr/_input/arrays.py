@@ -18,9 +18,7 @@ def as_array(value, name):
     """`value` as a plain ndarray, without a copy if it is one; TypeError for masked and sparse ones."""
     if type(value) is np.ndarray:
         return value
-    refuse_masked(value, name)
-    if hasattr(value, "toarray"):
-        raise TypeError(f"{name} is sparse ({type(value).__name__}); expected a dense array: pass {name}.toarray()")
+    refuse_sparse_and_masked(value, name)
     array = np.asarray(value)
     listed = array.dtype.kind == "U" and array.ndim == 1 and isinstance(value, list | tuple)
     if listed and not all(isinstance(part, str) for part in value):
@@ -28,10 +26,12 @@ def as_array(value, name):
     return array
 
 
-def refuse_masked(value, name):
-    """Raise TypeError for a masked array or a list of them, whose masks NumPy would drop without a word."""
+def refuse_sparse_and_masked(value, name):
+    """Raise TypeError for a sparse matrix, and for masked arrays, whose masks NumPy would drop without a word."""
     if type(value) is np.ndarray:
         return
+    if hasattr(value, "toarray"):
+        raise TypeError(f"{name} is sparse ({type(value).__name__}); expected a dense array: pass {name}.toarray()")
     parts = value if isinstance(value, list | tuple) else (value,)
     if any(isinstance(part, np.ma.MaskedArray) for part in parts):
         raise TypeError(f"{name} is a masked array; expected one whose values all count: leave out the masked rows, "

@@ -20,8 +20,8 @@ from fastlr._input.arrays import (
     check_finite,
     check_size,
     check_X,
-    refuse_masked,
     refuse_nonfinite,
+    refuse_sparse_and_masked,
 )
 
 
@@ -45,7 +45,7 @@ def convert(estimator, X, *, fitting):
         As `check_X`, and as scikit-learn does for other features than in `fit`; with the name of the column where
         values are not numbers.
     """
-    refuse_masked(X, "X")
+    refuse_sparse_and_masked(X, "X")
     if isinstance(X, list | tuple):
         X = as_array(X, "X")
     plain = type(X) in (np.ndarray, np.memmap) and X.dtype != object
