@@ -26,6 +26,12 @@ def as_array(value, name):
     return array
 
 
+def as_table(X, name):
+    """Lists as an array, all else as it is; TypeError as by `as_array`."""
+    refuse_sparse_and_masked(X, name)
+    return as_array(X, name) if isinstance(X, list | tuple) else X
+
+
 def refuse_sparse_and_masked(value, name):
     """Raise TypeError for a sparse matrix, and for masked arrays, whose masks NumPy would drop without a word."""
     if type(value) is np.ndarray:

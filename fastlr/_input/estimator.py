@@ -13,15 +13,14 @@ from sklearn.utils.validation import validate_data
 
 from fastlr import _core
 from fastlr._input.arrays import (
-    as_array,
     as_kernels_read,
     as_real_array,
+    as_table,
     check_feature_vector,
     check_finite,
     check_size,
     check_X,
     refuse_nonfinite,
-    refuse_sparse_and_masked,
 )
 
 
@@ -45,9 +44,7 @@ def convert(estimator, X, *, fitting):
         As `check_X`, and as scikit-learn does for other features than in `fit`; with the name of the column where
         values are not numbers.
     """
-    refuse_sparse_and_masked(X, "X")
-    if isinstance(X, list | tuple):
-        X = as_array(X, "X")
+    X = as_table(X, "X")
     plain = type(X) in (np.ndarray, np.memmap) and X.dtype != object
     if plain:
         X = check_X(X)
@@ -65,9 +62,9 @@ def convert(estimator, X, *, fitting):
 
 
 def _column_without_numbers(X):
-    """Name of the first column of a data frame, or number of that of an array, that does not become floats, or None."""
+    """Name of the first column of a data frame, or number of that of objects, that does not become floats, or None."""
     if isinstance(X, np.ndarray):
-        columns = enumerate(X.T if X.ndim == 2 else ())
+        columns = enumerate(X.T if X.ndim == 2 and X.dtype == object else ())
     else:
         names = getattr(X, "column_names", getattr(X, "columns", ()))
         columns = ((name, np.asarray(X[name])) for name in names)

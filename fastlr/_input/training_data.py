@@ -2,14 +2,12 @@
 
 import numpy as np
 
-from fastlr._input.arrays import as_array, check_finite, check_size, check_X, refuse_sparse_and_masked
+from fastlr._input.arrays import as_table, check_finite, check_size, check_X
 
 
 def check_rows(X, n_threads, n_features=None, names=None, *, name="X"):
     """X as the kernels read it, and the names of its features or None; as in the fit where these are given."""
-    refuse_sparse_and_masked(X, name)
-    if isinstance(X, list | tuple):
-        X = as_array(X, name)
+    X = as_table(X, name)
     if names is not None or not isinstance(X, np.ndarray) or X.dtype == object:
         from fastlr._input.estimator import convert_frame  # scikit-learn, which arrays do not need
 
