@@ -39,25 +39,9 @@ _LAZY = {
 }
 
 __all__ = [
-    "LogisticRegression",
-    "Trainer",
-    "__version__",
-    "binary_cross_entropy",
-    "binary_cross_entropy_and_grad",
-    "cross_entropy",
-    "cross_entropy_and_grad",
-    "datasets",
-    "log_sigmoid",
-    "log_softmax",
-    "logit",
-    "logsumexp",
-    "loss_and_grad",
-    "one_hot",
-    "show_config",
-    "sigmoid",
-    "sigmoid_derivative",
-    "softmax",
-    "softmax_jacobian",
+    "LogisticRegression", "Trainer", "__version__", "binary_cross_entropy", "binary_cross_entropy_and_grad",
+    "cross_entropy", "cross_entropy_and_grad", "datasets", "log_sigmoid", "log_softmax", "logit", "logsumexp",
+    "loss_and_grad", "one_hot", "show_config", "sigmoid", "sigmoid_derivative", "softmax", "softmax_jacobian",
 ]
 
 

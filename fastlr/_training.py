@@ -5,6 +5,7 @@ from time import perf_counter
 
 import numpy as np
 
+from fastlr._input.options import is_flag
 from fastlr._runtime.terminal import ProgressLine
 from fastlr._runtime.warnings import warn_user
 
@@ -13,7 +14,7 @@ from fastlr._runtime.warnings import warn_user
 def train(trainer, problem, epochs, validation=None):
     """Run epochs; leave the model usable however they end."""
     done = len(trainer.history_.get("loss", ()))
-    line = ProgressLine() if trainer.verbose else None
+    line = ProgressLine(trainer.verbose)
     epoch, before = done, _state(trainer)
     try:
         for epoch in range(done + 1, done + epochs + 1):
@@ -28,10 +29,9 @@ def train(trainer, problem, epochs, validation=None):
                           f"the features", RuntimeWarning)
                 break
             _record(trainer, problem, loss, n_correct, seconds, validation)
-            if line:
-                figures = "  ".join(f"{name} {values[-1]:.4f}" for name, values in trainer.history_.items())
-                line.show(f"epoch {epoch}/{done + epochs}  {figures}")
-            if any(_is_true(callback(trainer, epoch)) for callback in trainer.callbacks):
+            figures = "  ".join(f"{name} {values[-1]:.4f}" for name, values in trainer.history_.items())
+            line.show(f"epoch {epoch}/{done + epochs}  {figures}")
+            if any(is_flag(stop := callback(trainer, epoch)) and stop for callback in trainer.callbacks):
                 break
     except BaseException as error:
         if not _is_finite(trainer):
@@ -41,8 +41,7 @@ def train(trainer, problem, epochs, validation=None):
                            f"left it")
         raise
     finally:
-        if line:
-            line.close()
+        line.close()
     return trainer
 
 
@@ -74,24 +73,15 @@ def _record(trainer, problem, loss, n_correct, seconds, validation):
     if problem.y.ndim == 1:
         figures["accuracy"] = n_correct / problem.n
     if validation is not None:
-        figures["val_loss"], accuracy = _evaluate(trainer, validation)
+        loss, n_correct = validation.evaluate(trainer.coef_, trainer.intercept_)
+        figures["val_loss"] = loss / _total_weight(validation)
         if validation.y.ndim == 1:
-            figures["val_accuracy"] = accuracy
+            figures["val_accuracy"] = n_correct / validation.n
     figures["seconds"] = seconds
     trainer.history_ = trainer.history_ | {  # in one step, that no signal can cut
         name: [*trainer.history_.get(name, ()), value] for name, value in figures.items()
     }
 
 
-def _evaluate(trainer, problem):
-    """Mean loss and accuracy."""
-    loss, n_correct = problem.evaluate(trainer.coef_, trainer.intercept_)
-    return loss / _total_weight(problem), n_correct / problem.n
-
-
 def _total_weight(problem):
     return problem.n if problem.weight is None else float(problem.weight.sum())
-
-
-def _is_true(result):
-    return isinstance(result, bool | np.bool_) and bool(result)

@@ -1,4 +1,4 @@
-"""The command ``fastlr``: a function that adds a command's options, and one that runs it, for each command.
+"""The command ``fastlr``: ``demo``, ``info`` and ``bench``.
 
 A command returns its exit status (None is 0).  What a user can put right (a missing folder, a bad file, an option out
 of range, an extra that is not installed) ends in one line on stderr and status 2; anything else is a bug and shows
@@ -10,7 +10,6 @@ import os
 import sys
 import time
 import warnings
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -40,7 +39,8 @@ def main(argv=None):
             try:
                 return _run(argv)
             finally:
-                _flush()  # here, where a reader that has gone can be told from an error
+                if sys.stdout is not None:  # here, where a reader that has gone can be told from an error
+                    sys.stdout.flush()
     except BrokenPipeError:
         _discard_output()
         return READER_GONE
@@ -56,13 +56,22 @@ def _run(argv):
     parser = argparse.ArgumentParser(prog="fastlr", description="Logistic and softmax regression on the CPU.")
     parser.add_argument("--version", action="version", version=f"fastlr {fastlr.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add_command in (_add_demo, _add_info, _add_bench):
-        add_command(commands)
+    _add_demo(commands)
+    info = commands.add_parser("info", help="show version, instruction set, BLAS and threads")
+    info.set_defaults(run=lambda args: fastlr.show_config())
+    bench = commands.add_parser("bench", help="measure fastlr against NumPy", add_help=False)
+    bench.set_defaults(run=_run_bench)
     args, rest = parser.parse_known_args(argv)
     if rest and args.run is not _run_bench:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     args.rest = rest
     return args.run(args) or 0
+
+
+def _run_bench(args):
+    from fastlr import bench
+
+    return bench.main(args.rest)
 
 
 def _show_warning(message, *_args, **_kwargs):
@@ -73,11 +82,6 @@ def _show_warning(message, *_args, **_kwargs):
 def _tell(message):
     if sys.stderr is not None:
         print(f"fastlr: {message}", file=sys.stderr)
-
-
-def _flush():
-    if sys.stdout is not None:
-        sys.stdout.flush()
 
 
 def _discard_output():
@@ -93,26 +97,9 @@ def _discard_output():
 
 
 # ---- demo -----------------------------------------------------------------------------------------------------------
-@dataclass
-class _Task:
-    """Images to train on and to test with, one a row, and what trains well on them."""
-
-    name: str
-    image_shape: tuple
-    X_train: np.ndarray
-    y_train: np.ndarray
-    X_test: np.ndarray
-    y_test: np.ndarray
-    scale: float  # takes pixels to [0, 1]
-    epochs: int
-    batch_size: int
-    learning_rate: float
-
-
 def _add_demo(commands):
     parser = commands.add_parser(
-        "demo",
-        help="train softmax regression on images of digits",
+        "demo", help="train softmax regression on images of digits",
         description="Train softmax regression on scikit-learn's small digits, or on MNIST, and tell how well it does.",
     )
     parser.add_argument("--data", metavar="FOLDER", help="MNIST as IDX files, plain or gzip (default: embedded digits)")
@@ -130,26 +117,18 @@ def _run_demo(args):
 
     if args.plot:
         plotting.check_picture_path(args.plot)
-    task = _digits_task() if args.data is None else _mnist_task(args.data)
-    for option in ("epochs", "batch_size", "learning_rate"):
-        if getattr(args, option) is not None:
-            setattr(task, option, getattr(args, option))
-    height, width = task.image_shape
-    sizes = f"{len(task.y_train):,} training and {len(task.y_test):,} test images of {height} x {width}"
-    print(f"{task.name}: {sizes}", flush=True)  # before the progress on stderr
+    name, (images, y), (test_images, y_test), scale, rule = _digits() if args.data is None else _mnist(args.data)
+    image_shape, X, X_test = images.shape[1:], images.reshape(len(y), -1), test_images.reshape(len(y_test), -1)
+    sizes = f"{len(y):,} training and {len(y_test):,} test images of {image_shape[0]} x {image_shape[1]}"
+    print(f"{name}: {sizes}", flush=True)  # before the progress on stderr
 
-    trainer = fastlr.Trainer(
-        epochs=task.epochs,
-        batch_size=task.batch_size,
-        learning_rate=task.learning_rate,
-        verbose=1,
-        n_threads=args.threads,
-        random_state=args.seed,
-    )
+    given = {name: getattr(args, name) for name in ("epochs", "batch_size", "learning_rate")}
+    rule |= {name: value for name, value in given.items() if value is not None}
+    trainer = fastlr.Trainer(**rule, verbose=1, n_threads=args.threads, random_state=args.seed)
     start = time.perf_counter()
     status = 0
     try:
-        trainer.fit(task.X_train, task.y_train, validation_data=(task.X_test, task.y_test), scale=task.scale)
+        trainer.fit(X, y, validation_data=(X_test, y_test), scale=scale)
     except KeyboardInterrupt:  # what was learnt so far is worth showing
         _tell("interrupted")
         status = INTERRUPTED
@@ -159,81 +138,32 @@ def _run_demo(args):
 
     step_seconds = trainer.history_["seconds"]
     n_epochs = len(step_seconds)
-    print(f"training accuracy  {trainer.score(task.X_train, task.y_train):.4f}")
-    print(f"test accuracy      {trainer.score(task.X_test, task.y_test):.4f}")
+    print(f"training accuracy  {trainer.score(X, y):.4f}")
+    print(f"test accuracy      {trainer.score(X_test, y_test):.4f}")
     print(f"time               {seconds:.3g} s for {n_epochs} epochs, {sum(step_seconds):.3g} s of it gradient steps")
-    print(f"throughput         {n_epochs * len(task.y_train) / sum(step_seconds):,.0f} examples/s in the steps")
+    print(f"throughput         {n_epochs * len(y) / sum(step_seconds):,.0f} examples/s in the steps")
     if args.plot:
         from sklearn.metrics import confusion_matrix
 
-        confusion = confusion_matrix(task.y_test, trainer.predict(task.X_test), labels=trainer.classes_)
-        plotting.save_run(
-            args.plot,
-            trainer.history_,
-            confusion,
-            trainer.coef_,
-            task.image_shape,
-            classes=trainer.classes_,
-            title=f"Softmax regression on {task.name}",
-        )
+        confusion = confusion_matrix(y_test, trainer.predict(X_test), labels=trainer.classes_)
+        plotting.save_run(args.plot, trainer.history_, confusion, trainer.coef_, image_shape, classes=trainer.classes_,
+                          title=f"Softmax regression on {name}")
         print(f"picture            {args.plot}")
     return status
 
 
-def _digits_task():
+def _digits():
+    """Name, images (n, height, width) and labels to train on and to test with, pixels' scale, what trains well."""
     X, y = fastlr.datasets.load_digits()
-    test = np.arange(len(y)) % 5 == 0
-    return _Task(
-        name="digits",
-        image_shape=(8, 8),
-        X_train=X[~test],
-        y_train=y[~test],
-        X_test=X[test],
-        y_test=y[test],
-        scale=1 / 16,
-        epochs=25,
-        batch_size=16,
-        learning_rate=0.5,
-    )
+    images, test = X.reshape(-1, 8, 8), np.arange(len(y)) % 5 == 0
+    rule = {"epochs": 25, "batch_size": 16, "learning_rate": 0.5}
+    return "digits", (images[~test], y[~test]), (images[test], y[test]), 1 / 16, rule
 
 
-def _mnist_task(folder):
-    (X_train, y_train), (X_test, y_test) = (fastlr.datasets.load_mnist(folder, split) for split in ("train", "test"))
-    if X_train.shape[1:] != X_test.shape[1:]:
-        raise ValueError(
-            f"{folder} has training images of shape {X_train.shape[1:]} but test images of shape {X_test.shape[1:]}; "
-            "expected one shape: take all four files from one data set"
-        )
-    return _Task(
-        name="MNIST",
-        image_shape=X_train.shape[1:],
-        X_train=X_train.reshape(len(X_train), -1),
-        y_train=y_train,
-        X_test=X_test.reshape(len(X_test), -1),
-        y_test=y_test,
-        scale=1 / 255,
-        epochs=25,
-        batch_size=256,
-        learning_rate=0.1,
-    )
-
-
-# ---- info, bench ----------------------------------------------------------------------------------------------------
-def _add_info(commands):
-    parser = commands.add_parser("info", help="show version, instruction set, BLAS and threads")
-    parser.set_defaults(run=_run_info)
-
-
-def _run_info(args):
-    fastlr.show_config()
-
-
-def _add_bench(commands):
-    parser = commands.add_parser("bench", help="measure fastlr against NumPy", add_help=False)
-    parser.set_defaults(run=_run_bench)
-
-
-def _run_bench(args):
-    from fastlr import bench
-
-    return bench.main(args.rest)
+def _mnist(folder):
+    """The same of MNIST."""
+    train, test = (fastlr.datasets.load_mnist(folder, split) for split in ("train", "test"))
+    if train[0].shape[1:] != test[0].shape[1:]:
+        raise ValueError(f"{folder} has training images of shape {train[0].shape[1:]} but test images of shape "
+                         f"{test[0].shape[1:]}; expected one shape: take all four files from one data set")
+    return "MNIST", train, test, 1 / 255, {"epochs": 25, "batch_size": 256, "learning_rate": 0.1}

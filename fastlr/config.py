@@ -39,20 +39,13 @@ def config():
 def show_config():
     """Print `config`: version, instruction set chosen and available, BLAS, threads, versions of what lies beneath."""
     facts = config()
-    blas = facts["blas"]
+    blas, isas = facts["blas"], ", ".join(facts.pop("isa_available"))
     threads = "" if blas["n_threads"] is None else f", {blas['n_threads']} threads"
-    lines = {
-        "fastlr": facts["fastlr"],
-        "instruction set": f"{facts['isa']} (available: {', '.join(facts['isa_available'])})",
-        "threads": facts["n_threads"],
-        "BLAS": f"{blas['name']} {blas['version'] or '(version unknown)'}{threads}",
-        "numpy": facts["numpy"],
-        "scipy": facts["scipy"],
-        "python": facts["python"],
-        "platform": facts["platform"],
-    }
-    for name, value in lines.items():
-        print(f"{name:<16} {value}")
+    facts["isa"] += f" (available: {isas})"
+    facts["blas"] = f"{blas['name']} {blas['version'] or '(version unknown)'}{threads}"
+    titles = {"isa": "instruction set", "n_threads": "threads", "blas": "BLAS"}
+    for name, value in facts.items():
+        print(f"{titles.get(name, name):<16} {value}")
 
 
 def _blas():

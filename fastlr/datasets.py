@@ -16,18 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from fastlr._input.arrays import check_option
+from fastlr._input.options import check_option
 
 __all__ = ["load_digits", "load_idx", "load_mnist"]
 
-IDX_DTYPES = {
-    0x08: np.dtype(np.uint8),
-    0x09: np.dtype(np.int8),
-    0x0B: np.dtype(">i2"),
-    0x0C: np.dtype(">i4"),
-    0x0D: np.dtype(">f4"),
-    0x0E: np.dtype(">f8"),
-}
+IDX_CODES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+IDX_DTYPES = {code: np.dtype(name) for code, name in IDX_CODES.items()}
 MAX_DIMENSIONS = 32  # of a NumPy 1 array
 MAX_BYTES = 2**32
 GZIP_MAGIC = b"\x1f\x8b"
@@ -110,10 +104,8 @@ def load_mnist(folder, split="train", *, nchw=False):
     images = _load_bytes(images_path, 3)
     labels = _load_bytes(labels_path, 1)
     if len(images) != len(labels):
-        raise ValueError(
-            f"{images_path} has {len(images)} images but {labels_path} has {len(labels)} labels; "
-            "expected the same number of both: take the two files from one data set"
-        )
+        raise ValueError(f"{images_path} has {len(images)} images but {labels_path} has {len(labels)} labels; "
+                         "expected the same number of both: take the two files from one data set")
     return (images[:, np.newaxis] if nchw else images), labels
 
 
@@ -147,18 +139,14 @@ def _read_header(stream, path, max_bytes):
         raise ValueError(f"{path}: IDX header with {n_dimensions} dimensions; expected 1 to {MAX_DIMENSIONS}")
     packed = stream.read(4 * n_dimensions)
     if len(packed) < 4 * n_dimensions:
-        raise ValueError(
-            f"{path}: truncated in the header, {len(packed)} bytes of sizes; expected {4 * n_dimensions} "
-            f"for {n_dimensions} dimensions"
-        )
+        raise ValueError(f"{path}: truncated in the header, {len(packed)} bytes of sizes; expected {4 * n_dimensions} "
+                         f"for {n_dimensions} dimensions")
     shape = struct.unpack(f">{n_dimensions}I", packed)
     dtype = IDX_DTYPES[code]
     # NumPy counts a dimension of zero as one when it checks that an array is not too big
     if math.prod(max(size, 1) for size in shape) * dtype.itemsize > max_bytes:
-        raise ValueError(
-            f"{path}: the header promises {_describe(shape, dtype)}, more than max_bytes = {max_bytes}; "
-            "raise max_bytes if the file is meant to be that large"
-        )
+        raise ValueError(f"{path}: the header promises {_describe(shape, dtype)}, more than max_bytes = {max_bytes}; "
+                         "raise max_bytes if the file is meant to be that large")
     return shape, dtype, len(magic) + len(packed)
 
 
@@ -178,10 +166,8 @@ def _read_values(stream, path, shape, dtype):
 
 
 def _size_error(path, shape, dtype, found):
-    return ValueError(
-        f"{path}: the header promises {_describe(shape, dtype)}, but {found}; the file is truncated, has something "
-        "appended, or its header is wrong: fetch it again"
-    )
+    return ValueError(f"{path}: the header promises {_describe(shape, dtype)}, but {found}; the file is truncated, has "
+                      "something appended, or its header is wrong: fetch it again")
 
 
 def _describe(shape, dtype):
@@ -204,7 +190,6 @@ def _find(folder, prefix, kind, n_dimensions):
 def _load_bytes(path, n_dimensions):
     array = load_idx(path)
     if array.ndim != n_dimensions or array.dtype != np.uint8:
-        raise ValueError(
-            f"{path} holds {array.dtype} values in {array.ndim} dimensions; expected uint8 in {n_dimensions}"
-        )
+        raise ValueError(f"{path} holds {array.dtype} values in {array.ndim} dimensions; expected uint8 in "
+                         f"{n_dimensions}")
     return array

@@ -8,8 +8,9 @@ process may use; results do not depend on it.
 
 import numpy as np
 
-from fastlr._input.arrays import as_array, check_count, check_labels
+from fastlr._input.arrays import as_array, check_labels
 from fastlr._input.layout import along_axes, as_real, elementwise, reduce_axes
+from fastlr._input.options import check_count
 
 
 def sigmoid(z, *, out=None, n_threads=None):

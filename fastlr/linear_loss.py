@@ -12,21 +12,19 @@ from fastlr._input.arrays import (
     check_feature_vector,
     check_finite,
     check_labels,
-    check_number,
-    check_option,
     check_sample_weight,
     check_targets,
     check_X,
 )
 from fastlr._input.layout import as_real
+from fastlr._input.options import check_number, check_option
 from fastlr._runtime.threads import resolve_n_threads
 from fastlr.losses import mean_factor
 
 
 @np.errstate(all="ignore")  # results are looked at
-def loss_and_grad(
-    X, W, b, y, *, loss="softmax", sample_weight=None, alpha=0.0, scale=None, shift=None, n_threads=None
-):
+def loss_and_grad(X, W, b, y, *, loss="softmax", sample_weight=None, alpha=0.0, scale=None, shift=None,
+                  n_threads=None):
     """Mean loss of the linear model and its gradient, in one pass over X.
 
     With logits Z = ((X - shift) * scale) W' + b, computes sum(w * loss(Z, y)) / sum(w) + alpha / 2 ||W||^2.  X is read
@@ -84,10 +82,8 @@ def loss_and_grad(
         raise ValueError(f"b has shape {b.shape} and W {W.shape}; expected b ({k},), one intercept a row of W")
     target = _model_targets(y, n, k, loss, _core.real_dtype(X.dtype))
     weight, _ = _core.moderate_weights(check_sample_weight(sample_weight, n))
-    problem = _core.Problem(
-        X, target, k, loss=loss, weight=weight, n_threads=n_threads,
-        scale=check_feature_vector(scale, d, "scale"), shift=check_feature_vector(shift, d, "shift"),
-    )
+    problem = _core.Problem(X, target, k, loss=loss, weight=weight, scale=check_feature_vector(scale, d, "scale"),
+                            shift=check_feature_vector(shift, d, "shift"), n_threads=n_threads)
     value, grad_W, grad_b = problem.loss_and_grad(W_rows, b.reshape(k))
     if not (np.isfinite(value) and np.isfinite(grad_W).all() and np.isfinite(grad_b).all()):
         for name, parameter in (("W", W), ("b", b)):

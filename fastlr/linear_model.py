@@ -12,16 +12,11 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from fastlr import _core, solvers
-from fastlr._input.arrays import as_array, check_feature_vector, check_option, check_sample_weight
-from fastlr._input.estimator import (
-    check_input,
-    check_offset,
-    check_parameters,
-    check_penalty_factors,
-    unchanged_on_error,
-)
-from fastlr._input.fitted import NEEDED, fitted_model
-from fastlr._input.targets import encode_targets, weigh_classes
+from fastlr._input.arrays import check_feature_vector, check_sample_weight
+from fastlr._input.estimator import check_input, check_offset, check_penalty_factors, unchanged_on_error
+from fastlr._input.fitted import NEEDED, fitted_model, is_fitted
+from fastlr._input.options import LOGISTIC_RULES, check_option, check_rules
+from fastlr._input.targets import learn_outputs, warn_of_one_class, weigh_classes
 from fastlr._runtime.callbacks import CallbackSupportMixin, FitMonitor, with_callbacks
 from fastlr._runtime.threads import resolve_n_threads
 from fastlr._verdict import are_hard, certain_separation, proved_suboptimality, verdict
@@ -67,7 +62,7 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         (within 1e-4, or the rounding of float16 or bfloat16 if they are of these types: they are divided by their
         sums).
         "labels": labels that do not exclude each other, 0 and 1 or their probabilities. "auto": labels if all values
-        are 0 or 1, else classes.
+        are 0 or 1, else classes. A single column is that of class 1, unless the targets are "labels".
 
     Attributes
     ----------
@@ -122,11 +117,9 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     True
     """
 
-    def __init__(
-        self, C=1.0, *, tol=1e-4, fit_intercept=True, class_weight=None, solver="auto", max_iter=1000,
-        warm_start=False, verbose=0, n_threads=None, random_state=None, penalty_factors=None, scale=None, shift=None,
-        targets="auto",
-    ):
+    def __init__(self, C=1.0, *, tol=1e-4, fit_intercept=True, class_weight=None, solver="auto", max_iter=1000,
+                 warm_start=False, verbose=0, n_threads=None, random_state=None, penalty_factors=None, scale=None,
+                 shift=None, targets="auto"):
         self.C = C
         self.tol = tol
         self.fit_intercept = fit_intercept
@@ -177,15 +170,16 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
     @with_callbacks
     def _fit(self, X, y, sample_weight, offset):
         """Set the attributes of the fit; returns what there is to say if Ctrl-C ended it, else None."""
-        check_parameters(self)
+        check_rules(self, LOGISTIC_RULES)
         check_option("solver", self.solver, solvers.SOLVERS)
         n_threads = resolve_n_threads(self.n_threads)
         X = check_input(self, X, n_threads, fitting=True)
         n, d = X.shape
         computed = as_computed(X, X.size)
-        outputs, targets = encode_targets(self, y, n, _core.real_dtype(computed.dtype))
+        outputs, targets = learn_outputs(y, n, _core.real_dtype(computed.dtype), targets=self.targets)
         sample_weight, weight_exponent = _core.moderate_weights(check_sample_weight(sample_weight, n))
         weight = weigh_classes(self.class_weight, sample_weight, outputs, targets)
+        warn_of_one_class(outputs, targets, weight)
         scale, shift = check_feature_vector(self.scale, d, "scale"), check_feature_vector(self.shift, d, "shift")
         alpha, penalty = penalty_strength(
             float(self.C), float(n if weight is None else weight.sum()), weight_exponent,
@@ -262,9 +256,6 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         probable, all must be right. TypeError if y is text and the classes are numbers, or the reverse.
         """
         outputs, Z = self._logits(X, offset)
-        y = as_array(y, "y")
-        if y.ndim == 2 and y.shape[1] == 1 and not outputs.multilabel:
-            y = y.ravel()
         return outputs.accuracy(Z, y, sample_weight)
 
     def __sklearn_tags__(self):
@@ -286,7 +277,7 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
 
     def _last_fit(self, outputs, d):
         """The coefficients and the intercept to start from, or nothing."""
-        if not self.warm_start or not all(hasattr(self, name) for name in NEEDED):
+        if not self.warm_start or not is_fitted(self):
             return ()
         last = fitted_model(self)
         if last.coef.shape != (outputs.k, d) or not np.array_equal(last.outputs.classes, outputs.classes):

@@ -9,11 +9,10 @@ in float32, all other reals in float64.
 import numpy as np
 
 from fastlr import _core
-from fastlr._input.arrays import as_array, check_labels, check_number, check_option, check_sample_weight, check_targets
-from fastlr._input.layout import as_real, check_out, is_ready
+from fastlr._input.arrays import as_array, check_labels, check_sample_weight, check_targets
+from fastlr._input.layout import as_real, check_out, deliver, is_ready
+from fastlr._input.options import check_number, check_option
 from fastlr._runtime.threads import resolve_n_threads
-
-_REDUCTIONS = ("mean", "sum", "none")
 
 
 def cross_entropy(Z, y, *, sample_weight=None, label_smoothing=0.0, reduction="mean", n_threads=None):
@@ -53,9 +52,8 @@ def cross_entropy(Z, y, *, sample_weight=None, label_smoothing=0.0, reduction="m
     return loss
 
 
-def cross_entropy_and_grad(
-    Z, y, *, sample_weight=None, label_smoothing=0.0, reduction="mean", out=None, n_threads=None
-):
+def cross_entropy_and_grad(Z, y, *, sample_weight=None, label_smoothing=0.0, reduction="mean", out=None,
+                           n_threads=None):
     """`cross_entropy` and its gradient with respect to the logits, in one pass.
 
     Parameters
@@ -112,9 +110,8 @@ def binary_cross_entropy(z, y, *, sample_weight=None, label_smoothing=0.0, reduc
     return loss
 
 
-def binary_cross_entropy_and_grad(
-    z, y, *, sample_weight=None, label_smoothing=0.0, reduction="mean", out=None, n_threads=None
-):
+def binary_cross_entropy_and_grad(z, y, *, sample_weight=None, label_smoothing=0.0, reduction="mean", out=None,
+                                  n_threads=None):
     """`binary_cross_entropy` and its gradient with respect to the logits, in one pass.
 
     Parameters
@@ -174,34 +171,27 @@ def _sigmoid_arguments(z, y, sample_weight):
 
 def _reduced(loss, Z, target, weight, smoothing, reduction, with_grad, out, n_threads):
     """The reduced loss at logits Z of the user's shape and, if asked for, its gradient in that shape (else None)."""
-    check_option("reduction", reduction, _REDUCTIONS)
+    check_option("reduction", reduction, ("mean", "sum", "none"))
     smoothing = check_number("label_smoothing", smoothing, 0, 1)
     if out is not None:
         check_out(out, Z, target, weight)
     k = Z.shape[-1] if loss == "softmax" else 1
     n = len(target)
     rows = (Z if is_ready(Z) else Z.copy()).reshape(n, k)
-    direct = out is not None and is_ready(out)
     grad = None
     if with_grad:
-        grad = out.reshape(n, k) if direct else np.empty((n, k), Z.dtype)
+        grad = out.reshape(n, k) if out is not None and is_ready(out) else np.empty((n, k), Z.dtype)
     losses = np.empty(n, Z.dtype) if reduction == "none" else None
     factor = 1.0
     if reduction == "mean":
         weight, _ = _core.moderate_weights(weight)
         factor = mean_factor(n, weight)
-    total = _core.residual(
-        loss, rows, target, weight=weight, smoothing=smoothing, grad_scale=factor, R_out=grad, loss_out=losses,
-        n_threads=resolve_n_threads(n_threads),
-    )
-    if out is None and with_grad:
-        out = grad.reshape(Z.shape) if Z.ndim else grad[0, 0]
-    elif with_grad and not direct:
-        out[...] = grad.reshape(Z.shape)
-    if losses is not None:
-        shape = Z.shape[:-1] if loss == "softmax" else Z.shape
-        return losses.reshape(shape)[()], out
-    return total * factor, out
+    total = _core.residual(loss, rows, target, weight=weight, smoothing=smoothing, grad_scale=factor, R_out=grad,
+                           loss_out=losses, n_threads=resolve_n_threads(n_threads))
+    grad = deliver(grad.reshape(Z.shape), out) if with_grad else None
+    if losses is None:
+        return total * factor, grad
+    return losses.reshape(Z.shape[:-1] if loss == "softmax" else Z.shape)[()], grad
 
 
 def mean_factor(n, weight):

@@ -129,22 +129,14 @@ def loss_and_grad(loss, X, W, b, Y, weight=1.0):
     return losses.sum(), R.T @ X, R.sum(axis=0)
 
 
-def hessp(loss, X, W, b, V, c, weight=1.0):
-    """The Hessian of the loss sum times the direction V (k, d), c (k,)."""
-    H = curvature(loss, forward(X, W, b), forward(X, V, c), weight)
-    return H.T @ X, H.sum(axis=0)
-
-
 def gram(X, weight=1.0):
     """X' diag(weight) X (d, d) and X' weight (d,)."""
     weighted = np.broadcast_to(weight, len(X))[:, None] * X
     return X.T @ weighted, weighted.sum(axis=0)
 
 
-def epoch(
-    loss, X, W, b, Y, order, batch, *, learning_rate, momentum=0.0, alpha=0.0, reduction="mean", weight=1.0,
-    velocity=(0.0, 0.0),
-):
+def epoch(loss, X, W, b, Y, order, batch, *, learning_rate, momentum=0.0, alpha=0.0, reduction="mean", weight=1.0,
+          velocity=(0.0, 0.0)):
     """Gradient descent over batches of the rows in this order.
 
     gradient = G / (sum of the batch's weights, or 1 for reduction "sum") + alpha W (not b);

@@ -15,11 +15,11 @@ import inspect
 import numpy as np
 
 from fastlr import _core
-from fastlr._input.arrays import check_feature_vector, check_option, check_sample_weight
-from fastlr._input.fitted import NEEDED, fitted_model
-from fastlr._input.labels import learn_outputs
-from fastlr._input.trainer_options import check_options, generator_of
-from fastlr._input.training_data import check_data, check_rows
+from fastlr._input.arrays import check_feature_vector, check_sample_weight
+from fastlr._input.fitted import fitted_model, is_fitted
+from fastlr._input.options import TRAINER_RULES, check_option, check_rules, generator_of
+from fastlr._input.targets import learn_outputs, warn_of_one_class
+from fastlr._input.training_data import check_rows
 from fastlr._runtime.threads import resolve_n_threads
 from fastlr._training import train
 
@@ -132,8 +132,8 @@ class Trainer:
             converted, frames as in scikit-learn.
         y : array-like (n,) or (n, k)
             Labels: integers, whole floats, strings or booleans, all of one kind. Or a matrix of targets in [0, 1]:
-            class probabilities (for "softmax" as in `fastlr.cross_entropy`), or with "sigmoid" an indicator of labels
-            that do not exclude each other.
+            class probabilities (for "softmax" as in `fastlr.cross_entropy`; a single column is that of class 1), or
+            with "sigmoid" an indicator of labels that do not exclude each other.
         sample_weight : array-like (n,), default None
             At least 0; None means 1.
         validation_data : tuple (X, y), default None
@@ -152,17 +152,20 @@ class Trainer:
         KeyboardInterrupt
             After Ctrl-C; the model is as the last batch left it.
         """
-        check_options(self)
-        X, y, names = self._check_data(X, y)
+        check_rules(self, TRAINER_RULES)
+        n_threads = resolve_n_threads(self.n_threads)
+        X, names = check_rows(X, n_threads)
         n, d = X.shape
         outputs, targets = learn_outputs(y, n, _core.real_dtype(X.dtype), self.loss)
         scaling = _scaling(scale, shift, d)
         problem = self._problem(X, targets, outputs, weight=self._weights(sample_weight, n), **scaling)
+        warn_of_one_class(outputs, targets, problem.weight)
         validation = None
         if validation_data is not None:
             if not isinstance(validation_data, tuple | list) or len(validation_data) != 2:
                 raise ValueError(f"validation_data is a {type(validation_data).__name__}; expected a pair (X, y)")
-            X_val, y_val, _ = self._check_data(*validation_data, "validation ", d, names)
+            X_val, y_val = validation_data
+            X_val, _ = check_rows(X_val, n_threads, d, names, name="validation X")
             y_val = outputs.encode(y_val, len(X_val), _core.real_dtype(X_val.dtype), "validation y")
             validation = self._problem(X_val, y_val, outputs, **scaling)
         self._start(outputs, d, names, **scaling)
@@ -185,13 +188,13 @@ class Trainer:
         Trainer
             Itself.
         """
-        check_options(self)
-        model = fitted_model(self, self.loss) if self._is_fitted() else None
-        X, y, names = self._check_data(X, y) if model is None else self._check_data(X, y, "", *self._features(model))
+        check_rules(self, TRAINER_RULES)
+        model = fitted_model(self, self.loss) if is_fitted(self) else None
+        X, names = check_rows(X, resolve_n_threads(self.n_threads), *self._features(model))
         n, d = X.shape
         real = _core.real_dtype(X.dtype)
         if model is None:
-            outputs, targets = learn_outputs(y, n, real, self.loss, classes)
+            outputs, targets = learn_outputs(y, n, real, self.loss, classes=classes)
             scaling = _scaling(scale, shift, d)
         else:
             outputs, targets = model.outputs, model.outputs.encode(y, n, real)
@@ -229,26 +232,20 @@ class Trainer:
         outputs, Z = self._forward(X)
         return outputs.accuracy(Z, y, sample_weight)
 
-    def _is_fitted(self):
-        return all(hasattr(self, name) for name in NEEDED)
-
     @np.errstate(all="ignore")
     def _forward(self, X):
         """What the logits of X mean, and the logits."""
-        if not self._is_fitted():
+        if not is_fitted(self):
             raise AttributeError("this Trainer has no model yet; call fit or partial_fit first")
         check_option("loss", self.loss, _core.LOSSES)
         model = fitted_model(self, self.loss)
         n_threads = resolve_n_threads(self.n_threads)
-        X, _ = check_rows(X, "X", n_threads, *self._features(model))
+        X, _ = check_rows(X, n_threads, *self._features(model))
         return model.outputs, model.logits(X, n_threads)
 
     def _features(self, model):
-        """Their number and names, None without names."""
-        return model.coef.shape[1], getattr(self, "feature_names_in_", None)
-
-    def _check_data(self, X, y, *args):
-        return check_data(X, y, resolve_n_threads(self.n_threads), *args)
+        """Their number and names, None without names; nothing without a model."""
+        return (model.coef.shape[1], getattr(self, "feature_names_in_", None)) if model else ()
 
     def _weights(self, sample_weight, n):
         """Row weights; means do not tell whether all are divided by the same power of two."""

@@ -2,6 +2,7 @@
 
 import ml_dtypes
 import numpy as np
+from scipy.optimize import minimize
 
 from fastlr import _core, reference
 from fastlr.model.objective import Objective
@@ -64,3 +65,14 @@ def wide(*arrays):
 def objective_of(X, y, n_logits, *, alpha=0.0, penalty=None, scale=None, shift=None, **rows):
     """The penalised mean loss of an array's rows; `rows` are the other arguments of DenseRows."""
     return Objective(DenseRows(X, y, n_logits, **rows), alpha=alpha, penalty=penalty, scale=scale, shift=shift)
+
+
+def least_value(F, w):
+    """The least value of the objective F that SciPy finds from w on."""
+
+    def value_and_grad(w):
+        point = F.at(w)
+        return point.value, point.grad
+
+    options = {"ftol": 0, "gtol": 1e-11, "maxiter": 2000, "maxfun": 3000}
+    return min(F.at(w).value, minimize(value_and_grad, w, jac=True, method="L-BFGS-B", options=options).fun)

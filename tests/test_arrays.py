@@ -239,7 +239,7 @@ def test_weights_whose_sum_has_no_reciprocal(weight):
 def test_offsets_beyond_float32():
     rows = np.resize(np.arange(30), 300_000)  # few values are computed in float64
     offset = np.where(np.arange(len(rows))[:, None] == 3, 1e39, Z[rows])
-    with pytest.raises(ValueError, match="offset is not finite at row 3: 1e\\+39 is beyond the range of float32"):
+    with pytest.raises(ValueError, match="offset has 1e\\+39 at row 3, column 0, beyond the range of float32"):
         fit(X=X.astype(np.float32)[rows], y=Y[rows], weight=None, offset=offset)
     with pytest.raises(ValueError, match="y has 1e\\+39 at row 3, column 0, beyond the range of float32"):
         fastlr.loss_and_grad(X.astype(np.float32), W[0], 0.0, np.where(np.arange(30) == 3, 1e39, Z[:, 0]),

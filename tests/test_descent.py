@@ -30,6 +30,7 @@ class Smooth:
 
     def __init__(self, function, convexity=0.0, flat=0.5):
         self.function, self.convexity, self.flat = function, convexity, flat
+        self.has_dual = convexity > 0
         self.n_passes = 0
 
     def at(self, w):

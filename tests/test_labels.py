@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from fastlr import LogisticRegression, Trainer
-from fastlr._input.labels import check_label_array, learn_outputs, number_labels
+from fastlr._input.labels import check_label_array, number_labels
+from fastlr._input.targets import learn_outputs
 
 LABELS = {
     "int": np.array([5, -3, 5, 70]),
@@ -95,8 +96,10 @@ def test_accuracy_of_labels_and_matrices():
     assert exclusive.accuracy(Z, [[0.9, 0.1], [0.4, 0.6], [0, 1]]) == pytest.approx(2 / 3)
     labels, _ = learn_outputs(np.eye(2), 2, np.float64, "sigmoid")
     assert labels.accuracy(Z, [[1, 1], [0, 1], [1, 0]]) == pytest.approx(2 / 3)
-    with pytest.raises(ValueError, match=r"y has shape \(2,\); expected \(3,\) or \(3, 2\)"):
+    with pytest.raises(ValueError, match=r"y has shape \(2,\); expected \(3,\)"):
         exclusive.accuracy(Z, ["a", "b"])
+    with pytest.raises(ValueError, match=r"y has shape \(3, 4\); expected \(3, 2\), .* or labels \(3,\)"):
+        exclusive.accuracy(Z, np.zeros((3, 4)))
 
 
 BAD_LABELS = {
@@ -110,11 +113,14 @@ BAD_LABELS = {
     "masked": (np.ma.array([0, 1, 0, 1], mask=[0, 0, 0, 1]), {}, TypeError, "y is a masked array"),
     "complex": (np.zeros(4, complex), {}, TypeError, "y has dtype complex128; expected labels"),
     "dates": (np.zeros(4, "M8[D]"), {}, TypeError, r"y has dtype datetime64\[D\]"),
-    "one class": (["a"] * 4, {}, ValueError, r"y has 1 class \[a\]; expected at least two"),
+    "one class": (["a"] * 4, {}, ValueError, r"y has 1 class \[a\]; expected at least 2"),
     "unknown": ([0, 1, 7, 8], {"classes": [0, 1]}, ValueError, r"2 labels not among the 2 classes \[0, 1\]: .* 7 "),
     "other kind": ([0, 1, 0, 1], {"classes": ["0", "1"]}, TypeError, "y has dtype int64; the classes have <U1"),
     "columns": (np.eye(4), {"classes": [0, 1]}, ValueError, "means 4 classes; classes has 2"),
-    "one column": (np.ones((4, 1)), {}, ValueError, r"\(4, 1\); expected a column for each of at least two classes"),
+    "one column": (np.ones((4, 1)) / 2, {}, ValueError, r"\(4, 1\); expected labels .* a column for each of k classes"),
+    "too few classes": (["a"] * 4, {"classes": ["a"]}, ValueError, r"classes has 1 class \[a\]; expected at least 2"),
+    "nothing": (None, {}, ValueError, "requires y to be passed"),
+    "indicator": (np.ones((4, 2)), {}, ValueError, "do not sum to 1: .*targets='labels'"),
     "above 1": (np.eye(4) * 2, {}, ValueError, r"y has 2.0 at row 0, column 0; expected .*\[0, 1\]"),
 }
 

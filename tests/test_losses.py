@@ -4,6 +4,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 from problems import LOSSES, REALS, features, layouts, targets, wide
+from tolerances import LOSS_EPS
 
 import fastlr
 from fastlr import reference
@@ -33,7 +34,7 @@ def test_cross_entropy(dtype, weighted, smoothing, reduction):
         y, Y = targets(RNG, "softmax", N, K, dtype, kind)
         loss, dZ = fastlr.cross_entropy_and_grad(Z, y, **options)
         e_loss, e_dZ = expected("softmax", Z, Y, weight, smoothing, reduction)
-        tolerance = 20 * np.finfo(dtype).eps
+        tolerance = LOSS_EPS * np.finfo(dtype).eps
         np.testing.assert_allclose(loss, e_loss.astype(float), tolerance, tolerance)
         np.testing.assert_allclose(dZ, e_dZ.astype(float), tolerance, tolerance)
         assert dZ.dtype == dtype

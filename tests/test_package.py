@@ -29,13 +29,11 @@ def test_default_number_of_threads(monkeypatch, ours, openmp, expected):
     assert threads.resolve_n_threads(np.int64(7)) == 7
 
 
-@pytest.mark.usefixtures("fresh_default")
-def test_default_number_of_threads_without_settings(monkeypatch):
-    monkeypatch.delenv("FASTLR_NUM_THREADS", raising=False)
-    monkeypatch.setenv("OMP_NUM_THREADS", "nonsense")
-    monkeypatch.setattr(threads, "_cgroup_cpus", lambda: 1.5)
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    assert threads.resolve_n_threads(None) == min(2, cpus)
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no process to CPUs")
+def test_default_number_of_threads_without_settings():
+    code = "import os, fastlr.config as c; os.sched_setaffinity(0, {CPU}); print(c.config()['n_threads'])"
+    code = code.replace("CPU", str(min(os.sched_getaffinity(0))))
+    assert python(code, FASTLR_NUM_THREADS="", OMP_NUM_THREADS="nonsense").stdout.strip() == "1"
 
 
 @pytest.mark.usefixtures("fresh_default")
@@ -45,16 +43,26 @@ def test_bad_number_of_threads_in_the_environment(monkeypatch):
         threads.resolve_n_threads(None)
 
 
-@pytest.mark.parametrize(
-    ("files", "expected"),
-    [({"cpu.max": "150000 100000"}, 1.5), ({"cpu.max": "max 100000"}, np.inf), ({}, np.inf),
-     ({"cpu.cfs_quota_us": "-1\n", "cpu.cfs_period_us": "100000\n"}, np.inf),
-     ({"cpu.cfs_quota_us": "50000\n", "cpu.cfs_period_us": "100000\n"}, 0.5)],
-)
-def test_quota_of_a_container(tmp_path, files, expected):
+@pytest.mark.parametrize(("groups", "files", "expected"), [
+    ("0::/a/b", {"a/b/cpu.max": "150000 100000"}, 1.5),
+    ("0::/a/b", {"a/b/cpu.max": "150000 100000", "a/cpu.max": "50000 100000", "cpu.max": "max 100000"}, 0.5),
+    ("0::/", {"cpu.max": "max 100000"}, np.inf),
+    ("0::/a", {}, np.inf),
+    ("0::/a", {"a/cpu.max": "nonsense"}, np.inf),
+    ("5:memory:/\n4:cpu,cpuacct:/a", {"cpu,cpuacct/a/cpu.cfs_quota_us": "-1\n",
+                                     "cpu,cpuacct/a/cpu.cfs_period_us": "100000\n"}, np.inf),
+    ("5:memory:/\n4:cpu,cpuacct:/a", {"cpu,cpuacct/a/cpu.cfs_quota_us": "50000\n",
+                                     "cpu,cpuacct/a/cpu.cfs_period_us": "100000\n", "memory/cpu.max": "1 9"}, 0.5),
+    (None, {"cpu.max": "150000 100000"}, np.inf),
+], ids=str)
+def test_quota_of_a_container(tmp_path, groups, files, expected):
     for name, text in files.items():
-        (tmp_path / name).write_text(text)
-    assert threads._quota(tmp_path) == expected
+        path = tmp_path / "root" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    if groups is not None:
+        (tmp_path / "groups").write_text(groups)
+    assert threads.cgroup_cpus(tmp_path / "groups", tmp_path / "root") == expected
 
 
 def python(code, **environment):

@@ -5,6 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 from problems import LOSSES, REALS, targets
+from tolerances import ROW_EPS
 
 import fastlr
 from fastlr import _core, reference
@@ -42,7 +43,7 @@ def residual_kernel(loss, Z, y, weight, smoothing):
 
 
 def tolerance(dtype):
-    return {"rtol": 16 * np.finfo(dtype).eps, "atol": 16 * np.finfo(dtype).eps}
+    return {"rtol": ROW_EPS * np.finfo(dtype).eps, "atol": ROW_EPS * np.finfo(dtype).eps}
 
 
 @cache
@@ -79,7 +80,7 @@ def test_residual_kernels_of_all_small_shapes(isa, loss, dtype):
             whole_R, whole_losses = residual_kernel(loss, Z, y, weight, smoothing)
             note = f"{loss} {kind} k = {k}"
             np.testing.assert_allclose(whole_R, R.astype(float), **tolerance(dtype), err_msg=note)
-            size = 16 * np.finfo(dtype).eps * max(1, float(np.abs(losses).max()))
+            size = ROW_EPS * np.finfo(dtype).eps * max(1, float(np.abs(losses).max()))
             np.testing.assert_allclose(whole_losses, losses.astype(float), 1e-6, size, err_msg=note)
             for m in range(1, SMALL):
                 part_R, part_losses = residual_kernel(loss, Z[:m], y[:m], None if weight is None else weight[:m],

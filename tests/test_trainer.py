@@ -8,12 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tolerances import TRAINED
 
 import fastlr
 from fastlr import _core, reference
-
-# largest distance of the weights from the twin's, relative to the largest weight, by the type a batch computes in
-TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
 
 
 def descend(X, Y, seed, *, loss, batch_size, epochs, learning_rate=0.1, weight=1.0, **rule):
@@ -45,8 +43,8 @@ def make_task(loss, outputs, n=43, d=5, seed=0):
 
 def assert_same_model(trainer, W, b, real="float64"):
     size = max(np.abs(W).max(), np.abs(b).max(), 1e-3)
-    np.testing.assert_allclose(trainer.coef_, W, rtol=0, atol=TOLERANCE[real] * size)
-    np.testing.assert_allclose(trainer.intercept_, b, rtol=0, atol=TOLERANCE[real] * size)
+    np.testing.assert_allclose(trainer.coef_, W, rtol=0, atol=TRAINED[real] * size)
+    np.testing.assert_allclose(trainer.intercept_, b, rtol=0, atol=TRAINED[real] * size)
 
 
 DATA = Path(os.environ.get("FASTLR_DATA") or Path(__file__).parents[2] / "shared" / "data")

@@ -10,7 +10,7 @@ import scipy.sparse
 
 import fastlr
 from fastlr import _core
-from fastlr._input import arrays
+from fastlr._input import arrays, options
 
 X = np.arange(12.0).reshape(4, 3)
 W = np.ones((2, 3))
@@ -32,7 +32,7 @@ def raises(error, message, function, *args, **kwargs):
         (3.0, ValueError, r"X has shape \(\)"),
         (X.astype(object), TypeError, "X has dtype object; expected one of float64, float32, float16, bfloat16, uint8"),
         (X.astype(str), TypeError, "X has dtype <U.*use numbers"),
-        (X + 1j, TypeError, "X has dtype complex128.*X.real"),
+        (X + 1j, ValueError, "X has dtype complex128.*X.real"),
         (X.astype(np.longdouble), TypeError, r"X.astype\(np.float64\)"),
         (X.astype("M8[s]"), TypeError, "datetime64"),
         (scipy.sparse.csr_array(X), TypeError, r"X is sparse \(csr_array\).*toarray"),
@@ -58,7 +58,8 @@ def test_X_is_not_copied():
 def test_first_value_that_is_not_finite(value, loss, dtype):
     bad = X.astype(dtype)
     bad[2, 1] = bad[3, 0] = value
-    with pytest.raises(ValueError, match=f"X has {value} at row 2, column 1; expected finite"):
+    name = "NaN" if np.isnan(value) else "infinity"
+    with pytest.raises(ValueError, match=f"X contains {name}, first at row 2, column 1; expected finite"):
         fastlr.loss_and_grad(bad, W, B, Y, loss=loss)
 
 
@@ -178,7 +179,7 @@ def test_target_probabilities():
     P[2, 0] = np.nan
     raises(ValueError, "y has nan at row 2, column 0", fastlr.cross_entropy, X, P)
     raises(ValueError, "y has 1.5 at row 1", fastlr.binary_cross_entropy, X[0], [0, 1.5, 1])
-    raises(ValueError, "y has inf at row 0, column 1; expected finite targets", fastlr.loss_and_grad, X, W, B,
+    raises(ValueError, "y has inf at row 0, column 1; expected finite numbers", fastlr.loss_and_grad, X, W, B,
            [[0, np.inf]] * 4, loss="squared_error")
 
 
@@ -207,7 +208,7 @@ def test_options():
            label_smoothing=1.5)
     raises(ValueError, "alpha is -1", fastlr.loss_and_grad, X, W, B, Y, alpha=-1)
     raises(TypeError, "alpha is 'a'; expected a number", fastlr.loss_and_grad, X, W, B, Y, alpha="a")
-    assert arrays.check_number("alpha", np.float32(0.5)) == 0.5
+    assert options.check_number("alpha", np.float32(0.5)) == 0.5
 
 
 def test_out_stays_untouched_when_arguments_are_wrong():

@@ -3,9 +3,6 @@
 Each returns what the kernels take, or raises with what was got, what was expected and how to fix it.
 """
 
-import math
-import numbers
-
 import numpy as np
 
 from fastlr import _core
@@ -18,25 +15,29 @@ _MOST_CLASSES = np.iinfo(np.int32).max
 
 
 def as_array(value, name):
-    """`value` as a plain ndarray, without a copy if it is one; TypeError for masked and sparse ones and mixed lists."""
+    """`value` as a plain ndarray, without a copy if it is one; TypeError for masked and sparse ones."""
     if type(value) is np.ndarray:
         return value
-    refuse_masked(value, name)
-    if hasattr(value, "toarray"):
-        raise TypeError(f"{name} is sparse ({type(value).__name__}); expected a dense array: pass {name}.toarray()")
+    refuse_sparse_and_masked(value, name)
     array = np.asarray(value)
-    if array.dtype.kind == "U" and array.ndim == 1 and isinstance(value, list | tuple):
-        other = next((i for i, part in enumerate(value) if not isinstance(part, str)), None)
-        if other is not None:  # NumPy has made a string of it: of nan, "nan"
-            raise TypeError(f"{name} has {value[other]!r} among strings, at position {other}; expected values of one "
-                            f"kind")
+    listed = array.dtype.kind == "U" and array.ndim == 1 and isinstance(value, list | tuple)
+    if listed and not all(isinstance(part, str) for part in value):
+        return np.array(value, object)  # of a list with text NumPy makes strings only: of nan, "nan"
     return array
 
 
-def refuse_masked(value, name):
-    """Raise TypeError for a masked array or a list of them, whose masks NumPy would drop without a word."""
+def as_table(X, name):
+    """Lists as an array, all else as it is; TypeError as by `as_array`."""
+    refuse_sparse_and_masked(X, name)
+    return as_array(X, name) if isinstance(X, list | tuple) else X
+
+
+def refuse_sparse_and_masked(value, name):
+    """Raise TypeError for a sparse matrix, and for masked arrays, whose masks NumPy would drop without a word."""
     if type(value) is np.ndarray:
         return
+    if hasattr(value, "toarray"):
+        raise TypeError(f"{name} is sparse ({type(value).__name__}); expected a dense array: pass {name}.toarray()")
     parts = value if isinstance(value, list | tuple) else (value,)
     if any(isinstance(part, np.ma.MaskedArray) for part in parts):
         raise TypeError(f"{name} is a masked array; expected one whose values all count: leave out the masked rows, "
@@ -46,6 +47,27 @@ def refuse_masked(value, name):
 def is_real(dtype):
     """Whether it is one of floats (bfloat16 too), integers or booleans."""
     return dtype.kind in "fiub" or dtype.name in _core.DTYPES
+
+
+def as_real_array(value, name):
+    """`as_array`, and TypeError for what are no real numbers."""
+    array = as_array(value, name)
+    if not is_real(array.dtype):
+        raise TypeError(f"{name} has dtype {array.dtype}; expected real numbers")
+    return array
+
+
+def as_parameters(value, name):
+    """Finite numbers as float64, C-contiguous."""
+    value = _as_float64(value, name)
+    if not np.isfinite(value).all():
+        raise ValueError(f"{name} has values that are not finite; expected finite numbers")
+    return value
+
+
+def _as_float64(value, name):
+    value = as_real_array(value, name)
+    return as_kernels_read(value, np.float64).reshape(value.shape)
 
 
 def as_kernels_read(array, dtype):
@@ -79,19 +101,20 @@ def check_X(X, name="X"):
     TypeError
         For dtypes without a kernel, sparse matrices among them.
     ValueError
-        If X is not two-dimensional, or memory-mapped from a file that has since become too short.
+        If X is complex, not two-dimensional, or memory-mapped from a file that has since become too short.
     """
     X = as_array(X, name)
+    if X.dtype.kind == "c":  # a ValueError and its words, as scikit-learn has them
+        raise ValueError(f"Complex data not supported: {name} has dtype {X.dtype}; use {name}.real and {name}.imag as "
+                         f"separate features")
     if X.dtype.name not in _core.DTYPES:
         remedy = "use numbers" if X.dtype.kind in "OSTUMmV" else f"use {name}.astype(np.float64)"
-        if X.dtype.kind == "c":
-            remedy = f"use {name}.real and {name}.imag as separate features"
         raise TypeError(f"{name} has dtype {X.dtype}; expected one of {', '.join(_core.DTYPES)}: {remedy}")
     if X.ndim != 2:
-        remedy = f"; {name}.reshape(-1, 1) is one feature, {name}.reshape(1, -1) one sample" if X.ndim == 1 else ""
-        if X.ndim > 2:
-            remedy = f"; flatten each sample: {name}.reshape(len({name}), -1)"
-        raise ValueError(f"{name} has shape {X.shape}; expected two dimensions (n_samples, n_features){remedy}")
+        remedy = (f"{name}.reshape(len({name}), -1) flattens each sample" if X.ndim > 2 else
+                  f"{name}.reshape(-1, 1) is one feature, {name}.reshape(1, -1) one sample")
+        raise ValueError(f"{name} has shape {X.shape}; expected two dimensions (n_samples, n_features). Reshape your "
+                         f"data: {remedy}")
     _core.check_file(_core.file_behind(X), name)
     return X if X.dtype.isnative else X.astype(X.dtype.newbyteorder("="))
 
@@ -100,9 +123,16 @@ def check_finite(X, n_threads, name="X"):
     """Raise ValueError naming the first nan or infinity of X (n, d), a result of `check_X`; return nothing."""
     place = _core.first_nonfinite(X, n_threads)
     if place is not None:
-        row, column = place
-        raise ValueError(f"{name} has {float(X[row, column])} at row {row}, column {column}; expected finite numbers: "
-                         f"drop such rows or fill in the values")
+        value = "NaN" if np.isnan(X[place]) else "infinity"
+        raise ValueError(f"Input {name} contains {value}, first at row {place[0]}, column {place[1]}; expected finite "
+                         f"numbers: drop such rows or fill in the values")
+
+
+def check_size(X, name="X"):
+    """Raise ValueError, as scikit-learn does, if X (n, d) has no rows or no columns."""
+    if not X.size:
+        noun = "feature" if len(X) else "sample"
+        raise ValueError(f"{name} has 0 {noun}(s) (shape={X.shape}) while a minimum of 1 is required.")
 
 
 def check_labels(y, n, k, name="y"):
@@ -171,10 +201,9 @@ def check_targets(y, n, k, dtype, *, loss=None, name="y"):
     """
     y = as_array(y, name)
     if not is_real(y.dtype):
-        raise TypeError(f"{name} has dtype {y.dtype}; expected real target values, or integer labels ({n},)")
+        raise TypeError(f"{name} has dtype {y.dtype}; expected real target values ({n}, {k}), or labels ({n},)")
     if y.shape != (n, k):
-        raise ValueError(f"{name} has shape {y.shape}; expected ({n}, {k}), the shape of the logits, or integer labels "
-                         f"({n},)")
+        raise ValueError(f"{name} has shape {y.shape}; expected ({n}, {k}), the shape of the logits, or labels ({n},)")
     given, y = y, as_kernels_read(y, dtype)
     if not y.size:
         return y
@@ -185,11 +214,15 @@ def check_targets(y, n, k, dtype, *, loss=None, name="y"):
             raise ValueError(f"{name} has {y[row, column]} at row {row}, column {column}; expected target "
                              f"probabilities in [0, 1]")
     elif not np.isfinite(lowest) or not np.isfinite(highest):
-        row, column = np.argwhere(~np.isfinite(y))[0]
-        beyond = f", beyond the range of {y.dtype}" if np.isfinite(given[row, column]) else ""
-        raise ValueError(f"{name} has {given[row, column]} at row {row}, column {column}{beyond}; expected finite "
-                         f"targets")
+        refuse_nonfinite(y, given, name)
     return _with_sums_of_1(y, given, name) if loss == "softmax" else y
+
+
+def refuse_nonfinite(y, given, name):
+    """Raise ValueError naming the first value of y (n, k), which was made of `given`, that is not finite."""
+    row, column = np.argwhere(~np.isfinite(y))[0]
+    beyond = f", beyond the range of {y.dtype}" if np.isfinite(given[row, column]) else ""
+    raise ValueError(f"{name} has {given[row, column]} at row {row}, column {column}{beyond}; expected finite numbers")
 
 
 def _with_sums_of_1(y, given, name):
@@ -206,8 +239,10 @@ def _with_sums_of_1(y, given, name):
     tolerance = max(_SUM_TOLERANCE, _EPS_OF_SHORT.get(type_name, 0) + y.shape[1] * _LEAST_OF_SHORT.get(type_name, 0))
     if worst > tolerance:
         wrong = np.flatnonzero(missing > tolerance)
+        remedy = ("divide each row by its sum" if ((y != 0) & (y != 1)).any() else
+                  "labels that do not exclude each other take loss='sigmoid', in LogisticRegression targets='labels'")
         raise ValueError(f"{name} has {len(wrong)} of {len(y)} rows that do not sum to 1: first is row {wrong[0]} with "
-                         f"{sums[wrong[0]]}; expected 1 within {tolerance:.2g}: divide each row by its sum")
+                         f"{sums[wrong[0]]}; expected 1 within {tolerance:.2g}: {remedy}")
     with np.errstate(all="ignore"):  # subnormal probabilities
         return (y / sums[:, None]).astype(y.dtype, copy=False)
 
@@ -231,51 +266,9 @@ def check_feature_vector(v, d, name):
     """float64 (d,), C-contiguous, from a number for all features or one a feature; None stays None."""
     if v is None:
         return None
-    v = _as_float64(v, name)
+    v = as_parameters(v, name)
     if v.shape not in ((), (d,)):
         raise ValueError(f"{name} has shape {v.shape}; expected one number, or ({d},) for the {d} features")
-    if not np.isfinite(v).all():
-        raise ValueError(f"{name} has values that are not finite; expected finite numbers")
     return np.ascontiguousarray(np.broadcast_to(v, (d,)))  # of one number: an array of its own
 
 
-def check_option(name, value, allowed):
-    """The value of an option that takes one of a few words; ValueError lists the allowed."""
-    if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, allowed))}")
-    return value
-
-
-def check_count(name, value):
-    """An integer of at least 0 as an int."""
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool):
-        raise TypeError(f"{name} is {value!r}; expected an integer of at least 0")
-    if value < 0:
-        raise ValueError(f"{name} is {value}; expected an integer of at least 0")
-    return int(value)
-
-
-def is_in_range(value):
-    """Whether a real number can be a float: integers may be too large."""
-    try:
-        float(value)
-    except OverflowError:
-        return False
-    return True
-
-
-def check_number(name, value, minimum=-np.inf, maximum=np.inf):
-    """A finite real number in [minimum, maximum] as a float."""
-    if not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} is {value!r}; expected a number")
-    if not (is_in_range(value) and math.isfinite(value) and minimum <= value <= maximum):
-        expected = f"of at least {minimum:g}" if maximum == np.inf else f"in [{minimum:g}, {maximum:g}]"
-        raise ValueError(f"{name} is {value!r}; expected a finite number {expected}")
-    return float(value)
-
-
-def _as_float64(v, name):
-    v = as_array(v, name)
-    if not is_real(v.dtype):
-        raise TypeError(f"{name} has dtype {v.dtype}; expected real numbers")
-    return as_kernels_read(v, np.float64).reshape(v.shape)

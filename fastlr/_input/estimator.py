@@ -1,11 +1,9 @@
-"""What scikit-learn's conventions ask of an estimator's input: parameters, X as its users have it, untouched on errors.
+"""What scikit-learn's conventions ask of an estimator's input: X as its users have it, names of features, offsets.
 
-X is never copied if it is an array the kernels read; scikit-learn's own conversion and messages serve the rest (data
-frames, lists, objects). The one reading of X that looks for NaN and infinities is threaded.
+X is never copied if it is an array the kernels read; scikit-learn's own conversion serves data frames and objects. The
+one reading of X that looks for NaN and infinities is threaded.
 """
 
-import math
-import numbers
 from contextlib import contextmanager
 
 import numpy as np
@@ -15,13 +13,14 @@ from sklearn.utils.validation import validate_data
 
 from fastlr import _core
 from fastlr._input.arrays import (
-    as_array,
     as_kernels_read,
+    as_real_array,
+    as_table,
     check_feature_vector,
+    check_finite,
+    check_size,
     check_X,
-    is_in_range,
-    is_real,
-    refuse_masked,
+    refuse_nonfinite,
 )
 
 
@@ -37,19 +36,22 @@ def unchanged_on_error(estimator):
 
 
 def convert(estimator, X, *, fitting):
-    """X as scikit-learn makes an array of it, and its checks of the number and names of the features.
+    """X (n, d) as the kernels read it: numbers of data frames and objects as scikit-learn makes them.
 
     Raises
     ------
     TypeError, ValueError
-        As scikit-learn does, with the name of the column where values of a data frame are not numbers.
+        As `check_X`, and as scikit-learn does for other features than in `fit`; with the name of the column where
+        values are not numbers.
     """
-    refuse_masked(X, "X")
-    ready = type(X) in (np.ndarray, np.memmap) and X.ndim == 2 and X.size > 0 and X.dtype.name in _core.DTYPES
+    X = as_table(X, "X")
+    plain = type(X) in (np.ndarray, np.memmap) and X.dtype != object
+    if plain:
+        X = check_X(X)
     try:
-        array = validate_data(estimator, X, reset=fitting, skip_check_array=ready, dtype="numeric",
+        array = validate_data(estimator, X, reset=fitting, skip_check_array=plain, dtype="numeric",
                               ensure_all_finite=False)
-        return array.astype(np.float64) if array.dtype.kind == "O" else array  # categories, None in a list
+        return check_X(array.astype(np.float64) if array.dtype == object else array)  # categories, None in a list
     except (TypeError, ValueError) as error:
         column = _column_without_numbers(X)
         if column is None:
@@ -59,11 +61,14 @@ def convert(estimator, X, *, fitting):
                    f"it out") from None
 
 
-def _column_without_numbers(frame):
-    """Name of the first column of a data frame that does not become floats, None where there is none."""
-    names = frame.column_names if hasattr(frame, "column_names") else getattr(frame, "columns", None)
-    for name in names if hasattr(frame, "__getitem__") and names is not None else ():
-        column = np.asarray(frame[name])
+def _column_without_numbers(X):
+    """Name of the first column of a data frame, or number of that of objects, that does not become floats, or None."""
+    if isinstance(X, np.ndarray):
+        columns = enumerate(X.T if X.ndim == 2 and X.dtype == object else ())
+    else:
+        names = getattr(X, "column_names", getattr(X, "columns", ()))
+        columns = ((name, np.asarray(X[name])) for name in names)
+    for name, column in columns:
         try:
             column.astype(np.float64)
         except (TypeError, ValueError):
@@ -79,8 +84,7 @@ def convert_frame(owner, X, feature_names, n_features):
     Where n_features is not None, the features must be as many and have these names.
     """
     stand_in = type(owner, (BaseEstimator,), {})()
-    if n_features is not None:
-        stand_in.n_features_in_ = n_features
+    stand_in.n_features_in_ = n_features
     if feature_names is not None:
         stand_in.feature_names_in_ = feature_names
     X = convert(stand_in, X, fitting=n_features is None)
@@ -98,13 +102,9 @@ def check_input(estimator, X, n_threads, *, fitting):
         For other shapes or features than in `fit`, NaN and infinities (unless scikit-learn is to assume finite data).
     """
     X = convert(estimator, X, fitting=fitting)
-    X = check_X(X)
-    if X.dtype.kind in "fV" and not sklearn.get_config()["assume_finite"]:
-        place = _core.first_nonfinite(X, n_threads)
-        if place is not None:
-            value = "NaN" if np.isnan(X[place]) else "infinity"
-            raise ValueError(f"Input X contains {value}, first at row {place[0]}, column {place[1]}; "
-                             f"{type(estimator).__name__} expects finite numbers: drop such rows or fill in the values")
+    check_size(X)
+    if not sklearn.get_config()["assume_finite"]:
+        check_finite(X, n_threads)
     return X
 
 
@@ -112,20 +112,14 @@ def check_offset(offset, X, k):
     """The offset of the logits of X (n, d) as (n, k) in X's real type, C-contiguous; (n,) will do for k = 1."""
     if offset is None:
         return None
-    offset = as_array(offset, "offset")
-    n = len(X)
-    if not is_real(offset.dtype):
-        raise TypeError(f"offset has dtype {offset.dtype}; expected real numbers")
-    if offset.shape != (n, k) and (offset.shape != (n,) or k > 1):
+    given, n = as_real_array(offset, "offset"), len(X)
+    if given.shape != (n, k) and (given.shape != (n,) or k > 1):
         expected = f"({n},)" if k == 1 else f"({n}, {k})"
-        raise ValueError(f"offset has shape {offset.shape}; expected {expected}, one for each logit of the {n} rows")
-    given, offset = offset, as_kernels_read(offset.reshape(n, k), _core.real_dtype(X.dtype))
+        raise ValueError(f"offset has shape {given.shape}; expected {expected}, one for each logit of the {n} rows")
+    given = given.reshape(n, k)
+    offset = as_kernels_read(given, _core.real_dtype(X.dtype))
     if not np.isfinite(offset).all():
-        row, column = np.argwhere(~np.isfinite(offset))[0]
-        value = given.reshape(n, k)[row, column]
-        beyond = f": {value} is beyond the range of {offset.dtype}, in which X of {X.dtype} is computed"
-        raise ValueError(f"offset is not finite at row {row}{beyond if np.isfinite(value) else ''}; expected finite "
-                         f"numbers")
+        refuse_nonfinite(offset, given, "offset")
     return offset
 
 
@@ -135,35 +129,3 @@ def check_penalty_factors(factors, d):
     if factors is not None and (factors < 0).any():
         raise ValueError(f"penalty_factors has {factors.min()}; expected numbers of at least 0")
     return factors
-
-
-def check_parameters(estimator):
-    """Raise ValueError naming the first parameter that is not allowed, its value and what is."""
-    for name, (accepts, expected) in _RULES.items():
-        value = getattr(estimator, name)
-        if not accepts(value):
-            raise ValueError(f"{name} is {value!r}; expected {expected}")
-
-
-def _is_number(value):
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and is_in_range(value)
-
-
-def _is_flag(value):
-    return isinstance(value, bool | np.bool_)
-
-
-# parameter -> what it accepts, and the same in words
-_RULES = {
-    "C": (lambda v: _is_number(v) and v > 0, "a positive number, or np.inf for no penalty"),
-    "tol": (lambda v: _is_number(v) and 0 <= v < math.inf, "a finite number of at least 0"),
-    "fit_intercept": (_is_flag, "True or False"),
-    "class_weight": (
-        lambda v: v is None or isinstance(v, dict) or (isinstance(v, str) and v == "balanced"),
-        "None, 'balanced' or a dict from labels to weights",
-    ),
-    "max_iter": (lambda v: isinstance(v, numbers.Integral) and v >= 0, "an integer of at least 0"),
-    "warm_start": (_is_flag, "True or False"),
-    "verbose": (lambda v: isinstance(v, numbers.Integral) and v >= 0, "0 or 1"),
-    "targets": (lambda v: isinstance(v, str) and v in ("auto", "classes", "labels"), "'auto', 'classes' or 'labels'"),
-}

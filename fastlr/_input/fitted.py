@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastlr import _core
-from fastlr._input.arrays import as_array, as_kernels_read, check_feature_vector, check_option, is_real
-from fastlr._input.labels import Outputs
+from fastlr._input.arrays import as_array, as_parameters, check_feature_vector
+from fastlr._input.options import check_option
+from fastlr._input.targets import Outputs
 
 NEEDED = ("coef_", "intercept_", "classes_")
-KINDS = ("classes", "labels")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +35,11 @@ class FittedModel:
         return problem.logits(self.coef, self.intercept)
 
 
+def is_fitted(estimator):
+    """Whether it has the attributes in `NEEDED`."""
+    return all(hasattr(estimator, name) for name in NEEDED)
+
+
 def fitted_model(estimator, loss=None):
     """The `FittedModel` of an estimator that has the attributes in `NEEDED`.
 
@@ -48,34 +53,25 @@ def fitted_model(estimator, loss=None):
     TypeError, ValueError
         If an attribute is not of a shape and type that fit the others, or not finite.
     """
-    coef = _parameter(estimator.coef_, "coef_")
+    coef = as_parameters(estimator.coef_, "coef_")
     if coef.ndim != 2 or not len(coef):
         raise ValueError(f"coef_ has shape {coef.shape}; expected (k, n_features), a row for each logit")
     k, d = coef.shape
-    intercept = _parameter(estimator.intercept_, "intercept_")
+    intercept = as_parameters(estimator.intercept_, "intercept_")
     if intercept.shape not in ((), (k,)):
         raise ValueError(f"intercept_ has shape {intercept.shape}; expected ({k},), one a row of coef_")
-    labels = check_option("targets_", getattr(estimator, "targets_", "classes"), KINDS) == "labels"
+    labels = check_option("targets_", getattr(estimator, "targets_", "classes"), ("classes", "labels")) == "labels"
     if loss is None:
         loss = "sigmoid" if labels or k == 1 else "softmax"
     classes = as_array(estimator.classes_, "classes_")
     n_classes = max(k, 2) if loss != "softmax" else k
     if classes.shape != (n_classes,) or n_classes < 2:
-        remedy = "; with loss='sigmoid' one row is enough for two classes" if n_classes < 2 else ""
-        raise ValueError(f"classes_ has shape {classes.shape} and coef_ {coef.shape}; expected {n_classes} classes for "
-                         f"{k} rows, at least two{remedy}")
+        expected = (f"{n_classes} classes for {k} rows" if n_classes > 1 else
+                    "several rows; with loss='sigmoid' one row is enough for two classes")
+        raise ValueError(f"classes_ has shape {classes.shape} and coef_ {coef.shape}; expected {expected}")
     return FittedModel(
         Outputs(loss, classes, k, multilabel=labels), coef,
         intercept if intercept.ndim else np.full(k, intercept),
         check_feature_vector(getattr(estimator, "scale_", None), d, "scale_"),
         check_feature_vector(getattr(estimator, "shift_", None), d, "shift_"),
     )
-
-
-def _parameter(value, name):
-    value = as_array(value, name)
-    if not is_real(value.dtype):
-        raise TypeError(f"{name} has dtype {value.dtype}; expected real numbers")
-    if not np.isfinite(value).all():
-        raise ValueError(f"{name} has values that are not finite; expected finite numbers")
-    return as_kernels_read(value, np.float64).reshape(value.shape)

@@ -11,7 +11,7 @@ from math import prod
 import numpy as np
 
 from fastlr import _core
-from fastlr._input.arrays import as_array, is_real
+from fastlr._input.arrays import as_real_array
 from fastlr._runtime.threads import resolve_n_threads
 
 _KERNEL_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
@@ -19,14 +19,11 @@ _KERNEL_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 def as_real(z, name):
     """float32 as it is, every other real type as float64; TypeError for anything else."""
-    z = as_array(z, name)
+    z = as_real_array(z, name)
     if z.dtype in _KERNEL_DTYPES:
         return z
-    if not is_real(z.dtype):
-        raise TypeError(f"{name} has dtype {z.dtype}; expected real numbers")
-    byte_swapped_float32 = z.dtype.newbyteorder("=") == np.float32
     with np.errstate(all="ignore"):  # long doubles beyond the range become infinite or 0
-        return z.astype(np.float32 if byte_swapped_float32 else np.float64)
+        return z.astype(np.float32 if z.dtype.newbyteorder("=") == np.float32 else np.float64)
 
 
 def check_out(out, z, *others):
@@ -74,15 +71,18 @@ def elementwise(name, z, out, n_threads):
     if z.flags.f_contiguous and not z.flags.c_contiguous:
         result = elementwise(name, z.T, None if out is None else out.T, n_threads)
         return result.T if out is None else out
-    source = z if is_ready(z) else z.copy()
-    direct = out is not None and is_ready(out)
-    result = out if direct else np.empty(z.shape, z.dtype)
-    _core.map(name, source, result, resolve_n_threads(n_threads))
-    if out is not None and not direct:
+    result = out if out is not None and is_ready(out) else np.empty(z.shape, z.dtype)
+    _core.map(name, z if is_ready(z) else z.copy(), result, resolve_n_threads(n_threads))
+    return deliver(result, out)
+
+
+def deliver(result, out):
+    """The result, a scalar for a scalar; or `out`, which has it then."""
+    if out is None:
+        return result if result.ndim else result[()]
+    if not np.may_share_memory(out, result):
         out[...] = result
-    if out is not None:
-        return out
-    return result if z.ndim else result[()]
+    return out
 
 
 def along_axes(name, Z, axis, out, n_threads):
@@ -96,14 +96,9 @@ def along_axes(name, Z, axis, out, n_threads):
     result = destination.reshape(rows.shape) if direct else np.empty(rows.shape, Z.dtype)
     if Z.size:
         _core.rows(name, rows, result, resolve_n_threads(n_threads))
-    if direct:
-        return out
-    if out is not None:
-        destination[...] = result.reshape(destination.shape)
-        return out
     if order is not None:
-        return result.reshape([Z.shape[a] for a in order]).transpose(np.argsort(order))
-    return result.reshape(Z.shape) if Z.ndim else result[0, 0]
+        return deliver(result.reshape([Z.shape[a] for a in order]).transpose(np.argsort(order)), out)
+    return deliver(result.reshape(Z.shape), out)
 
 
 def reduce_axes(name, Z, axis, keepdims, n_threads):

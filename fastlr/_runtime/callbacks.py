@@ -45,7 +45,7 @@ class FitMonitor:
         self.estimator, self.model_at = estimator, model_at
         self.enough = enough
         self.stopped = False
-        self.line = ProgressLine() if estimator.verbose else None
+        self.line = ProgressLine(estimator.verbose)
         self.data = {"X": X, "y": y,
                      "metadata": None if sample_weight is None else {"sample_weight": sample_weight}}
         self.fit_task = estimator._init_callback_context(max_subtasks=int(estimator.max_iter) + 1)
@@ -60,9 +60,8 @@ class FitMonitor:
 
     def __call__(self, iteration, value, suboptimality, point):
         """Iterations up to this one are done (0: none); whether the fit is to end."""
-        if self.line:
-            self.line.show(f"iteration {iteration}/{self.estimator.max_iter}  objective {value:.6g}  suboptimality "
-                           f"{suboptimality:.1e}")
+        self.line.show(f"iteration {iteration}/{self.estimator.max_iter}  objective {value:.6g}  suboptimality "
+                       f"{suboptimality:.1e}")
         if self.iteration and iteration:
             task, self.iteration = self.iteration, None  # a hook that raises has still been called
             self.stopped = task.call_on_fit_task_end(estimator=self.estimator, **self._state(point))
@@ -72,8 +71,7 @@ class FitMonitor:
 
     def end(self):
         """The fit is over and the estimator has its attributes."""
-        if self.line:
-            self.line.close()
+        self.line.close()
         for task in (self.iteration, self.fit_task) if self.has_callbacks else ():
             if task:
                 task.call_on_fit_task_end(estimator=self.estimator, reconstruction_attributes={}, **self.data)

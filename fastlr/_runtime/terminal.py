@@ -7,10 +7,10 @@ import sys
 
 
 class ProgressLine:
-    """Shows the last step's figures."""
+    """Shows the last step's figures, if `shown`."""
 
-    def __init__(self):
-        self.stream = sys.stderr
+    def __init__(self, shown=True):
+        self.stream = sys.stderr if shown else None
         try:
             self.on_terminal = self.stream.isatty()
         except (AttributeError, ValueError, OSError):  # None, a stand-in, closed

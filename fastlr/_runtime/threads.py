@@ -13,7 +13,6 @@ from pathlib import Path
 
 from fastlr import _core
 
-_CGROUP_ROOT = Path("/sys/fs/cgroup")
 _MOST = 256  # FLR_MAX_WORKERS of csrc/runtime/runtime.h
 
 
@@ -61,7 +60,7 @@ def default_n_threads():
     if _is_count(text):
         return _count_of(text)
     cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, math.ceil(min(cpus, _cgroup_cpus())))
+    return max(1, math.ceil(min(cpus, cgroup_cpus())))
 
 
 def _is_count(text):
@@ -74,10 +73,10 @@ def _count_of(digits):
     return min(int(digits), _MOST) if len(digits) < 9 else _MOST
 
 
-def _cgroup_cpus():
+def cgroup_cpus(groups="/proc/self/cgroup", root="/sys/fs/cgroup"):
     """CPUs the process's control groups allow it on average: the least of its group and those above, inf for none."""
     try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
+        lines = Path(groups).read_text().splitlines()
     except OSError:
         return math.inf
     least = math.inf
@@ -85,11 +84,11 @@ def _cgroup_cpus():
         _, controllers, name = line.split(":", 2)
         if controllers and "cpu" not in controllers.split(","):
             continue
-        root = _CGROUP_ROOT / controllers  # the one hierarchy of version 2 names no controllers
-        group = root / name.lstrip("/")
+        top = Path(root) / controllers  # the one hierarchy of version 2 names no controllers
+        group = top / name.lstrip("/")
         for folder in (group, *group.parents):
             least = min(least, _quota(folder))
-            if folder == root:
+            if folder == top:
                 break
     return least
 
@@ -107,11 +106,8 @@ def _quota(folder):
 
 
 _BLAS_FUNCTIONS = [
-    *(
-        (f"{prefix}openblas_get_num_threads{suffix}", f"{prefix}openblas_set_num_threads{suffix}")
-        for prefix in ("", "scipy_")
-        for suffix in ("", "64_", "_64")
-    ),
+    *((f"{prefix}openblas_get_num_threads{suffix}", f"{prefix}openblas_set_num_threads{suffix}")
+      for prefix in ("", "scipy_") for suffix in ("", "64_", "_64")),
     ("MKL_Get_Max_Threads", "MKL_Set_Num_Threads"),
 ]
 """Names under which BLAS libraries give and take the number of threads of the whole process."""
