@@ -113,9 +113,8 @@ def fastlr_course(X, y, C, tol, n_threads=None):
     k = int(y.max()) + 1
     loss, k = ("sigmoid", 1) if k == 2 else ("softmax", k)
     rows = DenseRows(as_computed(X, X.size), y, k, loss=loss, intercept=True, n_threads=resolve_n_threads(n_threads))
+    looked = rows.n_passes  # for what is not finite: no part of the solver, and plain L-BFGS does not
     objective = Objective(rows, alpha=1 / (C * len(X)))
-
-    looked = objective.n_passes  # for what is not finite: no part of the solver, and plain L-BFGS does not
 
     def record(iteration, value, gap, _point):
         for to, what in zip((course.passes, course.seconds, course.values, course.gaps),

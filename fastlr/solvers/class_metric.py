@@ -54,14 +54,14 @@ class Covariance:
                 self.inverses[e] = self.curvature.inverse(np.minimum(self.penalty / _POWER**e, 1 / _LEAST**2))
             classes = np.flatnonzero(power == e)
             parts += [(classes[i : i + _CLASSES], self.inverses[e]) for i in range(0, len(classes), _CLASSES)]
-        X = np.empty(G.shape, np.float32)
+        solved = np.empty(G.shape, np.float32)
 
         def solve(i):
             classes, inverse = parts[i]
-            X[classes] = inverse(G[classes])
+            solved[classes] = inverse(G[classes])
 
         _core.parallel_for(solve, len(parts), self.n_threads)
-        return X
+        return solved
 
 
 class _Gram:
@@ -117,9 +117,9 @@ class _FewRows:
         inner = lapack.spotrf(np.eye(len(U), dtype=np.float32) + (U * inverse) @ U.T, lower=1)[0]
 
         def product(G):
-            X = G * inverse
-            T = lapack.spotrs(inner, U @ X.T, lower=1)[0]
-            return X - (T.T @ U) * inverse
+            own = G * inverse
+            T = lapack.spotrs(inner, U @ own.T, lower=1)[0]
+            return own - (T.T @ U) * inverse
 
         return product
 
@@ -141,10 +141,9 @@ class ClassMetric:
         """The step M^-1 grad (size,)."""
         G = grad.reshape(self.shape) / self.rho[:, None]
         size = np.abs(G).max() + _TINY
-        X = self.covariance.solve((G / size).astype(np.float32), self.rho)
-        along = np.einsum("cj,cj->c", self.mean, X, dtype=np.float64) / self.inner
-        X -= along.astype(np.float32)[:, None] * self.tilted
-        S = X * size
+        S = self.covariance.solve((G / size).astype(np.float32), self.rho)
+        along = np.einsum("cj,cj->c", self.mean, S, dtype=np.float64) / self.inner
+        S = size * (S - along[:, None] * self.tilted)
         if self.centred:  # a row added to all classes changes no probability
             S -= S.mean(axis=0)
         return S.ravel()
