@@ -159,7 +159,7 @@ def test_a_metric_that_is_too_small_is_mended_by_the_last_pair():
     point, passes = F.at(np.array([-3.0, 2.0])), []
     for _ in range(8):
         before = F.n_passes
-        found = search(F, point, pairs.direction(point.grad, lambda grad: 1e-4 * grad))
+        found = search(F, point, pairs.direction(point.grad, lambda grad: 1e-4 * grad, scaled=True))
         pairs.add(found.w - point.w, found.grad - point.grad)
         point = found
         passes.append(F.n_passes - before)

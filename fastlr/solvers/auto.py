@@ -168,7 +168,7 @@ def _run_on_features(objective, w, progress, solver):
         else:
             pairs = Pairs()
             if early is not None:
-                lbfgs(objective, progress, early, pairs, EARLY)
+                lbfgs(objective, progress, early, pairs, EARLY, scaled=True)
             else:
                 _by_class_metrics(objective, progress, covariance(), pairs, _blocks_cost(rows) if fits else np.inf)
             n_metrics = 1 if solver == "auto" and objective.size <= NEWTON_SIZE else progress.max_iter
@@ -225,7 +225,7 @@ def _by_class_metrics(objective, progress, covariance, pairs, budget):
     while objective.n_passes < limit and not progress.message:
         before = objective.n_passes
         solve = ClassMetric(objective, covariance, progress.point).solve
-        lbfgs(objective, progress, solve, pairs, METRIC_PASSES * (objective.n_passes - before))
+        lbfgs(objective, progress, solve, pairs, METRIC_PASSES * (objective.n_passes - before), scaled=True)
 
 
 def _by_blocks(objective, progress, metric, pairs, n_metrics):
@@ -234,7 +234,7 @@ def _by_blocks(objective, progress, metric, pairs, n_metrics):
     while made < n_metrics and (not progress.message or stalls == 1):
         progress.message = ""
         solve = metric(progress.point, factor, renewed=made > 0).solve
-        lbfgs(objective, progress, solve, pairs, REFRESH)
+        lbfgs(objective, progress, solve, pairs, REFRESH, scaled=True)
         stalls = stalls + 1 if progress.message == STALLED else 0  # once, it may be for the metric
         factor *= EASIER
         made += 1

@@ -5,7 +5,7 @@ it reads half the memory.
 """
 
 import numpy as np
-from scipy.linalg import blas, lapack
+from scipy.linalg import lapack
 
 from fastlr import _core
 from fastlr.model.hessian import class_blocks
@@ -24,7 +24,7 @@ class BlockMetric:
 
     def __init__(self, objective, point, n_rows, factor=1.0):
         rows = objective.rows
-        self.shape, self.centred = (rows.k, rows.D), rows.loss == "softmax"
+        self.shape, self.centred, self.n_threads = (rows.k, rows.D), rows.loss == "softmax", rows.n_threads
         blocks = class_blocks(rows, objective.activations(point), n_rows)
         sampling = SAMPLED * min(1.0, (BLOCK_ROWS * rows.d / n_rows) ** 0.5)
         damping = WHOLE if n_rows >= rows.n else max(LEAST, factor * sampling)
@@ -40,8 +40,12 @@ class BlockMetric:
         """The step M^-1 grad (size,)."""
         size = np.abs(grad).max() + _TINY
         G = (grad.reshape(self.shape) / size).astype(np.float32)
-        for row, inverse in zip(G, self.inverse_factors, strict=True):
-            row[:] = blas.strmv(inverse, blas.strmv(inverse, row, lower=1), lower=1, trans=1)
+
+        def solve(c):
+            inverse = self.inverse_factors[c]
+            G[c] = inverse.T @ (inverse @ G[c])
+
+        _core.parallel_for(solve, len(G), self.n_threads)
         S = G * size
         if self.centred:  # a row added to all classes changes no probability
             S -= S.mean(axis=0)

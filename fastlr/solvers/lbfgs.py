@@ -1,8 +1,8 @@
 """L-BFGS whose initial metric knows the data.
 
 The two-loop recursion (Nocedal 1980; Nocedal and Wright, Numerical Optimization, algorithm 7.4 and equation 7.20) with
-a metric's inverse in place of the identity: times the factor that makes it right along the last step, for curvature
-falls by orders where classes are nearly separable.
+a metric's inverse in place of the identity: if asked to, times the factor that makes it right along the last step, for
+curvature falls by orders where classes are nearly separable.
 """
 
 import math
@@ -31,8 +31,8 @@ class Pairs:
         """Forget them all."""
         self.pairs.clear()
 
-    def direction(self, grad, solve):
-        """Minus the inverse Hessian's approximation times grad, from H0^-1 = solve."""
+    def direction(self, grad, solve, *, scaled=False):
+        """Minus the inverse Hessian's approximation times grad, from H0^-1 = solve, scaled to the last pair or not."""
         q = grad.copy()
         parts = []
         for s, y, rho in reversed(self.pairs):
@@ -40,7 +40,7 @@ class Pairs:
             parts.append(a)
             q -= a * y
         q = solve(q)
-        if self.pairs:
+        if self.pairs and scaled:
             _, y, rho = self.pairs[-1]
             q /= rho * max(float(y @ solve(y)), np.finfo(float).tiny)
         for (s, y, rho), a in zip(self.pairs, reversed(parts), strict=True):
@@ -48,14 +48,15 @@ class Pairs:
         return -q
 
 
-def lbfgs(objective, progress, solve, pairs, budget):
+def lbfgs(objective, progress, solve, pairs, budget, *, scaled=False):
     """Minimise from the best point of `progress` in the metric that `solve` inverts, for about so many passes.
 
-    The pairs outlive the metric, for they tell of the objective.
+    The pairs outlive the metric, for they tell of the objective.  Metrics that are cheap and soon out of date are best
+    `scaled` to the last of them.
     """
     point, limit = progress.point, objective.n_passes + budget
     while objective.n_passes < limit and not progress.stop():
-        found = search(objective, point, pairs.direction(point.grad, solve))
+        found = search(objective, point, pairs.direction(point.grad, solve, scaled=scaled))
         if found is None:
             pairs.clear()
             found = search(objective, point, -solve(point.grad))
