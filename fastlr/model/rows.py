@@ -14,7 +14,7 @@ from fastlr.model import rows_moments
 from fastlr.model.affine import Affine
 from fastlr.model.memory import BLOCK_VALUES
 from fastlr.model.rows_kernel import kernel
-from fastlr.model.rows_targets import base_rate, dense_targets, link, target_offsets
+from fastlr.model.rows_targets import base_rate, dense_targets, gradient_of_classes, link, target_offsets
 
 SMALL = 1 << 19  # values of X: up to here they are computed with in float64, whatever their type
 SAFE = {4: 60, 8: 400}  # powers of two that X's values may be from 1, by size: beyond, a copy nearer to it is made
@@ -200,7 +200,8 @@ class DenseRows:
             if self._class_sums is None:
                 self._class_sums, _ = rows_moments.group_sums(self._X, self.y, self.k, self.weight, self.n_threads)
                 self.n_passes += 0.5
-            self._constant_gradient = self._gradient_of_classes()
+            means = self._class_sums / self.total_weight
+            self._constant_gradient = gradient_of_classes(means, self.base_rate, self.loss, self.affine)
         if self._constant_gradient is None:
             self.n_passes += 1
             _, G, _ = self._pass(weight=self.weight, with_offset=False).loss_and_grad(
@@ -213,14 +214,6 @@ class DenseRows:
     def adds_up_classes(self):
         """Whether adding up the features of each class's rows costs less than a pass."""
         return self.y.ndim == 1 and self.loss == "softmax" and self.k >= rows_moments.MANY_GROUPS
-
-    def _gradient_of_classes(self):
-        rate = self.base_rate
-        if self.loss == "sigmoid":
-            rate = np.r_[1 - rate, rate]
-        sums = np.vstack([self._class_sums, np.zeros((len(rate) - len(self._class_sums), self.d))])  # absent classes
-        centred = self.affine.of_sums(sums / self.total_weight, rate)
-        return (np.outer(rate, centred.sum(axis=0)) - centred)[-self.k :]
 
     # ---- row by row -------------------------------------------------------------------------------------------------
     def logits(self, W, part=slice(None), *, with_offset=True, n_threads=None):

@@ -44,3 +44,13 @@ def link(rate, loss):
         return np.log(rate) - np.log1p(-rate)
     c = np.log(np.maximum(rate, LEAST_RATE))
     return c - c.mean()
+
+
+def gradient_of_classes(means, rate, loss, affine):
+    """Mean of (rate - y) u' (k, d) from the classes' mean features of X, each times the class's share of the weight."""
+    k = len(rate)
+    if loss == "sigmoid":
+        rate = np.r_[1 - rate, rate]
+    means = np.vstack([means, np.zeros((len(rate) - len(means), means.shape[1]))])  # absent classes
+    centred = affine.of_sums(means, rate)
+    return (np.outer(rate, centred.sum(axis=0)) - centred)[-k:]
