@@ -33,6 +33,7 @@ from fastlr.losses import (  # noqa: E402
 # public name -> the module that defines it, or is it
 _LAZY = {
     "LogisticRegression": "fastlr.linear_model",
+    "LogisticRegressionCV": "fastlr.linear_model_cv",
     "Trainer": "fastlr.trainer",
     "datasets": "fastlr.datasets",
     "show_config": "fastlr.config",
@@ -40,6 +41,7 @@ _LAZY = {
 
 __all__ = [
     "LogisticRegression",
+    "LogisticRegressionCV",
     "Trainer",
     "__version__",
     "binary_cross_entropy",

@@ -139,9 +139,10 @@ def check_penalty_factors(factors, d):
 
 def check_parameters(estimator):
     """Raise ValueError naming the first parameter that is not allowed, its value and what is."""
+    parameters = estimator.get_params(deep=False)
     for name, (accepts, expected) in _RULES.items():
-        value = getattr(estimator, name)
-        if not accepts(value):
+        value = parameters.get(name)
+        if name in parameters and not accepts(value):
             raise ValueError(f"{name} is {value!r}; expected {expected}")
 
 
@@ -163,6 +164,7 @@ _RULES = {
         "None, 'balanced' or a dict from labels to weights",
     ),
     "max_iter": (lambda v: isinstance(v, numbers.Integral) and v >= 0, "an integer of at least 0"),
+    "refit": (_is_flag, "True or False"),
     "warm_start": (_is_flag, "True or False"),
     "verbose": (lambda v: isinstance(v, numbers.Integral) and v >= 0, "0 or 1"),
     "targets": (lambda v: isinstance(v, str) and v in ("auto", "classes", "labels"), "'auto', 'classes' or 'labels'"),

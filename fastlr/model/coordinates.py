@@ -8,6 +8,8 @@ Powers of two are kept apart: those of X, of its deviations and of `scale` may l
 not.
 """
 
+import copy
+
 import numpy as np
 
 from fastlr.model.affine import Affine
@@ -78,6 +80,17 @@ class Coordinates:
                 f"their mean by about {self.deviation[j]:.1e}; expected at least {TINIEST:g} and at most 1e308: use "
                 f"another scale or shift"
             )
+
+    def recentred(self, rows):
+        """The coordinates of the same rows with other weights, whose means are others; deviations stay."""
+        seen, affine = copy.copy(self), self.rows.affine
+        if rows.intercept:
+            mean, _ = rows.moments()
+            seen.mean = self.own.of_sums(mean[None], np.ones(1))[0]
+            seen._mean_deviations = seen.mean / self.deviation
+            affine = Affine(affine.scale, mean)
+        seen.rows = rows.through(affine)
+        return seen
 
     def model_of(self, W, b):
         """W (k, D) of the user's coefficients (k, d) and intercept (k,)."""

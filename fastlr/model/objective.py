@@ -19,6 +19,7 @@ from fastlr.model.line import LogitLine, PassLine, Point, keeps_logits
 from fastlr.model.newton_bound import newton_bound
 from fastlr.model.penalty import Ridge
 from fastlr.model.rounding import Rounding, together
+from fastlr.model.rows_folds import weighted
 from fastlr.model.rows_targets import link
 
 LOST = 0.5  # rounding of logits, from which on losses are noise
@@ -195,6 +196,20 @@ class Objective:
         tiny = np.finfo(float).tiny
         part.penalty = self.penalty.times(self.rows.total_weight / max(part.rows.total_weight, tiny))
         return part
+
+    def weighted(self, weight, factor):
+        """The objective of the same rows with other weights, its alpha so many times as large."""
+        part = copy.copy(self)
+        part.coordinates = self.coordinates.recentred(weighted(self.rows, weight))
+        part._take(part.coordinates.rows)
+        part.penalty = self.penalty.times(factor)
+        return part
+
+    def penalised(self, factor):
+        """The same with an alpha so many times as large; the two count passes together."""
+        other = copy.copy(self)
+        other.penalty, other._dual = self.penalty.times(factor), None
+        return other
 
     def blame(self):
         """The error that says why values are not finite."""

@@ -1,0 +1,139 @@
+"""LogisticRegressionCV: the choice of C by cross-validation, with folds that are weights on one X."""
+
+import numpy as np
+import sklearn
+from sklearn.metrics import get_scorer
+from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping, process_routing
+
+from fastlr import solvers
+from fastlr._classifier import LogitClassifier
+from fastlr._folds import make_folds, warn_of_absent
+from fastlr._input.arrays import as_array, check_option
+from fastlr._input.estimator import check_parameters, unchanged_on_error
+from fastlr._runtime.terminal import ProgressLine
+from fastlr._scoring import HeldOutScorer, classifier_like
+from fastlr._search import Search
+from fastlr._selection import Selection, check_Cs
+from fastlr._training_data import check_training_data
+from fastlr.model.memory import KEPT_VALUES
+
+
+class LogisticRegressionCV(LogitClassifier):
+    """TODO"""
+
+    __metadata_request__score = {"sample_weight": UNUSED, "offset": UNUSED}
+
+    def __init__(
+        self, Cs=10, *, cv=None, scoring=None, refit=True, tol=1e-4, fit_intercept=True, class_weight=None,
+        solver="auto", max_iter=1000, verbose=0, n_threads=None, random_state=None, penalty_factors=None, scale=None,
+        shift=None, targets="auto",
+    ):
+        self.Cs = Cs
+        self.cv = cv
+        self.scoring = scoring
+        self.refit = refit
+        self.tol = tol
+        self.fit_intercept = fit_intercept
+        self.class_weight = class_weight
+        self.solver = solver
+        self.max_iter = max_iter
+        self.verbose = verbose
+        self.n_threads = n_threads
+        self.random_state = random_state
+        self.penalty_factors = penalty_factors
+        self.scale = scale
+        self.shift = shift
+        self.targets = targets
+
+    def fit(self, X, y, sample_weight=None, *, offset=None, **params):
+        """Fit all folds along C, choose the best, and fit all rows with it."""
+        with unchanged_on_error(self):
+            self._fit(X, y, sample_weight, offset, params)
+        return self
+
+    def score(self, X, y, sample_weight=None, *, offset=None, **params):
+        """The score of `scoring` on X and y; of labels, or of a matrix where `scoring` takes one."""
+        routed = self._routed("score", sample_weight, params).get("scorer", {}).get("score", {})
+        if self.scoring is None and routed.keys() <= {"sample_weight"}:
+            return super().score(X, y, **routed, offset=offset)
+        if offset is None:
+            return get_scorer(self.scoring or "accuracy")(self, X, y, **routed)
+        outputs, Z = self._logits(X, offset)
+        model = classifier_like(self, self.C_, self.coef_, self.intercept_, outputs, self.scale_, self.shift_)
+        return get_scorer(self.scoring or "accuracy")(model.know(X, Z), X, y, **routed)
+
+    def get_metadata_routing(self):
+        """Which metadata go where: see scikit-learn's user guide on metadata routing."""
+        return (
+            MetadataRouter(owner=self)
+            .add_self_request(self)
+            .add(splitter=self.cv, method_mapping=MethodMapping().add(caller="fit", callee="split"))
+            .add(scorer=get_scorer(self.scoring or "accuracy"),
+                 method_mapping=MethodMapping().add(caller="score", callee="score").add(caller="fit", callee="score"))
+        )
+
+    def _routed(self, method, sample_weight, params):
+        """What the splitter's `split` and the scorer are called with."""
+        if sample_weight is not None:
+            params = {**params, "sample_weight": sample_weight}
+        if sklearn.get_config()["enable_metadata_routing"]:
+            return process_routing(self, method, **params)
+        unknown = params.keys() - ({"groups", "sample_weight"} if method == "fit" else {"sample_weight"})
+        if unknown:
+            raise ValueError(f"{type(self).__name__}.{method} got {', '.join(sorted(unknown))}; pass metadata after "
+                             f"sklearn.set_config(enable_metadata_routing=True)")
+        scorer = {"sample_weight": sample_weight} if sample_weight is not None else {}
+        groups = {"groups": params["groups"]} if params.get("groups") is not None else {}
+        return {"splitter": {"split": groups}, "scorer": {"score": scorer}}
+
+    def _fit(self, X, y, sample_weight, offset, params):
+        """Set the attributes of the search and of its best model."""
+        check_parameters(self)
+        check_option("solver", self.solver, solvers.SOLVERS)
+        Cs = check_Cs(self.Cs)
+        routed = self._routed("fit", sample_weight, params)
+        data = check_training_data(self, X, y, sample_weight, offset)
+        outputs, n = data.outputs, len(data.X)
+        y = outputs.classes[data.targets] if data.targets.ndim == 1 else as_array(y, "y")
+        folds = make_folds(self.cv, data.X, y.ravel() if y.ndim == 2 and y.shape[1] == 1 else y,
+                           routed["splitter"]["split"])
+        scorer = HeldOutScorer(self, data, y, routed["scorer"]["score"])
+        selection = Selection(folds, Cs, by_fold=not self.refit, keep_logits=n * outputs.k <= KEPT_VALUES)
+        search = Search.of_folds(
+            data, folds, whole_leads=self.refit and len(folds) > 1, C0=1.0 if Cs is None else float(Cs.min()),
+            class_weight=self.class_weight, intercept=self.fit_intercept, seed=self._seed(), solver=self.solver,
+            tol=float(self.tol), max_iter=int(self.max_iter),
+        )
+        warn_of_absent(folds, search.base_rates(), outputs)
+        line = ProgressLine() if self.verbose else None
+        for C in selection.values():
+            search.fit(C)
+            logits = [member.held_out_logits(C) for member in search.folds]
+            scores = [scorer.score(member.fold, C, *member.parts(C), Z)
+                      for member, Z in zip(search.folds, logits, strict=True)]
+            selection.see(C, scores, logits)
+            if line:
+                line.show(f"C={C:.3g}  mean score {np.mean(scores):.6g}  passes {search.n_passes:.1f}")
+        if line:
+            line.close()
+        self.Cs_ = selection.tried()
+        self.scores_ = np.column_stack([selection.scores[C] for C in self.Cs_])
+        models = [[member.models[C] for C in self.Cs_] for member in search.folds]
+        self.coefs_paths_ = np.array([[model.W for model in row] for row in models])
+        self.n_iter_ = np.array([[model.n_iter for model in row] for row in models], np.int32)
+        self.classes_, self.scale_, self.shift_ = outputs.classes, data.scale, data.shift
+        self.targets_ = "labels" if outputs.multilabel else "classes"
+        best = selection.best()
+        if self.refit:
+            self.C_ = best[0]
+            self.coef_, self.intercept_ = search.refit(self.C_).parts(self.C_)
+            model = search.whole.models[self.C_]
+            self.objective_, self.suboptimality_ = model.value, model.suboptimality
+        else:
+            self.C_ = float(np.mean(best))
+            parts = [member.parts(C) for member, C in zip(search.folds, best, strict=True)]
+            self.coef_, self.intercept_ = (np.mean(part, axis=0) for part in zip(*parts, strict=True))
+        Z = selection.out_of_fold(n, outputs.k, search.real)
+        self.oof_decision_function_ = Z if Z is None or outputs.k > 1 or outputs.multilabel else Z.ravel()
+        self.n_passes_ = search.n_passes
+        search.warn_of_shortfalls()

@@ -1,0 +1,109 @@
+"""Fits of neighbours: objectives of nearly the same rows or penalty, each begun at the solution of another.
+
+Neighbours have nearly the same curvature. It is made once, near a solution, and serves them all as the metric of
+L-BFGS, with the pairs that the first of them has gathered.
+"""
+
+from dataclasses import replace
+
+from fastlr.model.hessian import hessian
+from fastlr.model.line import Point
+from fastlr.model.row_space import is_wide
+from fastlr.solvers import auto
+from fastlr.solvers.lbfgs import Pairs, lbfgs
+from fastlr.solvers.newton import factorised
+from fastlr.solvers.preconditioner import block_metric
+from fastlr.solvers.state import STALLED, Progress
+
+NEAR = 12  # passes after which a neighbour's curvature has not served
+SAMPLE_ROWS = 16  # rows a parameter that a Hessian is made from, and at least every SAMPLE_STEP-th row
+SAMPLE_STEP = 16
+
+
+class Curvature:
+    """The Hessian of the mean loss near a point, for objectives near the one it is made of.
+
+    Attributes
+    ----------
+    pairs : Pairs
+        Of the first fit that it served.
+    """
+
+    def __init__(self, objective, w):
+        self.pairs = Pairs()
+        self._metric = self._hessian = None
+        if objective.size <= auto.NEWTON_SIZE:
+            part = _sampled(objective)
+            self._hessian = hessian(part.rows, part.activations(Point(w, 0.0, None)))
+            if part is not objective:
+                objective.rows.n_passes += part.n_passes * part.rows.n / objective.rows.n
+        else:
+            rows = objective.rows
+            self._metric = block_metric(objective, Point(w, 0.0, None), auto._block_rows(rows, auto.BLOCK_PASSES))
+
+    def solver(self, objective):
+        """The inverse of a neighbour's metric, a function."""
+        if self._hessian is None:
+            return self._metric.solve
+        H = self._hessian.copy()
+        objective.penalty.add_curvature(H)
+        return factorised(objective, H)
+
+    def copied_pairs(self):
+        """The pairs to begin another fit with."""
+        pairs = Pairs()
+        pairs.pairs.extend(self.pairs.pairs)
+        return pairs
+
+
+def share_curvature(objective, solver):
+    """Whether neighbours are solved in a common curvature: else each is a fit of its own, begun at a better point."""
+    fits = objective.size <= auto.NEWTON_SIZE or auto._blocks_fit(objective.rows)
+    return solver == "auto" and fits and objective.has_dual and not is_wide(objective)
+
+
+def go_on(objective, w, curvature=None, *, solver="auto", tol=1e-4, max_iter=1000, callback=None, first=False):
+    """Minimise an objective from w, near its minimum, to a proved relative suboptimality.
+
+    Parameters
+    ----------
+    objective : Objective
+    w : ndarray (size,) or None
+    curvature : Curvature, default=None
+        None where a fit is on its own.
+    solver, tol, max_iter, callback
+        As for `minimise`.
+    first : bool, default=False
+        The curvature learns from this fit.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    KeyboardInterrupt
+        At once: a point of a search that has no end is no model.
+    """
+    done = 0
+    if curvature is not None and max_iter > 0:
+        progress = Progress(objective, tol, max_iter, callback)
+        progress.begin(w)
+        pairs = curvature.pairs if first else curvature.copied_pairs()
+        lbfgs(objective, progress, curvature.solver(objective), pairs, NEAR)
+        if progress.message not in ("", STALLED):
+            return progress.result()
+        w, done = progress.point.w, progress.n_iter
+    result = auto.minimise(objective, w, solver=solver, tol=tol, max_iter=max(max_iter - done, 0), callback=callback)
+    if result.message == "interrupted":
+        raise KeyboardInterrupt
+    return replace(result, n_iter=result.n_iter + done)
+
+
+def _sampled(objective):
+    """The objective, or that of some of its rows where they tell enough of its curvature."""
+    rows = objective.rows
+    step = rows.n // max(SAMPLE_ROWS * objective.size, rows.n // SAMPLE_STEP)
+    if step < 2 or auto._has_cheap_hessian(objective) or not auto._samples_weigh(rows, step):
+        return objective
+    return objective.sample(step)
