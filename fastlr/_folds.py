@@ -41,14 +41,10 @@ def make_folds(cv, X, y, params):
     """
     if isinstance(cv, bool) or (isinstance(cv, numbers.Real) and not isinstance(cv, numbers.Integral)):
         raise ValueError(f"cv is {cv!r}; expected None, a number of folds, a splitter, or an iterable of (train, test)")
-    splitter = check_cv(cv, y, classifier=True)
+    if hasattr(cv, "__iter__") and not hasattr(cv, "split"):
+        cv = [_pair(pair, number) for number, pair in enumerate(cv)]
     folds = []
-    for number, pair in enumerate(splitter.split(X, y, **params)):
-        try:
-            train, test = pair
-        except (TypeError, ValueError):
-            raise ValueError(f"cv gives {pair!r:.80} as fold {number}; expected a pair (train, test) of the rows' "
-                             f"indices") from None
+    for number, (train, test) in enumerate(check_cv(cv, y, classifier=True).split(X, y, **params)):
         train, test = (_rows(part, len(X), number, name) for part, name in ((train, "train"), (test, "held out")))
         both = np.intersect1d(train, test)
         if len(both):
@@ -58,6 +54,15 @@ def make_folds(cv, X, y, params):
     if not folds:
         raise ValueError("cv gives no fold; expected at least one pair (train, test)")
     return folds
+
+
+def _pair(pair, number):
+    try:
+        train, test = pair
+    except (TypeError, ValueError):
+        raise ValueError(f"cv: fold {number} is {type(pair).__name__}; expected a pair (train, test) of the rows' "
+                         f"indices") from None
+    return train, test
 
 
 def _rows(part, n, number, name):

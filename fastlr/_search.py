@@ -158,10 +158,10 @@ class Search:
         if short:
             worst, C, message = max(short)
             n_fits = sum(len(member.models) for member in (*self.folds, self.whole))
-            known = f"to be within {worst:.1e} of the optimum" if math.isfinite(worst) else "nothing"
-            warn_user(f"{len(short)} of {n_fits} fits ended short of tol={tol:g}; the least is proved, {known}, of one "
-                      f"at C={C:g} ({message}). The models are usable; raise tol or max_iter, or leave out large "
-                      f"values of C", ConvergenceWarning)
+            known = f"proved to be within {worst:.1e} of the optimum" if math.isfinite(worst) else "not proved"
+            warn_user(f"{len(short)} of {n_fits} fits ended short of tol={tol:g}; the worst, at C={C:g}, is {known} "
+                      f"({message}). The models are usable; raise tol or max_iter, or leave out large values of C",
+                      ConvergenceWarning)
 
     def _solve(self, member, C, w, curvature):
         """Solve a member at C from w; the curvature that served, the member's own where there was none."""

@@ -75,6 +75,7 @@ class LogisticRegressionCV(LogitClassifier):
     def _routed(self, method, sample_weight, params):
         """What the splitter's `split` and the scorer are called with."""
         if sample_weight is not None:
+            sample_weight = as_array(sample_weight, "sample_weight")
             params = {**params, "sample_weight": sample_weight}
         if sklearn.get_config()["enable_metadata_routing"]:
             return process_routing(self, method, **params)
