@@ -6,7 +6,7 @@ different have solutions that are O(1/n) apart, and so have their curvatures.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
@@ -14,8 +14,13 @@ from sklearn.exceptions import ConvergenceWarning
 from fastlr._runtime.threads import blas_limit
 from fastlr._runtime.warnings import warn_user
 from fastlr._verdict import are_hard, certain_separation, proved_suboptimality
+from fastlr.model.line import Point
 from fastlr.model.rows_folds import logits_of
 from fastlr.solvers.path import Curvature, go_on, share_curvature
+
+ORDER = 3  # solutions that the next one is extrapolated from
+LACKING = "all training rows are of one class"
+SEPARABLE = "the classes are separable, and without a penalty there is no optimum"
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +59,8 @@ class Member:
 
     def __init__(self, objective, C0, fold=None):
         self.objective, self.C0, self.fold = objective, C0, fold
-        self.models = {}
+        self.models, self.solved = {}, []
+        self._known, self._last, self._held_out = None, None, (None, None)
 
     def at(self, C):
         """The objective at C."""
@@ -69,20 +75,63 @@ class Member:
         """The model at C in the objective's coordinates."""
         return self.objective.start(*self.parts(C))
 
-    def keep(self, C, objective, result):
-        """Take note of the solution at C."""
+    def expected(self, C, lead=None):
+        """Where the solution at C should be: on the way that the last ones went, or beside the lead's."""
+        last = sorted(self.solved, key=lambda other: abs(math.log(other / C)))
+        if lead is not None:
+            return lead.point(C) + (self.point(last[0]) - lead.point(last[0]) if last else 0.0)
+        if not last:
+            return None
+        return sum(c * self.point(other) for c, other in _extrapolation(C, last[:ORDER]))
+
+    def known(self, C):
+        """The last solution as a Point of the objective at C, or None."""
+        if self._known is None:
+            return None
+        objective = self.at(C)
+        w, loss, grad = self._known
+        W = objective.matrix(w)
+        return Point(w, loss + objective.penalty.value(W), (grad + objective.penalty.gradient(W)).ravel())
+
+    def keep(self, C, objective, result, point, known):
+        """Take note of the solution at C, of its Point if there is one, and of what was known before, a Point or None.
+        """
+        if point is None or point.grad is None:
+            self._known = None
+        else:
+            W = objective.matrix(point.w)
+            self._known = (point.w, point.value - objective.penalty.value(W),
+                           objective.matrix(point.grad) - objective.penalty.gradient(W))
         coef, intercept, value = objective.finished(result.w, float(result.value))
         if not (np.isfinite(coef).all() and np.isfinite(intercept).all() and np.isfinite(value)):
             raise ValueError(f"the coefficients at C={C:g} leave the range of float64; expected features of moderate "
                              f"size: use scale")
         gap = proved_suboptimality(value, result.lower_bound, objective.value_error(result.w))
-        W = np.column_stack([coef, intercept]) if objective.rows.intercept else coef
+        if known is not None and result.w is known.w:
+            W = self._last
+        else:
+            W = np.column_stack([coef, intercept]) if objective.rows.intercept else coef
+            self.solved.append(C)
+        self._last = W
         self.models[C] = Model(W, value, gap, result.n_iter + 1, result.message)
 
     def held_out_logits(self, C):
         """Logits (m, k) of the rows that are held out."""
-        rows = self.objective.rows
-        return logits_of(rows, self.objective.matrix(self.point(C)), self.fold.test)
+        W, _ = self._held_out
+        if W is not self.models[C].W:
+            Z = logits_of(self.objective.rows, self.objective.matrix(self.point(C)), self.fold.test)
+            self._held_out = self.models[C].W, Z
+        return self._held_out[1]
+
+
+def _extrapolation(C, others):
+    """Coefficients, each with its value of C, of the polynomial in log C through solutions at the others."""
+    for one in others:
+        c = 1.0
+        for other in others:
+            if other != one:
+                c *= math.log(C / other) / math.log(one / other)
+        yield c, one
 
 
 class Search:
@@ -134,14 +183,9 @@ class Search:
     def fit(self, C):
         """Solve all members at C, from what they are at the nearest C they are solved at."""
         with blas_limit(), np.errstate(all="ignore"):
-            last = min(self.lead.models, key=lambda other: abs(math.log(other) - math.log(C)), default=None)
-            w = None if last is None else self.lead.point(last)
-            curvature = self._solve(self.lead, C, w, None)
+            curvature = self._solve(self.lead, C, self.lead.expected(C), None)
             for member in self.followers:
-                w = self.lead.point(C)
-                if last is not None:
-                    w += member.point(last) - self.lead.point(last)
-                self._solve(member, C, w, curvature)
+                self._solve(member, C, member.expected(C, self.lead), curvature)
 
     def refit(self, C):
         """All rows' member, solved at C."""
@@ -154,7 +198,7 @@ class Search:
         """Warn if fits ended short of the tolerance."""
         tol = self.options["tol"]
         short = [(model.suboptimality, C, model.message) for member in (*self.folds, self.whole)
-                 for C, model in member.models.items() if model.suboptimality > tol]
+                 for C, model in member.models.items() if model.suboptimality > tol and model.message != LACKING]
         if short:
             worst, C, message = max(short)
             n_fits = sum(len(member.models) for member in (*self.folds, self.whole))
@@ -165,14 +209,18 @@ class Search:
 
     def _solve(self, member, C, w, curvature):
         """Solve a member at C from w; the curvature that served, the member's own where there was none."""
-        objective = member.at(C)
-        rows, own = objective.rows, curvature is None
+        objective, known, own = member.at(C), member.known(C), curvature is None
         if own and self.shares and w is not None:
             curvature = Curvature(objective, w)
-        separated = certain_separation(rows) if objective.is_free and are_hard(rows.y) else 0.0
-        callback = (lambda iteration, value, gap, point: value < separated) if separated else None
-        result = go_on(objective, w, curvature, first=own, callback=callback, **self.options)
-        member.keep(C, objective, result)
-        if own and self.shares and w is None and self.followers:
+        rows = objective.rows
+        lacking = rows.base_rate.max() == 1 if rows.loss == "softmax" else rows.k == 1 and rows.base_rate[0] in (0, 1)
+        ends = lacking or (objective.is_free and are_hard(rows.y))  # there may be no optimum
+        enough = certain_separation(rows) if ends else 0.0
+        callback = (lambda iteration, value, gap, point: value < enough) if ends else None
+        result, point = go_on(objective, w, known, curvature, first=own, callback=callback, **self.options)
+        if result.value < enough:
+            result = replace(result, message=LACKING if lacking else SEPARABLE)
+        member.keep(C, objective, result, point, known)
+        if own and self.shares and w is None:
             curvature = Curvature(objective, result.w)
         return curvature

@@ -101,7 +101,7 @@ class Selection:
         return C if self.Cs is None else int(np.argmax(self.Cs == C))
 
     def _following(self):
-        """Twice the powers of ten to try next: beyond an end that is best, then half way to the best one's neighbours."""
+        """Twice the powers of ten to try next: beyond an end that is best, then between the best and its neighbours."""
         done = sorted(round(2 * np.log10(C)) for C in self.scores)
         best = round(2 * np.log10(max(self.scores, key=lambda C: (self.scores[C].sum(), -C))))
         low, high = 2 * ENDS[0], 2 * ENDS[1]

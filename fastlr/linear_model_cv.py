@@ -1,5 +1,7 @@
 """LogisticRegressionCV: the choice of C by cross-validation, with folds that are weights on one X."""
 
+from typing import ClassVar
+
 import numpy as np
 import sklearn
 from sklearn.metrics import get_scorer
@@ -19,9 +21,86 @@ from fastlr.model.memory import KEPT_VALUES
 
 
 class LogisticRegressionCV(LogitClassifier):
-    """TODO"""
+    """Logistic regression with C chosen by cross-validation, as scikit-learn's LogisticRegressionCV does.
 
-    __metadata_request__score = {"sample_weight": UNUSED, "offset": UNUSED}
+    All folds are fitted on the one X, which is not copied: held-out rows have weight 0. Each model begins at the
+    solutions of its neighbours in C and in rows, so that a search costs far less than as many fits.
+
+    Parameters
+    ----------
+    Cs : int, array-like of float or "auto", default=10
+        Values of C to try. An integer means so many from 1e-4 to 1e4, a factor apart. "auto" tries 0.01 to 100 by
+        factors of 10, goes on beyond an end of these while it is the best, to 1e-6 and 1e6 at most, and then tries
+        half a factor on either side of the best.
+    cv : int, splitter, iterable of (train, test) or None, default=None
+        As in scikit-learn: None means 5 folds, an integer so many, stratified where y are labels. `PredefinedSplit`
+        with -1 for all training rows holds out a fixed validation part. A row that a fold's `train` names twice counts
+        twice.
+    scoring : str, callable or None, default=None
+        A scorer's name, or scorer(estimator, X, y) of a fitted classifier and the rows held out. None means accuracy.
+        Accuracy and "neg_log_loss" are computed from logits; other scorers get the rows held out as a copy, one fold
+        at a time. "neg_log_loss" is minus the mean loss that fits minimise, for labels that do not exclude each other
+        the sum over them; unlike scikit-learn's it does not clip probabilities.
+    refit : bool, default=True
+        Choose the C of the best mean score, and fit all rows with it. False: every fold chooses a C of its own, and
+        `coef_`, `intercept_` and `C_` are the means.
+    tol, fit_intercept, class_weight, solver, max_iter, n_threads, random_state, penalty_factors, scale, shift, targets
+        As for `LogisticRegression`, for every model of the search. "balanced" weights are those of a fold's training
+        rows.
+    verbose : int, default=0
+        1 writes a line to stderr for each C.
+
+    Attributes
+    ----------
+    C_ : float
+    Cs_ : ndarray (n_Cs,)
+        The values that were tried, in the order of `Cs`; ascending for "auto".
+    scores_ : ndarray (n_folds, n_Cs)
+    coefs_paths_ : ndarray (n_folds, n_Cs, k, n_features + 1), float64
+        The folds' models, the intercepts in the last column; without an intercept there is no such column. This and
+        `scores_` are scikit-learn's of `use_legacy_attributes=False` without the axis of l1_ratios.
+    n_iter_ : ndarray (n_folds, n_Cs), int32
+        Points at which each fit looked: 1 where its start was proved to be near enough.
+    n_passes_ : float
+        Trips over X of the whole search, counted as `LogisticRegression` does; those of scorers are not among them.
+    oof_decision_function_ : ndarray (n,) or (n, k), or None
+        Out of fold: the logits of each row by the model at C_ that did not see it (without `refit`, at its fold's own
+        C). The mean over folds where several hold a row out, nan where none does. None where n k is more than 2^25
+        (see FASTLR_KEPT_MIB).
+    coef_, intercept_, classes_, scale_, shift_, targets_, n_features_in_, feature_names_in_
+        As of `LogisticRegression`.
+    objective_, suboptimality_ : float
+        Of the model of all rows; only with `refit`.
+
+    Notes
+    -----
+    C means the same in every fold: alpha = 1 / (C s) with s the sum of the fold's training weights. Fits end when they
+    are proved to be within `tol`; those that are not are told of in one warning.
+
+    A fold whose training rows lack a class is fitted without it, with a warning: the class's coefficients are those
+    that the penalty alone leaves, 0.
+
+    KeyboardInterrupt leaves the estimator as it was, and so do errors.
+
+    With metadata routing enabled, the splitter and the scorer get what they request, as in scikit-learn; without,
+    `groups` go to the splitter and `sample_weight` to the scorer. An offset is part of what the scorer's classifier
+    says of the rows held out.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from fastlr import LogisticRegressionCV
+    >>> X, y = load_iris(return_X_y=True)
+    >>> search = LogisticRegressionCV(Cs=[0.01, 1, 100], scoring="neg_log_loss").fit(X, y)
+    >>> search.C_
+    100.0
+    >>> search.scores_.shape
+    (5, 3)
+    >>> search.predict(X[:2])
+    array([0, 0])
+    """
+
+    __metadata_request__score: ClassVar = {"sample_weight": UNUSED, "offset": UNUSED}
 
     def __init__(
         self, Cs=10, *, cv=None, scoring=None, refit=True, tol=1e-4, fit_intercept=True, class_weight=None,
@@ -46,13 +125,31 @@ class LogisticRegressionCV(LogitClassifier):
         self.targets = targets
 
     def fit(self, X, y, sample_weight=None, *, offset=None, **params):
-        """Fit all folds along C, choose the best, and fit all rows with it."""
+        """Fit all folds along C, choose the best C, and fit all rows with it.
+
+        Parameters
+        ----------
+        X, y, sample_weight, offset
+            As for `LogisticRegression.fit`.
+        **params
+            `groups` for the splitter; with metadata routing enabled, what the splitter and the scorer request.
+
+        Returns
+        -------
+        LogisticRegressionCV
+            Itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For bad parameters, data or folds, and where the scorer fails; an earlier fit is then still there.
+        """
         with unchanged_on_error(self):
             self._fit(X, y, sample_weight, offset, params)
         return self
 
     def score(self, X, y, sample_weight=None, *, offset=None, **params):
-        """The score of `scoring` on X and y; of labels, or of a matrix where `scoring` takes one."""
+        """The score of X and y by `scoring`; accuracy where that is None, as of `LogisticRegression`."""
         routed = self._routed("score", sample_weight, params).get("scorer", {}).get("score", {})
         if self.scoring is None and routed.keys() <= {"sample_weight"}:
             return super().score(X, y, **routed, offset=offset)

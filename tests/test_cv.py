@@ -204,7 +204,7 @@ def test_without_refit_the_folds_are_averaged():
     X, y, _ = problem(k=3)
     model = LogisticRegressionCV(CS, refit=False, cv=4, scoring="neg_log_loss").fit(X, y)
     best = model.scores_.argmax(axis=1)
-    assert model.C_ == np.mean(model.Cs_[best])
+    assert np.mean(model.Cs_[best]) == model.C_
     np.testing.assert_allclose(model.coef_, np.mean(
         [model.coefs_paths_[i, j, :, :-1] for i, j in enumerate(best)], axis=0), rtol=1e-12)
     np.testing.assert_allclose(model.intercept_, np.mean(
@@ -219,7 +219,7 @@ def test_values_of_c_keep_their_order_and_the_first_of_equals_is_chosen():
     np.testing.assert_array_equal(model.scores_, up.scores_[:, [2, 0, 1, 0]])
     assert model.Cs_.tolist() == [10.0, 0.1, 1.0, 0.1]
     first = model.scores_.sum(axis=0).argmax()
-    assert model.C_ == model.Cs_[first]
+    assert model.Cs_[first] == model.C_
     same = LogisticRegressionCV([5.0, 0.5], cv=3, scoring=lambda *_: 1.0).fit(X, y)
     assert same.C_ == 5.0
 
@@ -240,7 +240,7 @@ def test_auto_grows_until_the_best_is_inside():
 def test_auto_ends(direction, end):
     X, y, _ = problem(n=100, k=2)
     model = LogisticRegressionCV("auto", cv=2, scoring=lambda m, X, y: direction * m.C, tol=0.1).fit(X, y)
-    assert model.C_ == pytest.approx(end)
+    assert pytest.approx(end) == model.C_
 
 
 def test_same_bits_for_any_number_of_threads():

@@ -5,6 +5,7 @@ L-BFGS, with the pairs that the first of them has gathered.
 """
 
 from dataclasses import replace
+from functools import cached_property
 
 from fastlr.model.hessian import hessian
 from fastlr.model.line import Point
@@ -21,7 +22,7 @@ SAMPLE_STEP = 16
 
 
 class Curvature:
-    """The Hessian of the mean loss near a point, for objectives near the one it is made of.
+    """The Hessian of the mean loss near a point, for objectives near the one it is made of; made when first asked for.
 
     Attributes
     ----------
@@ -31,23 +32,28 @@ class Curvature:
 
     def __init__(self, objective, w):
         self.pairs = Pairs()
-        self._metric = self._hessian = None
-        if objective.size <= auto.NEWTON_SIZE:
-            part = _sampled(objective)
-            self._hessian = hessian(part.rows, part.activations(Point(w, 0.0, None)))
-            if part is not objective:
-                objective.rows.n_passes += part.n_passes * part.rows.n / objective.rows.n
-        else:
-            rows = objective.rows
-            self._metric = block_metric(objective, Point(w, 0.0, None), auto._block_rows(rows, auto.BLOCK_PASSES))
+        self._objective, self._point = objective, Point(w, 0.0, None)
 
     def solver(self, objective):
         """The inverse of a neighbour's metric, a function."""
-        if self._hessian is None:
+        if objective.size > auto.NEWTON_SIZE:
             return self._metric.solve
         H = self._hessian.copy()
         objective.penalty.add_curvature(H)
         return factorised(objective, H)
+
+    @cached_property
+    def _metric(self):
+        rows = self._objective.rows
+        return block_metric(self._objective, self._point, auto._block_rows(rows, auto.BLOCK_PASSES))
+
+    @cached_property
+    def _hessian(self):
+        part, rows = _sampled(self._objective), self._objective.rows
+        H = hessian(part.rows, part.activations(self._point))
+        if part is not self._objective:
+            rows.n_passes += part.n_passes * part.rows.n / rows.n
+        return H
 
     def copied_pairs(self):
         """The pairs to begin another fit with."""
@@ -62,13 +68,17 @@ def share_curvature(objective, solver):
     return solver == "auto" and fits and objective.has_dual and not is_wide(objective)
 
 
-def go_on(objective, w, curvature=None, *, solver="auto", tol=1e-4, max_iter=1000, callback=None, first=False):
-    """Minimise an objective from w, near its minimum, to a proved relative suboptimality.
+def go_on(objective, w, known=None, curvature=None, *, solver="auto", tol=1e-4, max_iter=1000, callback=None,
+          first=False):
+    """Minimise an objective from near its minimum, to a proved relative suboptimality.
 
     Parameters
     ----------
     objective : Objective
     w : ndarray (size,) or None
+        Where the minimum is expected.
+    known : Point, default=None
+        A point whose value and gradient are known. It is the result if that proves it good enough, for no pass.
     curvature : Curvature, default=None
         None where a fit is on its own.
     solver, tol, max_iter, callback
@@ -79,25 +89,34 @@ def go_on(objective, w, curvature=None, *, solver="auto", tol=1e-4, max_iter=100
     Returns
     -------
     Result
+    Point or None
+        That of the result with its gradient, where a solver leaves it.
 
     Raises
     ------
     KeyboardInterrupt
         At once: a point of a search that has no end is no model.
     """
-    done = 0
+    progress = Progress(objective, tol, max_iter, callback)
+    if known is not None:
+        progress.see(known)
+    if known is not None and progress.suboptimality <= tol:
+        progress.stop()
+        return progress.result(), progress.point
     if curvature is not None and max_iter > 0:
-        progress = Progress(objective, tol, max_iter, callback)
-        progress.begin(w)
+        progress.see(objective.at(w))
+        if progress.point is None:
+            raise objective.blame()
         pairs = curvature.pairs if first else curvature.copied_pairs()
         lbfgs(objective, progress, curvature.solver(objective), pairs, NEAR)
         if progress.message not in ("", STALLED):
-            return progress.result()
-        w, done = progress.point.w, progress.n_iter
+            return progress.result(), progress.point
+        w = progress.point.w
+    done = progress.n_iter
     result = auto.minimise(objective, w, solver=solver, tol=tol, max_iter=max(max_iter - done, 0), callback=callback)
     if result.message == "interrupted":
         raise KeyboardInterrupt
-    return replace(result, n_iter=result.n_iter + done)
+    return replace(result, n_iter=result.n_iter + done), None
 
 
 def _sampled(objective):
