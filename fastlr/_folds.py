@@ -46,10 +46,12 @@ def make_folds(cv, X, y, params):
     folds = []
     for number, (train, test) in enumerate(check_cv(cv, y, classifier=True).split(X, y, **params)):
         train, test = (_rows(part, len(X), number, name) for part, name in ((train, "train"), (test, "held out")))
-        both = np.intersect1d(train, test)
+        trains = np.zeros(len(X), bool)
+        trains[train] = True
+        both = test[trains[test]]
         if len(both):
             raise ValueError(f"cv: {len(both)} rows of fold {number} both train and are held out, first is row "
-                             f"{both[0]}; expected parts without a row in common")
+                             f"{both.min()}; expected parts without a row in common")
         folds.append(Fold(number, train, test))
     if not folds:
         raise ValueError("cv gives no fold; expected at least one pair (train, test)")

@@ -15,10 +15,11 @@ from fastlr._runtime.threads import blas_limit
 from fastlr._runtime.warnings import warn_user
 from fastlr._verdict import are_hard, certain_separation, proved_suboptimality
 from fastlr.model.line import Point
+from fastlr.model.objective import Objective
 from fastlr.model.rows_folds import logits_of
 from fastlr.solvers.path import Curvature, go_on, share_curvature
 
-ORDER = 3  # solutions that the next one is extrapolated from
+RENEWED = 2  # points that a lead looks at in a Hessian that is near enough to be kept
 LACKING = "all training rows are of one class"
 SEPARABLE = "the classes are separable, and without a penalty there is no optimum"
 
@@ -60,6 +61,7 @@ class Member:
     def __init__(self, objective, C0, fold=None):
         self.objective, self.C0, self.fold = objective, C0, fold
         self.models, self.solved = {}, []
+        self.differs = 0.0
         self._known, self._last, self._held_out = None, None, (None, None)
 
     def at(self, C):
@@ -75,14 +77,12 @@ class Member:
         """The model at C in the objective's coordinates."""
         return self.objective.start(*self.parts(C))
 
-    def expected(self, C, lead=None):
-        """Where the solution at C should be: on the way that the last ones went, or beside the lead's."""
-        last = sorted(self.solved, key=lambda other: abs(math.log(other / C)))
-        if lead is not None:
-            return lead.point(C) + (self.point(last[0]) - lead.point(last[0]) if last else 0.0)
-        if not last:
+    def last(self):
+        """The last solution in the objective's coordinates, or None."""
+        if self._last is None:
             return None
-        return sum(c * self.point(other) for c, other in _extrapolation(C, last[:ORDER]))
+        W, d = self._last, self.objective.rows.d
+        return self.objective.start(W[:, :d], W[:, d] if self.objective.rows.intercept else np.zeros(len(W)))
 
     def known(self, C):
         """The last solution as a Point of the objective at C, or None."""
@@ -113,6 +113,8 @@ class Member:
             W = np.column_stack([coef, intercept]) if objective.rows.intercept else coef
             self.solved.append(C)
         self._last = W
+        if self.fold is not None and point is not None and point.logits is not None:
+            self._held_out = W, point.logits[self.fold.test]
         self.models[C] = Model(W, value, gap, result.n_iter + 1, result.message)
 
     def held_out_logits(self, C):
@@ -122,16 +124,6 @@ class Member:
             Z = logits_of(self.objective.rows, self.objective.matrix(self.point(C)), self.fold.test)
             self._held_out = self.models[C].W, Z
         return self._held_out[1]
-
-
-def _extrapolation(C, others):
-    """Coefficients, each with its value of C, of the polynomial in log C through solutions at the others."""
-    for one in others:
-        c = 1.0
-        for other in others:
-            if other != one:
-                c *= math.log(C / other) / math.log(one / other)
-        yield c, one
 
 
 class Search:
@@ -153,6 +145,7 @@ class Search:
         self.lead, self.followers = (whole, folds) if whole_leads else (folds[0], folds[1:])
         self.options = {"solver": solver, "tol": tol, "max_iter": max_iter}
         self.shares = share_curvature(self.lead.objective, solver)
+        self.curvature = None
         self.real = whole.objective.rows.real
 
     @classmethod
@@ -183,15 +176,69 @@ class Search:
     def fit(self, C):
         """Solve all members at C, from what they are at the nearest C they are solved at."""
         with blas_limit(), np.errstate(all="ignore"):
-            curvature = self._solve(self.lead, C, self.lead.expected(C), None)
-            for member in self.followers:
-                self._solve(member, C, member.expected(C, self.lead), curvature)
+            lead, before = self.lead, self.lead.known(C)
+            if self.shares and before is not None and (self.curvature is None or not self.curvature.is_whole):
+                self.curvature = Curvature(lead.at(C), before.w)
+            self._solve(lead, C, [] if before is not None else [lead.last()], first=True)
+            at_lead = lead.known(C)
+            if self.shares and (before is None or (self.curvature.is_whole and lead.models[C].n_iter > RENEWED)):
+                self.curvature = Curvature(lead.at(C), at_lead.w)
+            starts = {member: self._expected(member, C, before, at_lead) for member in self.followers}
+            if self.shares and lead.objective.rows.k == 1:
+                starts.update(self._at_once(C, starts))
+            for member, start in starts.items():
+                seen = self._solve(member, C, [start])
+                if self.shares and self.curvature.is_whole and seen is not None:
+                    objective = member.at(C)
+                    there = objective.start(*lead.parts(C))
+                    member.differs = self._loss_gradient(objective, seen) - self._loss_gradient(lead.at(C), at_lead)
+                    member.differs -= self.curvature.hessian @ (seen.w - there)
+
+    def _expected(self, member, C, before, at_lead):
+        """Where a follower's solution is expected beside the lead's.
+
+        With the Hessian of the mean loss at the lead's, that is a Newton step from there: the gradients of the two mean
+        losses differ by what they did before. Else the follower's own step falls as short as the lead's did.
+        """
+        objective, known, curvature = member.at(C), member.known(C), self.curvature
+        there = objective.start(*self.lead.parts(C))
+        if not self.shares:
+            return there
+        if curvature.is_whole:
+            grad = self._loss_gradient(self.lead.at(C), at_lead) + member.differs
+            grad += objective.penalty.gradient(objective.matrix(there)).ravel()
+            return there + curvature.step(objective, grad)
+        if known is None or before is None:
+            return there
+        missed = at_lead.w - before.w - curvature.step(self.lead.at(C), before.grad)
+        return known.w + curvature.step(objective, known.grad) + objective.start(
+            *self.lead.objective.coefficients(missed))
+
+    def _at_once(self, C, starts):
+        """The Points where followers start that are not near enough already, by one pass over the rows."""
+        tol, objectives, ws = self.options["tol"], {}, []
+        for member, w in starts.items():
+            objective, known = member.at(C), member.known(C)
+            if known is None or known.value - (bound := objective.lower_bound(known)) > tol * bound:
+                objectives[member] = objective
+                ws.append(w)
+        if len(objectives) < 2:
+            return {}
+        points = Objective.at_once(list(objectives.values()), ws)
+        return dict(zip(objectives, points, strict=True))
+
+    @staticmethod
+    def _loss_gradient(objective, point):
+        """The gradient (size,) of the mean loss at a Point."""
+        return point.grad - objective.penalty.gradient(objective.matrix(point.w)).ravel()
 
     def refit(self, C):
         """All rows' member, solved at C."""
         if C not in self.whole.models:
             with blas_limit(), np.errstate(all="ignore"):
-                self._solve(self.whole, C, self.lead.point(C), None)
+                w = self.whole.objective.start(*self.lead.parts(C))
+                self.curvature = Curvature(self.whole.at(C), w) if self.shares else None
+                self._solve(self.whole, C, [w])
         return self.whole
 
     def warn_of_shortfalls(self):
@@ -207,20 +254,31 @@ class Search:
                       f"({message}). The models are usable; raise tol or max_iter, or leave out large values of C",
                       ConvergenceWarning)
 
-    def _solve(self, member, C, w, curvature):
-        """Solve a member at C from w; the curvature that served, the member's own where there was none."""
-        objective, known, own = member.at(C), member.known(C), curvature is None
-        if own and self.shares and w is not None:
-            curvature = Curvature(objective, w)
+    def _solve(self, member, C, starts, *, first=False):
+        """Solve a member at C from what is known, or from where the solution may be; the Point of the first of these.
+
+        The Point is None if none was looked at.
+        """
+        objective, known, seen = member.at(C), member.known(C), []
+
+        def points():
+            if known is not None:
+                yield known
+            for start in starts:
+                if start is not None:
+                    seen.append(start if isinstance(start, Point) else objective.at(start))
+                    yield seen[-1]
+
         rows = objective.rows
         lacking = rows.base_rate.max() == 1 if rows.loss == "softmax" else rows.k == 1 and rows.base_rate[0] in (0, 1)
         ends = lacking or (objective.is_free and are_hard(rows.y))  # there may be no optimum
         enough = certain_separation(rows) if ends else 0.0
         callback = (lambda iteration, value, gap, point: value < enough) if ends else None
-        result, point = go_on(objective, w, known, curvature, first=own, callback=callback, **self.options)
+        curvature = self.curvature if known is not None or seen or not first else None
+        result, point = go_on(objective, points(), curvature, first=first, callback=callback, **self.options)
+        if point is None and self.shares:
+            point = objective.at(result.w)
         if result.value < enough:
             result = replace(result, message=LACKING if lacking else SEPARABLE)
         member.keep(C, objective, result, point, known)
-        if own and self.shares and w is None:
-            curvature = Curvature(objective, result.w)
-        return curvature
+        return seen[0] if seen else None

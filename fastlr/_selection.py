@@ -91,8 +91,9 @@ class Selection:
             return None
         total, times = np.zeros((n, k), dtype), np.zeros(n)
         for fold, (_, _, Z) in zip(self.folds, self._best, strict=True):
-            np.add.at(total, fold.test, Z)
-            np.add.at(times, fold.test, 1)
+            rows, first = np.unique(fold.test, return_index=True)  # one that is there twice has the same logits
+            total[rows] += Z[first]
+            times[rows] += 1
         with np.errstate(all="ignore"):
             total /= times[:, None].astype(dtype)
         return total

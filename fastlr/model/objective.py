@@ -19,7 +19,7 @@ from fastlr.model.line import LogitLine, PassLine, Point, keeps_logits
 from fastlr.model.newton_bound import newton_bound
 from fastlr.model.penalty import Ridge
 from fastlr.model.rounding import Rounding, together
-from fastlr.model.rows_folds import weighted
+from fastlr.model.rows_folds import losses_and_grads, weighted
 from fastlr.model.rows_targets import link
 
 LOST = 0.5  # rounding of logits, from which on losses are noise
@@ -140,6 +140,17 @@ class Objective:
         G /= self.rows.total_weight
         G += self.penalty.gradient(W)
         return Point(w, total / self.rows.total_weight + self.penalty.value(W), G.ravel(), logits, steps)
+
+    @staticmethod
+    def at_once(objectives, ws):
+        """Points of objectives that are `weighted` views of the same rows of one logit: a pass for all of them."""
+        models = [objective.matrix(w) for objective, w in zip(objectives, ws, strict=True)]
+        sums = losses_and_grads([objective.rows for objective in objectives], models)
+        points = []
+        for objective, w, W, total, G, Z in zip(objectives, ws, models, *sums, strict=True):
+            s, penalty = objective.rows.total_weight, objective.penalty
+            points.append(Point(w, total / s + penalty.value(W), (G / s + penalty.gradient(W)).ravel(), Z))
+        return points
 
     def along(self, point, s):
         """F along w + t s: value_and_slope(t) is F and its derivative, end(t) the Point w + t s."""

@@ -39,3 +39,38 @@ def logits_of(rows, W, some):
         together = last - first + 1 == len(taken) and (np.diff(taken) == 1).all()
         Z[start : start + size] = rows.logits(W, slice(first, last + 1) if together else taken)
     return Z
+
+
+def losses_and_grads(views, models):
+    """Sums of losses, gradients (1, D) and logits (n, 1) of models W (1, D), each of its own view of the same rows.
+
+    The views, results of `weighted`, have other weights and means. X is read once for all of them: where a pass waits
+    for memory, or there are few features, that costs little more than one.
+    """
+    first, K = views[0], len(views)
+    d, scale = first.d, 1.0 if first.affine.scale is None else first.affine.scale
+    moved = [(0.0 if rows.affine.shift is None else first.affine.shift - rows.affine.shift) * scale for rows in views]
+    V = np.concatenate([W[:, :d] for W in models])
+    c = np.array([(W[0, d] if first.intercept else 0.0) + W[0, :d] @ (np.zeros(d) + by)
+                  for W, by in zip(models, moved, strict=True)])
+    size = max(1, BLOCK_VALUES // (d + K))
+    logits = np.empty((K, first.n, 1), first.real)
+
+    def block(j):
+        part = slice(j * size, (j + 1) * size)
+        problem = _core.Problem(first._X[part], None, K, scale=first.affine.scale, shift=first.affine.shift)
+        Z, losses = problem.logits(V, c), np.empty(K)
+        for i, rows in enumerate(views):
+            z = Z[:, i : i + 1].copy()
+            if rows.offset is not None:
+                z += rows.offset[part]
+            logits[i, part] = z
+            losses[i] = _core.residual(rows.loss, z, rows.y[part], weight=rows.weight[part], R_out=z)
+            Z[:, i] = z[:, 0]
+        return losses, *problem.outer(Z)
+
+    parts = _core.parallel_for(block, -(-first.n // size), first.n_threads)
+    losses, G, g = (np.sum(sums, axis=0) for sums in zip(*parts, strict=True))
+    first.n_passes += 1
+    G += g[:, None] * np.array([np.zeros(d) + by for by in moved])
+    return losses, [rows._joined(G[i : i + 1], g[i : i + 1]) for i, rows in enumerate(views)], logits

@@ -18,29 +18,41 @@ from fastlr.solvers.state import STALLED, Progress
 
 NEAR = 12  # passes after which a neighbour's curvature has not served
 SAMPLE_ROWS = 16  # rows a parameter that a Hessian is made from, and at least every SAMPLE_STEP-th row
-SAMPLE_STEP = 16
+SAMPLE_STEP = 4
 
 
 class Curvature:
-    """The Hessian of the mean loss near a point, for objectives near the one it is made of; made when first asked for.
+    """The Hessian of the mean loss at a point, for objectives near the one it is made of; made when first asked for.
 
     Attributes
     ----------
+    is_whole : bool
+        Whether it is the whole Hessian, of some rows at least, so that a penalty can be changed; else class blocks.
     pairs : Pairs
         Of the first fit that it served.
     """
 
     def __init__(self, objective, w):
-        self.pairs = Pairs()
+        self.is_whole, self.pairs = objective.size <= auto.NEWTON_SIZE, Pairs()
         self._objective, self._point = objective, Point(w, 0.0, None)
 
     def solver(self, objective):
         """The inverse of a neighbour's metric, a function."""
-        if objective.size > auto.NEWTON_SIZE:
+        if not self.is_whole:
             return self._metric.solve
-        H = self._hessian.copy()
+        H = self.hessian.copy()
         objective.penalty.add_curvature(H)
         return factorised(objective, H)
+
+    def step(self, objective, grad):
+        """The step (size,) from where a neighbour has this gradient to where its minimum is expected."""
+        return self.pairs.direction(grad, self.solver(objective))
+
+    def copied_pairs(self):
+        """The pairs to begin another fit with."""
+        pairs = Pairs()
+        pairs.pairs.extend(self.pairs.pairs)
+        return pairs
 
     @cached_property
     def _metric(self):
@@ -48,18 +60,13 @@ class Curvature:
         return block_metric(self._objective, self._point, auto._block_rows(rows, auto.BLOCK_PASSES))
 
     @cached_property
-    def _hessian(self):
+    def hessian(self):
+        """Of the mean loss (size, size)."""
         part, rows = _sampled(self._objective), self._objective.rows
         H = hessian(part.rows, part.activations(self._point))
         if part is not self._objective:
             rows.n_passes += part.n_passes * part.rows.n / rows.n
         return H
-
-    def copied_pairs(self):
-        """The pairs to begin another fit with."""
-        pairs = Pairs()
-        pairs.pairs.extend(self.pairs.pairs)
-        return pairs
 
 
 def share_curvature(objective, solver):
@@ -68,17 +75,14 @@ def share_curvature(objective, solver):
     return solver == "auto" and fits and objective.has_dual and not is_wide(objective)
 
 
-def go_on(objective, w, known=None, curvature=None, *, solver="auto", tol=1e-4, max_iter=1000, callback=None,
-          first=False):
+def go_on(objective, points, curvature=None, *, solver="auto", tol=1e-4, max_iter=1000, callback=None, first=False):
     """Minimise an objective from near its minimum, to a proved relative suboptimality.
 
     Parameters
     ----------
     objective : Objective
-    w : ndarray (size,) or None
-        Where the minimum is expected.
-    known : Point, default=None
-        A point whose value and gradient are known. It is the result if that proves it good enough, for no pass.
+    points : iterable of Point
+        Where the minimum may be, the cheapest first: what proves one of them good enough ends the fit.
     curvature : Curvature, default=None
         None where a fit is on its own.
     solver, tol, max_iter, callback
@@ -98,21 +102,17 @@ def go_on(objective, w, known=None, curvature=None, *, solver="auto", tol=1e-4, 
         At once: a point of a search that has no end is no model.
     """
     progress = Progress(objective, tol, max_iter, callback)
-    if known is not None:
-        progress.see(known)
-    if known is not None and progress.suboptimality <= tol:
-        progress.stop()
-        return progress.result(), progress.point
-    if curvature is not None and max_iter > 0:
-        progress.see(objective.at(w))
-        if progress.point is None:
-            raise objective.blame()
+    for point in points:
+        progress.see(point)
+        if progress.suboptimality <= tol:
+            progress.stop()
+            return progress.result(), progress.point
+    if curvature is not None and max_iter > 0 and progress.point is not None:
         pairs = curvature.pairs if first else curvature.copied_pairs()
         lbfgs(objective, progress, curvature.solver(objective), pairs, NEAR)
         if progress.message not in ("", STALLED):
             return progress.result(), progress.point
-        w = progress.point.w
-    done = progress.n_iter
+    w, done = None if progress.point is None else progress.point.w, progress.n_iter
     result = auto.minimise(objective, w, solver=solver, tol=tol, max_iter=max(max_iter - done, 0), callback=callback)
     if result.message == "interrupted":
         raise KeyboardInterrupt
