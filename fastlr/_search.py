@@ -20,6 +20,7 @@ from fastlr.model.rows_folds import logits_of
 from fastlr.solvers.path import Curvature, go_on, share_curvature
 
 RENEWED = 2  # points that a lead looks at in a Hessian that is near enough to be kept
+WORN = 9  # points that a lead looks at in class blocks that serve the next value of C too
 LACKING = "all training rows are of one class"
 SEPARABLE = "the classes are separable, and without a penalty there is no optimum"
 
@@ -145,7 +146,7 @@ class Search:
         self.lead, self.followers = (whole, folds) if whole_leads else (folds[0], folds[1:])
         self.options = {"solver": solver, "tol": tol, "max_iter": max_iter}
         self.shares = share_curvature(self.lead.objective, solver)
-        self.curvature = None
+        self.curvature, self.worn = None, 0
         self.real = whole.objective.rows.real
 
     @classmethod
@@ -177,13 +178,14 @@ class Search:
         """Solve all members at C, from what they are at the nearest C they are solved at."""
         with blas_limit(), np.errstate(all="ignore"):
             lead, before = self.lead, self.lead.known(C)
-            if self.shares and before is not None and (self.curvature is None or not self.curvature.is_whole):
-                self.curvature = Curvature(lead.at(C), before.w)
+            if self.shares and before is not None and self.worn > WORN and not self.curvature.is_whole:
+                self.curvature, self.worn = Curvature(lead.at(C), before.w, self.curvature), 0
             self._solve(lead, C, [] if before is not None else [lead.last()], first=True)
             at_lead = lead.known(C)
             if self.shares and (before is None or (self.curvature.is_whole and lead.models[C].n_iter > RENEWED)):
-                self.curvature = Curvature(lead.at(C), at_lead.w)
-            starts = {member: self._expected(member, C, before, at_lead) for member in self.followers}
+                self.curvature = Curvature(lead.at(C), at_lead.w, self.curvature)
+            self.worn = max(self.worn, lead.models[C].n_iter)
+            starts = {member: self._expected(member, C, at_lead) for member in self.followers}
             if self.shares and lead.objective.rows.k == 1:
                 starts.update(self._at_once(C, starts))
             for member, start in starts.items():
@@ -194,25 +196,24 @@ class Search:
                     member.differs = self._loss_gradient(objective, seen) - self._loss_gradient(lead.at(C), at_lead)
                     member.differs -= self.curvature.hessian @ (seen.w - there)
 
-    def _expected(self, member, C, before, at_lead):
+    def _expected(self, member, C, at_lead):
         """Where a follower's solution is expected beside the lead's.
 
-        With the Hessian of the mean loss at the lead's, that is a Newton step from there: the gradients of the two mean
-        losses differ by what they did before. Else the follower's own step falls as short as the lead's did.
+        With the Hessian of the mean loss, that is a Newton step from the lead's: the gradients of the two mean losses
+        differ by what they did before. Else the way between the two solutions is extrapolated along log C.
         """
-        objective, known, curvature = member.at(C), member.known(C), self.curvature
-        there = objective.start(*self.lead.parts(C))
-        if not self.shares:
-            return there
-        if curvature.is_whole:
-            grad = self._loss_gradient(self.lead.at(C), at_lead) + member.differs
+        objective, lead = member.at(C), self.lead
+        there = objective.start(*lead.parts(C))
+        if self.shares and self.curvature.is_whole:
+            grad = self._loss_gradient(lead.at(C), at_lead) + member.differs
             grad += objective.penalty.gradient(objective.matrix(there)).ravel()
-            return there + curvature.step(objective, grad)
-        if known is None or before is None:
-            return there
-        missed = at_lead.w - before.w - curvature.step(self.lead.at(C), before.grad)
-        return known.w + curvature.step(objective, known.grad) + objective.start(
-            *self.lead.objective.coefficients(missed))
+            return there + self.curvature.step(objective, grad)
+        solved = sorted(member.solved, key=lambda other: abs(math.log(other / C)))[:2]
+        for i, near in enumerate(solved):
+            far = solved[1 - i] if len(solved) == 2 else None
+            part = 1.0 if far is None else math.log(C / far) / math.log(near / far)
+            there = there + part * (objective.start(*member.parts(near)) - objective.start(*lead.parts(near)))
+        return there
 
     def _at_once(self, C, starts):
         """The Points where followers start that are not near enough already, by one pass over the rows."""

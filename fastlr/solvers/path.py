@@ -4,6 +4,7 @@ Neighbours have nearly the same curvature. It is made once, near a solution, and
 L-BFGS, with the pairs that the first of them has gathered.
 """
 
+from collections import deque
 from dataclasses import replace
 from functools import cached_property
 
@@ -16,7 +17,8 @@ from fastlr.solvers.newton import factorised
 from fastlr.solvers.preconditioner import block_metric
 from fastlr.solvers.state import STALLED, Progress
 
-NEAR = 12  # passes after which a neighbour's curvature has not served
+PAIRS = 20  # changes of the gradient that are handed on to neighbours
+NEAR = 60  # passes after which a neighbour's curvature has not served
 SAMPLE_ROWS = 16  # rows a parameter that a Hessian is made from, and at least every SAMPLE_STEP-th row
 SAMPLE_STEP = 4
 
@@ -28,13 +30,12 @@ class Curvature:
     ----------
     is_whole : bool
         Whether it is the whole Hessian, of some rows at least, so that a penalty can be changed; else class blocks.
-    pairs : Pairs
-        Of the first fit that it served.
     """
 
-    def __init__(self, objective, w):
-        self.is_whole, self.pairs = objective.size <= auto.NEWTON_SIZE, Pairs()
+    def __init__(self, objective, w, before=None):
+        self.is_whole = objective.size <= auto.NEWTON_SIZE
         self._objective, self._point = objective, Point(w, 0.0, None)
+        self._changes = deque(() if before is None else before._changes, maxlen=PAIRS)
 
     def solver(self, objective):
         """The inverse of a neighbour's metric, a function."""
@@ -46,13 +47,21 @@ class Curvature:
 
     def step(self, objective, grad):
         """The step (size,) from where a neighbour has this gradient to where its minimum is expected."""
-        return self.pairs.direction(grad, self.solver(objective))
+        return self.pairs(objective).direction(grad, self.solver(objective))
 
-    def copied_pairs(self):
-        """The pairs to begin another fit with."""
-        pairs = Pairs()
-        pairs.pairs.extend(self.pairs.pairs)
+    def pairs(self, objective):
+        """The pairs to begin a neighbour's fit with: changes of the loss's gradient that are known, and the penalty's."""
+        pairs = Pairs(PAIRS)
+        for s, y in self._changes:
+            pairs.add(s, y + objective.penalty.gradient(objective.matrix(s)).ravel())
         return pairs
+
+    def learn(self, objective, pairs):
+        """Take note of the pairs of a fit."""
+        self._changes.clear()
+        self._changes.extend(
+            (s, y - objective.penalty.gradient(objective.matrix(s)).ravel()) for s, y, _ in pairs.pairs
+        )
 
     @cached_property
     def _metric(self):
@@ -108,8 +117,10 @@ def go_on(objective, points, curvature=None, *, solver="auto", tol=1e-4, max_ite
             progress.stop()
             return progress.result(), progress.point
     if curvature is not None and max_iter > 0 and progress.point is not None:
-        pairs = curvature.pairs if first else curvature.copied_pairs()
+        pairs = curvature.pairs(objective)
         lbfgs(objective, progress, curvature.solver(objective), pairs, NEAR)
+        if first:
+            curvature.learn(objective, pairs)
         if progress.message not in ("", STALLED):
             return progress.result(), progress.point
     w, done = None if progress.point is None else progress.point.w, progress.n_iter
