@@ -17,10 +17,12 @@ from fastlr._verdict import are_hard, certain_separation, proved_suboptimality
 from fastlr.model.line import Point
 from fastlr.model.objective import Objective
 from fastlr.model.rows_folds import logits_of
+from fastlr.solvers import auto
 from fastlr.solvers.path import Curvature, go_on, share_curvature
 
 RENEWED = 2  # points that a lead looks at in a Hessian that is near enough to be kept
-WORN = 9  # points that a lead looks at in class blocks that serve the next value of C too
+WORN = 9  # the same for class blocks,
+SPENT = 6  # and the part of the followers' passes, if they took as many as the lead, that better ones may cost
 LACKING = "all training rows are of one class"
 SEPARABLE = "the classes are separable, and without a penalty there is no optimum"
 
@@ -146,7 +148,7 @@ class Search:
         self.lead, self.followers = (whole, folds) if whole_leads else (folds[0], folds[1:])
         self.options = {"solver": solver, "tol": tol, "max_iter": max_iter}
         self.shares = share_curvature(self.lead.objective, solver)
-        self.curvature, self.worn = None, 0
+        self.curvature = None
         self.real = whole.objective.rows.real
 
     @classmethod
@@ -178,13 +180,11 @@ class Search:
         """Solve all members at C, from what they are at the nearest C they are solved at."""
         with blas_limit(), np.errstate(all="ignore"):
             lead, before = self.lead, self.lead.known(C)
-            if self.shares and before is not None and self.worn > WORN and not self.curvature.is_whole:
-                self.curvature, self.worn = Curvature(lead.at(C), before.w, self.curvature), 0
             self._solve(lead, C, [] if before is not None else [lead.last()], first=True)
-            at_lead = lead.known(C)
-            if self.shares and (before is None or (self.curvature.is_whole and lead.models[C].n_iter > RENEWED)):
-                self.curvature = Curvature(lead.at(C), at_lead.w, self.curvature)
-            self.worn = max(self.worn, lead.models[C].n_iter)
+            at_lead, n_points = lead.known(C), lead.models[C].n_iter
+            if self.shares and (before is None or n_points > (RENEWED if self.curvature.is_whole else WORN)):
+                passes = min(auto.REFRESH, n_points * len(self.followers) // SPENT)
+                self.curvature = Curvature(lead.at(C), at_lead.w, self.curvature, passes)
             starts = {member: self._expected(member, C, at_lead) for member in self.followers}
             if self.shares and lead.objective.rows.k == 1:
                 starts.update(self._at_once(C, starts))

@@ -26,15 +26,24 @@ SAMPLE_STEP = 4
 class Curvature:
     """The Hessian of the mean loss at a point, for objectives near the one it is made of; made when first asked for.
 
+    Parameters
+    ----------
+    objective : Objective
+    w : ndarray (size,)
+    before : Curvature, default=None
+        Whose pairs it takes over.
+    passes : int, default=0
+        What class blocks may cost, in the operations of passes.
+
     Attributes
     ----------
     is_whole : bool
         Whether it is the whole Hessian, of some rows at least, so that a penalty can be changed; else class blocks.
     """
 
-    def __init__(self, objective, w, before=None):
+    def __init__(self, objective, w, before=None, passes=0):
         self.is_whole = objective.size <= auto.NEWTON_SIZE
-        self._objective, self._point = objective, Point(w, 0.0, None)
+        self._objective, self._point, self._passes = objective, Point(w, 0.0, None), max(passes, auto.BLOCK_PASSES)
         self._changes = deque(() if before is None else before._changes, maxlen=PAIRS)
 
     def solver(self, objective):
@@ -50,7 +59,7 @@ class Curvature:
         return self.pairs(objective).direction(grad, self.solver(objective))
 
     def pairs(self, objective):
-        """The pairs to begin a neighbour's fit with: changes of the loss's gradient that are known, and the penalty's."""
+        """The pairs to begin a neighbour's fit with: known changes of the loss's gradient, and the penalty's."""
         pairs = Pairs(PAIRS)
         for s, y in self._changes:
             pairs.add(s, y + objective.penalty.gradient(objective.matrix(s)).ravel())
@@ -65,8 +74,8 @@ class Curvature:
 
     @cached_property
     def _metric(self):
-        rows = self._objective.rows
-        return block_metric(self._objective, self._point, auto._block_rows(rows, auto.BLOCK_PASSES))
+        n_rows = auto._block_rows(self._objective.rows, self._passes)
+        return block_metric(self._objective, self._point, n_rows)
 
     @cached_property
     def hessian(self):
