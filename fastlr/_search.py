@@ -20,6 +20,7 @@ from fastlr.model.rows_folds import logits_of
 from fastlr.solvers import auto
 from fastlr.solvers.path import Curvature, go_on, share_curvature
 
+NEAR = 2  # times the tolerance, that a value may fall on the way to a solution that goes first
 RENEWED = 2  # points that a lead looks at in a Hessian that is near enough to be kept
 WORN = 9  # the same for class blocks,
 SPENT = 6  # and the part of the followers' passes, if they took as many as the lead, that better ones may cost
@@ -49,6 +50,17 @@ class Model:
     message: str
 
 
+@dataclass(frozen=True, eq=False)
+class Known:
+    """A solution w with its mean loss, the bound of its F, the gradient (k, D) of its mean loss, and its Model's W."""
+
+    w: np.ndarray
+    loss: float
+    lower_bound: float
+    grad: np.ndarray
+    W: np.ndarray
+
+
 class Member:
     """The fits of some training rows along C.
 
@@ -64,8 +76,8 @@ class Member:
     def __init__(self, objective, C0, fold=None):
         self.objective, self.C0, self.fold = objective, C0, fold
         self.models, self.solved = {}, []
-        self.differs = 0.0
-        self._known, self._last, self._held_out = None, None, (None, None)
+        self.differs, self.keeps_all = 0.0, False
+        self._known, self._held_out = {}, []
 
     def at(self, C):
         """The objective at C."""
@@ -76,57 +88,57 @@ class Member:
         W, d = self.models[C].W, self.objective.rows.d
         return W[:, :d].copy(), W[:, d].copy() if self.objective.rows.intercept else np.zeros(len(W))
 
-    def point(self, C):
-        """The model at C in the objective's coordinates."""
-        return self.objective.start(*self.parts(C))
-
-    def last(self):
-        """The last solution in the objective's coordinates, or None."""
-        if self._last is None:
-            return None
-        W, d = self._last, self.objective.rows.d
-        return self.objective.start(W[:, :d], W[:, d] if self.objective.rows.intercept else np.zeros(len(W)))
-
     def known(self, C):
-        """The last solution as a Point of the objective at C, or None."""
-        if self._known is None:
-            return None
-        objective = self.at(C)
-        w, loss, grad = self._known
-        W = objective.matrix(w)
-        return Point(w, loss + objective.penalty.value(W), (grad + objective.penalty.gradient(W)).ravel())
+        """The solutions at the nearest values of C, below and above, as Points of the objective at C."""
+        objective, points = self.at(C), []
+        below, above = [c for c in self._known if c <= C], [c for c in self._known if c > C]
+        for c in ([max(below)] if below else []) + ([min(above)] if above else []):
+            known = self._known[c]
+            W = objective.matrix(known.w)
+            value, grad = known.loss + objective.penalty.value(W), known.grad + objective.penalty.gradient(W)
+            points.append(Point(known.w, value, grad.ravel()))
+        return points
 
-    def keep(self, C, objective, result, point, known):
-        """Take note of the solution at C, of its Point if there is one, and of what was known before, a Point or None.
-        """
-        if point is None or point.grad is None:
-            self._known = None
-        else:
-            W = objective.matrix(point.w)
-            self._known = (point.w, point.value - objective.penalty.value(W),
-                           objective.matrix(point.grad) - objective.penalty.gradient(W))
+    def bound(self, C):
+        """A number that the optimal value at C cannot be below: as a function of alpha = 1 / (C s) it is concave."""
+        below, above = [c for c in self._known if c <= C], [c for c in self._known if c > C]
+        if not below or not above:
+            return 0.0
+        low, high = max(below), min(above)
+        part = (1 / C - 1 / high) / (1 / low - 1 / high)
+        return part * self._known[low].lower_bound + (1 - part) * self._known[high].lower_bound
+
+    def keep(self, C, objective, result, point):
+        """Take note of the solution at C, and of its Point if there is one."""
         coef, intercept, value = objective.finished(result.w, float(result.value))
         if not (np.isfinite(coef).all() and np.isfinite(intercept).all() and np.isfinite(value)):
             raise ValueError(f"the coefficients at C={C:g} leave the range of float64; expected features of moderate "
                              f"size: use scale")
         gap = proved_suboptimality(value, result.lower_bound, objective.value_error(result.w))
-        if known is not None and result.w is known.w:
-            W = self._last
-        else:
+        same = next((known for known in self._known.values() if known.w is result.w), None)
+        if same is None:
             W = np.column_stack([coef, intercept]) if objective.rows.intercept else coef
             self.solved.append(C)
-        self._last = W
-        if self.fold is not None and point is not None and point.logits is not None:
-            self._held_out = W, point.logits[self.fold.test]
+        else:
+            W = same.W
         self.models[C] = Model(W, value, gap, result.n_iter + 1, result.message)
+        if not self.keeps_all:
+            self._known.clear()
+        if point is not None and point.grad is not None:
+            V = objective.matrix(point.w)
+            self._known[C] = Known(point.w, point.value - objective.penalty.value(V), result.lower_bound,
+                                   objective.matrix(point.grad) - objective.penalty.gradient(V), W)
+            if self.fold is not None and point.logits is not None:
+                self._held_out = [*self._held_out[-1:], (W, point.logits[self.fold.test])]
 
     def held_out_logits(self, C):
         """Logits (m, k) of the rows that are held out."""
-        W, _ = self._held_out
-        if W is not self.models[C].W:
-            Z = logits_of(self.objective.rows, self.objective.matrix(self.point(C)), self.fold.test)
-            self._held_out = self.models[C].W, Z
-        return self._held_out[1]
+        W = self.models[C].W
+        if not any(W is other for other, _ in self._held_out):
+            Z = logits_of(self.objective.rows, self.objective.matrix(self.objective.start(*self.parts(C))),
+                          self.fold.test)
+            self._held_out = [*self._held_out[-1:], (W, Z)]
+        return next(Z for other, Z in self._held_out if W is other)
 
 
 class Search:
@@ -149,6 +161,8 @@ class Search:
         self.options = {"solver": solver, "tol": tol, "max_iter": max_iter}
         self.shares = share_curvature(self.lead.objective, solver)
         self.curvature = None
+        for member in (self.lead, *self.followers):
+            member.keeps_all = self.shares and member.objective.size <= auto.NEWTON_SIZE
         self.real = whole.objective.rows.real
 
     @classmethod
@@ -176,25 +190,45 @@ class Search:
         """The mean targets (k,) of each fold's training rows."""
         return [member.objective.rows.base_rate for member in self.folds]
 
-    def fit(self, C):
-        """Solve all members at C, from what they are at the nearest C they are solved at."""
+    def fit(self, C, last=None):
+        """Solve all members at C, from what they are at the nearest C they are solved at.
+
+        `last` is the largest value of C to come: where its solution is near, it goes first, and often proves that those
+        between need none of their own.
+        """
         with blas_limit(), np.errstate(all="ignore"):
-            lead, before = self.lead, self.lead.known(C)
-            self._solve(lead, C, [] if before is not None else [lead.last()], first=True)
-            at_lead, n_points = lead.known(C), lead.models[C].n_iter
-            if self.shares and (before is None or n_points > (RENEWED if self.curvature.is_whole else WORN)):
-                passes = min(auto.REFRESH, n_points * len(self.followers) // SPENT)
-                self.curvature = Curvature(lead.at(C), at_lead.w, self.curvature, passes)
-            starts = {member: self._expected(member, C, at_lead) for member in self.followers}
-            if self.shares and lead.objective.rows.k == 1:
-                starts.update(self._at_once(C, starts))
-            for member, start in starts.items():
-                seen = self._solve(member, C, [start])
-                if self.shares and self.curvature.is_whole and seen is not None:
-                    objective = member.at(C)
-                    there = objective.start(*lead.parts(C))
-                    member.differs = self._loss_gradient(objective, seen) - self._loss_gradient(lead.at(C), at_lead)
-                    member.differs -= self.curvature.hessian @ (seen.w - there)
+            if last is not None and self._is_near(last):
+                self._fit(last)
+            if C not in self.lead.models:
+                self._fit(C)
+
+    def _is_near(self, C):
+        """Whether the lead's solution at C should be so near to the last one that one of the two serves between."""
+        known = self.lead.known(C)
+        if C in self.lead.models or not known or not self.shares or not self.curvature.is_whole:
+            return False
+        fall = -0.5 * float(known[0].grad @ self.curvature.step(self.lead.at(C), known[0].grad))
+        return fall <= NEAR * self.options["tol"] * known[0].value
+
+    def _fit(self, C):
+        lead, before = self.lead, self.lead.known(C)
+        near = min(lead.models, key=lambda other: abs(math.log(other / C)), default=None)
+        self._solve(lead, C, [] if before or near is None else [lead.at(C).start(*lead.parts(near))], first=True)
+        at_lead, n_points = lead.known(C), lead.models[C].n_iter
+        at_lead = at_lead[0] if at_lead else None
+        if self.shares and (not before or n_points > (RENEWED if self.curvature.is_whole else WORN)):
+            passes = min(auto.REFRESH, n_points * len(self.followers) // SPENT)
+            self.curvature = Curvature(lead.at(C), at_lead.w, self.curvature, passes)
+        starts = {member: self._expected(member, C, at_lead) for member in self.followers}
+        if self.shares and lead.objective.rows.k == 1:
+            starts.update(self._at_once(C, starts))
+        for member, start in starts.items():
+            seen = self._solve(member, C, [start])
+            if self.shares and self.curvature.is_whole and seen is not None:
+                objective = member.at(C)
+                there = objective.start(*lead.parts(C))
+                member.differs = self._loss_gradient(objective, seen) - self._loss_gradient(lead.at(C), at_lead)
+                member.differs -= self.curvature.hessian @ (seen.w - there)
 
     def _expected(self, member, C, at_lead):
         """Where a follower's solution is expected beside the lead's.
@@ -220,7 +254,8 @@ class Search:
         tol, objectives, ws = self.options["tol"], {}, []
         for member, w in starts.items():
             objective, known = member.at(C), member.known(C)
-            if known is None or known.value - (bound := objective.lower_bound(known)) > tol * bound:
+            bound = max([member.bound(C), *(objective.lower_bound(point) for point in known)])
+            if not known or min(point.value for point in known) - bound > tol * bound:
                 objectives[member] = objective
                 ws.append(w)
         if len(objectives) < 2:
@@ -263,23 +298,21 @@ class Search:
         objective, known, seen = member.at(C), member.known(C), []
 
         def points():
-            if known is not None:
-                yield known
+            yield from known
             for start in starts:
-                if start is not None:
-                    seen.append(start if isinstance(start, Point) else objective.at(start))
-                    yield seen[-1]
+                seen.append(start if isinstance(start, Point) else objective.at(start))
+                yield seen[-1]
 
         rows = objective.rows
         lacking = rows.base_rate.max() == 1 if rows.loss == "softmax" else rows.k == 1 and rows.base_rate[0] in (0, 1)
         ends = lacking or (objective.is_free and are_hard(rows.y))  # there may be no optimum
         enough = certain_separation(rows) if ends else 0.0
         callback = (lambda iteration, value, gap, point: value < enough) if ends else None
-        curvature = self.curvature if known is not None or seen or not first else None
-        result, point = go_on(objective, points(), curvature, first=first, callback=callback, **self.options)
+        result, point = go_on(objective, points(), self.curvature, bound=member.bound(C), first=first,
+                              callback=callback, **self.options)
         if point is None and self.shares:
             point = objective.at(result.w)
         if result.value < enough:
             result = replace(result, message=LACKING if lacking else SEPARABLE)
-        member.keep(C, objective, result, point, known)
+        member.keep(C, objective, result, point)
         return seen[0] if seen else None

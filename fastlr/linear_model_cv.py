@@ -205,7 +205,7 @@ class LogisticRegressionCV(LogitClassifier):
         warn_of_absent(folds, search.base_rates(), outputs)
         line = ProgressLine() if self.verbose else None
         for C in selection.values():
-            search.fit(C)
+            search.fit(C, last=None if Cs is None else float(Cs.max()))
             logits = [member.held_out_logits(C) for member in search.folds]
             scores = [scorer.score(member.fold, C, *member.parts(C), Z)
                       for member, Z in zip(search.folds, logits, strict=True)]

@@ -93,7 +93,8 @@ def share_curvature(objective, solver):
     return solver == "auto" and fits and objective.has_dual and not is_wide(objective)
 
 
-def go_on(objective, points, curvature=None, *, solver="auto", tol=1e-4, max_iter=1000, callback=None, first=False):
+def go_on(objective, points, curvature=None, *, bound=0.0, solver="auto", tol=1e-4, max_iter=1000, callback=None,
+          first=False):
     """Minimise an objective from near its minimum, to a proved relative suboptimality.
 
     Parameters
@@ -103,6 +104,8 @@ def go_on(objective, points, curvature=None, *, solver="auto", tol=1e-4, max_ite
         Where the minimum may be, the cheapest first: what proves one of them good enough ends the fit.
     curvature : Curvature, default=None
         None where a fit is on its own.
+    bound : float, default=0.0
+        A number that the optimal value is known not to be below.
     solver, tol, max_iter, callback
         As for `minimise`.
     first : bool, default=False
@@ -120,6 +123,7 @@ def go_on(objective, points, curvature=None, *, solver="auto", tol=1e-4, max_ite
         At once: a point of a search that has no end is no model.
     """
     progress = Progress(objective, tol, max_iter, callback)
+    progress.see_bound(bound)
     for point in points:
         progress.see(point)
         if progress.suboptimality <= tol:
