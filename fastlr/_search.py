@@ -21,6 +21,7 @@ from fastlr.solvers import auto
 from fastlr.solvers.path import Curvature, go_on, share_curvature
 
 NEAR = 2  # times the tolerance, that a value may fall on the way to a solution that goes first
+ROUNDS = 2  # steps that followers take together
 RENEWED = 2  # points that a lead looks at in a Hessian that is near enough to be kept
 WORN = 9  # the same for class blocks,
 SPENT = 6  # and the part of the followers' passes, if they took as many as the lead, that better ones may cost
@@ -250,18 +251,27 @@ class Search:
         return there
 
     def _at_once(self, C, starts):
-        """The Points where followers start that are not near enough already, by one pass over the rows."""
-        tol, objectives, ws = self.options["tol"], {}, []
-        for member, w in starts.items():
-            objective, known = member.at(C), member.known(C)
-            bound = max([member.bound(C), *(objective.lower_bound(point) for point in known)])
-            if not known or min(point.value for point in known) - bound > tol * bound:
-                objectives[member] = objective
-                ws.append(w)
-        if len(objectives) < 2:
-            return {}
-        points = Objective.at_once(list(objectives.values()), ws)
-        return dict(zip(objectives, points, strict=True))
+        """The Points where followers start, or one step further, of those that are not near enough already.
+
+        Each round is one pass over the rows for all of them.
+        """
+        points, objectives = {}, {member: member.at(C) for member in starts}
+        for _ in range(ROUNDS):
+            known = {member: [*member.known(C), *([points[member]] if member in points else [])] for member in starts}
+            starts = {member: w for member, w in starts.items() if not self._is_enough(member, C, known[member])}
+            if len(starts) < 2:
+                break
+            points.update(zip(starts, Objective.at_once([objectives[member] for member in starts], starts.values()),
+                              strict=True))
+            starts = {member: points[member].w + self.curvature.step(objectives[member], points[member].grad)
+                      for member in starts}
+        return points
+
+    def _is_enough(self, member, C, points):
+        """Whether what is known, for no pass, proves one of the Points near enough."""
+        objective, tol = member.at(C), self.options["tol"]
+        bound = max([member.bound(C), *(objective.lower_bound(point) for point in points)])
+        return bool(points) and min(point.value for point in points) - bound <= tol * bound
 
     @staticmethod
     def _loss_gradient(objective, point):

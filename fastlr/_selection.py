@@ -89,13 +89,16 @@ class Selection:
         """Logits (n, k) of the rows that were held out, nan for the others; the mean of those held out twice."""
         if not self.keep_logits:
             return None
-        total, times = np.zeros((n, k), dtype), np.zeros(n)
+        total, times = np.zeros((n, k), dtype), np.zeros(n, np.intp)
         for fold, (_, _, Z) in zip(self.folds, self._best, strict=True):
-            rows, first = np.unique(fold.test, return_index=True)  # one that is there twice has the same logits
-            total[rows] += Z[first]
-            times[rows] += 1
-        with np.errstate(all="ignore"):
-            total /= times[:, None].astype(dtype)
+            held = np.zeros(n, bool)
+            held[fold.test] = True
+            times += held
+            logits = np.empty((n, k), dtype)
+            logits[fold.test] = Z  # a row that is there twice has the same logits
+            total[held] += logits[held]
+        total[times == 0] = np.nan
+        total[times > 1] /= times[times > 1, None].astype(dtype)
         return total
 
     def _rank(self, C):

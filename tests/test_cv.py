@@ -100,6 +100,37 @@ def test_large_x_of_small_types_is_computed_as_it_is(dtype):
     assert (model.scores_ > 0.5).all()
 
 
+@pytest.mark.parametrize("targets", ["labels", "probabilities"])
+def test_many_rows_of_two_classes_need_few_passes(targets):
+    rng = np.random.default_rng(0)
+    n, d = 20_000, 12
+    X = (rng.normal(size=(n, d)) * np.linspace(0.3, 1, d) + 2).astype(np.float32)
+    offset, weight = rng.normal(size=n), rng.uniform(0.5, 2, n)
+    y = ((X - 2) @ rng.normal(size=d) + 0.3 + offset + rng.logistic(size=n) > 0).astype(int)
+    soft = np.column_stack([1 - y, y]) * 0.8 + 0.1
+    Y = y if targets == "labels" else soft
+    folds = KFold(4, shuffle=True, random_state=0)
+    model = LogisticRegressionCV(np.logspace(-4, 3, 8), cv=folds, targets="classes").fit(X, Y, weight, offset=offset)
+    assert model.n_passes_ < 80  # for 33 models, of which one alone takes about 7
+    for i, (train, test) in enumerate(folds.split(X)):
+        p = (y if targets == "labels" else soft[:, 1])[train]
+
+        def objective(w, b, C, p=p, train=train):
+            z = X[train].astype(float) @ w + b + offset[train]
+            loss = np.logaddexp(0, z) - p * z
+            return np.average(loss, weights=weight[train]) + w @ w / (2 * C * weight[train].sum())
+
+        for j, C in enumerate(model.Cs_):
+            own = LogisticRegression(C, targets="classes", tol=1e-9).fit(X[train], Y[train], weight[train],
+                                                                         offset=offset[train])
+            W = model.coefs_paths_[i, j, 0]
+            least = objective(own.coef_[0], own.intercept_[0], C)
+            assert least * (1 - 1e-9) <= objective(W[:-1], W[-1], C) <= least * (1 + 1e-4)
+            if C == model.C_:
+                Z = own.decision_function(X[test], offset=offset[test])
+                np.testing.assert_allclose(model.oof_decision_function_[test], Z, atol=0.1)
+
+
 def test_scores_and_choice_are_those_of_scikit_learn():
     X, y = load_breast_cancer(return_X_y=True)
     X = (X - X.mean(axis=0)) / X.std(axis=0)
