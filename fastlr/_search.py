@@ -6,17 +6,17 @@ different have solutions that are O(1/n) apart, and so have their curvatures.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from fastlr._member import Member
 from fastlr._runtime.threads import blas_limit
 from fastlr._runtime.warnings import warn_user
-from fastlr._verdict import are_hard, certain_separation, proved_suboptimality
+from fastlr._verdict import are_hard, certain_separation
 from fastlr.model.line import Point
 from fastlr.model.objective import Objective
-from fastlr.model.rows_folds import logits_of
 from fastlr.solvers import auto
 from fastlr.solvers.path import Curvature, go_on, share_curvature
 
@@ -27,119 +27,6 @@ WORN = 9  # the same for class blocks,
 SPENT = 6  # and the part of the followers' passes, if they took as many as the lead, that better ones may cost
 LACKING = "all training rows are of one class"
 SEPARABLE = "the classes are separable, and without a penalty there is no optimum"
-
-
-@dataclass(frozen=True, eq=False)
-class Model:
-    """A solution.
-
-    Attributes
-    ----------
-    W : ndarray (k, D)
-        In the user's coordinates, the intercepts in a last column if there are any.
-    value, suboptimality : float
-        F, and a proved bound of (F - F*) / F*.
-    n_iter : int
-        Points that were looked at.
-    message : str
-    """
-
-    W: np.ndarray
-    value: float
-    suboptimality: float
-    n_iter: int
-    message: str
-
-
-@dataclass(frozen=True, eq=False)
-class Known:
-    """A solution w with its mean loss, the bound of its F, the gradient (k, D) of its mean loss, and its Model's W."""
-
-    w: np.ndarray
-    loss: float
-    lower_bound: float
-    grad: np.ndarray
-    W: np.ndarray
-
-
-class Member:
-    """The fits of some training rows along C.
-
-    Parameters
-    ----------
-    objective : Objective
-        At C0.
-    C0 : float
-    fold : Fold or None
-        None for all rows.
-    """
-
-    def __init__(self, objective, C0, fold=None):
-        self.objective, self.C0, self.fold = objective, C0, fold
-        self.models, self.solved = {}, []
-        self.differs, self.keeps_all = 0.0, False
-        self._known, self._held_out = {}, []
-
-    def at(self, C):
-        """The objective at C."""
-        return self.objective.penalised(self.C0 / C)
-
-    def parts(self, C):
-        """Coefficients (k, d) and intercept (k,) of the model at C."""
-        W, d = self.models[C].W, self.objective.rows.d
-        return W[:, :d].copy(), W[:, d].copy() if self.objective.rows.intercept else np.zeros(len(W))
-
-    def known(self, C):
-        """The solutions at the nearest values of C, below and above, as Points of the objective at C."""
-        objective, points = self.at(C), []
-        below, above = [c for c in self._known if c <= C], [c for c in self._known if c > C]
-        for c in ([max(below)] if below else []) + ([min(above)] if above else []):
-            known = self._known[c]
-            W = objective.matrix(known.w)
-            value, grad = known.loss + objective.penalty.value(W), known.grad + objective.penalty.gradient(W)
-            points.append(Point(known.w, value, grad.ravel()))
-        return points
-
-    def bound(self, C):
-        """A number that the optimal value at C cannot be below: as a function of alpha = 1 / (C s) it is concave."""
-        below, above = [c for c in self._known if c <= C], [c for c in self._known if c > C]
-        if not below or not above:
-            return 0.0
-        low, high = max(below), min(above)
-        part = (1 / C - 1 / high) / (1 / low - 1 / high)
-        return part * self._known[low].lower_bound + (1 - part) * self._known[high].lower_bound
-
-    def keep(self, C, objective, result, point):
-        """Take note of the solution at C, and of its Point if there is one."""
-        coef, intercept, value = objective.finished(result.w, float(result.value))
-        if not (np.isfinite(coef).all() and np.isfinite(intercept).all() and np.isfinite(value)):
-            raise ValueError(f"the coefficients at C={C:g} leave the range of float64; expected features of moderate "
-                             f"size: use scale")
-        gap = proved_suboptimality(value, result.lower_bound, objective.value_error(result.w))
-        same = next((known for known in self._known.values() if known.w is result.w), None)
-        if same is None:
-            W = np.column_stack([coef, intercept]) if objective.rows.intercept else coef
-            self.solved.append(C)
-        else:
-            W = same.W
-        self.models[C] = Model(W, value, gap, result.n_iter + 1, result.message)
-        if not self.keeps_all:
-            self._known.clear()
-        if point is not None and point.grad is not None:
-            V = objective.matrix(point.w)
-            self._known[C] = Known(point.w, point.value - objective.penalty.value(V), result.lower_bound,
-                                   objective.matrix(point.grad) - objective.penalty.gradient(V), W)
-            if self.fold is not None and point.logits is not None:
-                self._held_out = [*self._held_out[-1:], (W, point.logits[self.fold.test])]
-
-    def held_out_logits(self, C):
-        """Logits (m, k) of the rows that are held out."""
-        W = self.models[C].W
-        if not any(W is other for other, _ in self._held_out):
-            Z = logits_of(self.objective.rows, self.objective.matrix(self.objective.start(*self.parts(C))),
-                          self.fold.test)
-            self._held_out = [*self._held_out[-1:], (W, Z)]
-        return next(Z for other, Z in self._held_out if W is other)
 
 
 class Search:

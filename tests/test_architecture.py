@@ -16,7 +16,8 @@ ROOMS = (
     {"functional", "losses", "linear_loss", "reference"},
     {"model"},
     {"solvers"},
-    {"_verdict", "_training", "_training_data", "_classifier", "_folds", "_search", "_selection"},
+    {"_verdict", "_training", "_training_data", "_classifier", "_folds", "_member", "_search",
+     "_selection"},
     {"trainer", "linear_model", "linear_model_cv", "_scoring", "datasets", "plotting", "config"},
     {"cli", "__main__"},
 )

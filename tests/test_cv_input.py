@@ -19,7 +19,7 @@ from fastlr import LogisticRegression, LogisticRegressionCV
 @parametrize_with_checks([
     LogisticRegressionCV(Cs=3, cv=3),
     LogisticRegressionCV(Cs=[0.1, 1.0], cv=3, refit=False),
-    LogisticRegressionCV(Cs=2, cv=3, scoring="f1_micro"),
+    LogisticRegressionCV(Cs=[0.1, 1.0], cv=3, scoring="f1_micro"),
 ])
 def test_estimator_check(estimator, check):
     check(estimator)

@@ -149,7 +149,9 @@ class Objective:
         points = []
         for objective, w, W, total, G, Z in zip(objectives, ws, models, *sums, strict=True):
             s, penalty = objective.rows.total_weight, objective.penalty
-            points.append(Point(w, total / s + penalty.value(W), (G / s + penalty.gradient(W)).ravel(), Z))
+            sure = objective.has_digits(together(W[:, : objective.rows.d] * objective.rounding.kappa))
+            value = total / s + penalty.value(W) if sure else np.inf
+            points.append(Point(w, value, (G / s + penalty.gradient(W)).ravel(), Z))
         return points
 
     def along(self, point, s):
