@@ -131,6 +131,16 @@ def test_many_rows_of_two_classes_need_few_passes(targets):
                 np.testing.assert_allclose(model.oof_decision_function_[test], Z, atol=0.1)
 
 
+@pytest.mark.parametrize(("n", "d", "k"), [(6000, 10, 3), (3000, 150, 8)])
+def test_fits_that_share_a_curvature(n, d, k):
+    """Whole Hessians of up to 1000 parameters, class blocks beyond; neither is made where problems are tiny."""
+    X, y, _ = problem(n=n, d=d, k=k)
+    X = X.astype(np.float32)
+    model = LogisticRegressionCV([1e-3, 1e-2, 0.1, 1.0], cv=3, tol=1e-7).fit(X, y)
+    assert_fits_of_training_rows(model, X, y, StratifiedKFold(3).split(X, y), tol=1e-9, rtol=1e-2)
+    assert model.suboptimality_ <= 1e-7
+
+
 def test_scores_and_choice_are_those_of_scikit_learn():
     X, y = load_breast_cancer(return_X_y=True)
     X = (X - X.mean(axis=0)) / X.std(axis=0)

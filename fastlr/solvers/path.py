@@ -18,7 +18,8 @@ from fastlr.solvers.preconditioner import block_metric
 from fastlr.solvers.state import STALLED, Progress
 
 PAIRS = 20  # changes of the gradient that are handed on to neighbours
-NEAR = 60  # passes after which a neighbour's curvature has not served
+NEAR = 60  # passes after which class blocks have not served,
+WHOLE = 8  # and whole Hessians
 SAMPLE_ROWS = 16  # rows a parameter that a Hessian is made from, and at least every SAMPLE_STEP-th row
 SAMPLE_STEP = 4
 
@@ -88,9 +89,13 @@ class Curvature:
 
 
 def share_curvature(objective, solver):
-    """Whether neighbours are solved in a common curvature: else each is a fit of its own, begun at a better point."""
+    """Whether neighbours are solved in a common curvature: else each is a fit of its own, begun at a better point.
+
+    Tiny problems have Newton steps of their own that cost less.
+    """
     fits = objective.size <= auto.NEWTON_SIZE or auto._blocks_fit(objective.rows)
-    return solver == "auto" and fits and objective.has_dual and not is_wide(objective)
+    shares = solver == "auto" and fits and objective.has_dual and not is_wide(objective)
+    return shares and not auto._pays_for_probabilities(objective)
 
 
 def go_on(objective, points, curvature=None, *, bound=0.0, solver="auto", tol=1e-4, max_iter=1000, callback=None,
@@ -131,7 +136,7 @@ def go_on(objective, points, curvature=None, *, bound=0.0, solver="auto", tol=1e
             return progress.result(), progress.point
     if curvature is not None and max_iter > 0 and progress.point is not None:
         pairs = curvature.pairs(objective)
-        lbfgs(objective, progress, curvature.solver(objective), pairs, NEAR)
+        lbfgs(objective, progress, curvature.solver(objective), pairs, WHOLE if curvature.is_whole else NEAR)
         if first:
             curvature.learn(objective, pairs)
         if progress.message not in ("", STALLED):
