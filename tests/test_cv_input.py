@@ -1,10 +1,15 @@
 """What LogisticRegressionCV says of bad input, its place among scikit-learn's tools, and interrupts."""
 
+import doctest
+import importlib.util
 import pickle
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import sklearn
+from fastlr.bench import searches
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.metrics import get_scorer
@@ -13,7 +18,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_classifier_multioutput, parametrize_with_checks
 
-from fastlr import LogisticRegression, LogisticRegressionCV
+from fastlr import LogisticRegression, LogisticRegressionCV, linear_model_cv
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 @parametrize_with_checks([
@@ -224,3 +231,28 @@ def test_fits_that_end_early_are_one_warning(iris):
     X, y = iris
     with pytest.warns(sklearn.exceptions.ConvergenceWarning, match=r"of \d+ fits ended short of tol=1e-12"):
         LogisticRegressionCV([1e4], tol=1e-12, max_iter=2, cv=3).fit(X, y)
+
+
+def test_the_example_of_the_documentation():
+    results = doctest.testmod(linear_model_cv)
+    assert results.attempted >= 5
+    assert results.failed == 0
+
+
+@pytest.mark.skipif(not EXAMPLES.exists(), reason="an installed package, without its sources")
+def test_example_of_a_sweep(capsys):
+    spec = importlib.util.spec_from_file_location("probe_sweep", EXAMPLES / "probe_sweep.py")
+    probe_sweep = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(probe_sweep)
+    probe_sweep.main(["--rows", "600", "--features", "16", "--classes", "6"])
+    out = capsys.readouterr().out
+    assert out.startswith("45 values of C in ")
+    top_1, top_5 = map(float, re.search(r"top-1 ([\d.]+), top-5 ([\d.]+)", out).groups())
+    assert 0.5 < top_1 < top_5 <= 1
+
+
+def test_benchmark_of_searches(capsys):
+    searches.main(["binary", "--rows", "3000", "--against-sklearn"])
+    out = capsys.readouterr().out
+    assert "3,000 x 50 float32, 10 values of C, 5 folds" in out
+    assert float(re.search(r"scores differ by at most (\S+)", out)[1]) < 0.01
