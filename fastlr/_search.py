@@ -59,14 +59,15 @@ class Search:
         weight = data.weight(class_weight)
         objective = data.objective(C0, weight, intercept=intercept, seed=seed)
         alpha, _ = data.penalty(C0, weight)
-        members = []
+        weights = []
         for fold in folds:
             counts = fold.counts(len(data.X))
             if data.sample_weight is not None and not (counts * data.sample_weight).any():
                 raise ValueError(f"cv: the training rows of fold {fold.number} have no weight; expected at least one "
                                  f"with a positive sample_weight")
-            weight = data.weight(class_weight, counts)
-            members.append(Member(objective.weighted(weight, data.penalty(C0, weight)[0] / alpha), C0, fold))
+            weights.append(data.weight(class_weight, counts))
+        parts = objective.weighted(weights, [data.penalty(C0, weight)[0] / alpha for weight in weights])
+        members = [Member(part, C0, fold) for part, fold in zip(parts, folds, strict=True)]
         return cls(Member(objective, C0), members, **options)
 
     @property

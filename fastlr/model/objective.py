@@ -210,13 +210,16 @@ class Objective:
         part.penalty = self.penalty.times(self.rows.total_weight / max(part.rows.total_weight, tiny))
         return part
 
-    def weighted(self, weight, factor):
-        """The objective of the same rows with other weights, its alpha so many times as large."""
-        part = copy.copy(self)
-        part.coordinates = self.coordinates.recentred(weighted(self.rows, weight))
-        part._take(part.coordinates.rows)
-        part.penalty = self.penalty.times(factor)
-        return part
+    def weighted(self, weights, factors):
+        """Objectives of the same rows, once with each of some weights (n,), and with alpha so many times as large."""
+        objectives = []
+        for rows, factor in zip(weighted(self.rows, weights), factors, strict=True):
+            part = copy.copy(self)
+            part.coordinates = self.coordinates.recentred(rows)
+            part._take(part.coordinates.rows)
+            part.penalty = self.penalty.times(factor)
+            objectives.append(part)
+        return objectives
 
     def penalised(self, factor):
         """The same with an alpha so many times as large; the two count passes together."""

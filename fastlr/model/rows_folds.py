@@ -8,25 +8,51 @@ from fastlr import _core
 from fastlr.model import rows_moments
 from fastlr.model.memory import BLOCK_VALUES
 
+MOST_SUMS = 64  # of classes and views that are made at once; more classes are a matter of sparse products
 
-def weighted(rows, weight):
-    """The same rows with other weights (n,) float64; the deviations of their features stay those of all."""
-    mean, deviation = rows.moments()
-    part = copy.copy(rows)
-    part.weight, _ = _core.moderate_weights(weight)
-    part.n_passes, part._class_sums = 0.0, None
-    part._take_size()
-    if part.is_measured:
-        mean, _ = rows_moments.measured(part._X, part.weight)
-    elif part.intercept:
-        part.n_passes += 1
-        by_class = part.y.ndim == 1 and part.loss != "squared_error"
-        group = part.y if by_class else np.zeros(part.n, np.int32)
-        n_groups = max(part.k, 2) if by_class else 1
-        sums, weights = rows_moments.group_sums(part._X, group, n_groups, part.weight, part.n_threads)
-        mean, part._class_sums = sums.sum(axis=0) / weights.sum(), sums if by_class else None
-    part._moments = mean, deviation
-    return part
+
+def weighted(rows, weights):
+    """The same rows, once with each of some weights (n,) float64; their features' deviations stay those of all."""
+    _, deviation = rows.moments()
+    views = []
+    for weight in weights:
+        view = copy.copy(rows)
+        view.weight, _ = _core.moderate_weights(weight)
+        view.n_passes, view._class_sums = 0.0, None
+        view._take_size()
+        views.append(view)
+    if rows.is_measured:
+        for view in views:
+            view._moments = rows_moments.measured(view._X, view.weight)[0], deviation
+    elif rows.intercept:
+        by_class = rows.y.ndim == 1 and rows.loss != "squared_error"
+        n_groups = max(rows.k, 2) if by_class else 1
+        at_once = max(1, MOST_SUMS // n_groups)
+        for start in range(0, len(views), at_once):
+            some = views[start : start + at_once]
+            for view, (sums, total) in zip(some, _class_sums(some, n_groups), strict=True):
+                view._moments, view._class_sums = (sums.sum(axis=0) / total, deviation), sums if by_class else None
+            some[0].n_passes += 0.5
+    return views
+
+
+def _class_sums(views, n_groups):
+    """For each view the weighted sums of its classes' rows of X (n_groups, d), and their weight; X is read once."""
+    rows, m = views[0], len(views) * n_groups
+    if m > MOST_SUMS:
+        sums, weights = rows_moments.group_sums(rows._X, rows.y, n_groups, rows.weight, rows.n_threads)
+        return [(sums, weights.sum())]
+    size = max(1, BLOCK_VALUES // (rows.d + m))
+
+    def block(j):
+        part = slice(j * size, (j + 1) * size)
+        R = np.zeros((len(rows.y[part]), m), rows.real)
+        for i, view in enumerate(views):
+            R[np.arange(len(R)), i * n_groups + (rows.y[part] if n_groups > 1 else 0)] = view.weight[part]
+        return _core.Problem(rows._X[part], None, m).outer(R)[0]
+
+    sums = np.sum(_core.parallel_for(block, -(-rows.n // size), rows.n_threads), axis=0)
+    return [(sums[i * n_groups : (i + 1) * n_groups], view.total_weight) for i, view in enumerate(views)]
 
 
 def logits_of(rows, W, some):

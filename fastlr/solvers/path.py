@@ -21,7 +21,7 @@ PAIRS = 20  # changes of the gradient that are handed on to neighbours
 NEAR = 60  # passes after which class blocks have not served,
 WHOLE = 8  # and whole Hessians
 SAMPLE_ROWS = 16  # rows a parameter that a Hessian is made from, and at least every SAMPLE_STEP-th row
-SAMPLE_STEP = 4
+SAMPLE_STEP = 8
 
 
 class Curvature:
