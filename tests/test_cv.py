@@ -322,3 +322,22 @@ def test_metrics_of_scikit_learn_take_what_the_classifier_says():
     scorer = make_scorer(accuracy_score)
     model = LogisticRegressionCV(Cs=3, scoring=scorer).fit(X, y)
     np.testing.assert_array_equal(model.scores_, LogisticRegressionCV(Cs=3).fit(X, y).scores_)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "uint8"])
+@pytest.mark.parametrize("k", [1, 3, 40])
+def test_blocks_of_rows_without_weight_add_nothing_to_passes(dtype, k):
+    """Held-out rows that follow each other are not read: sums are those of the others."""
+    rng = np.random.default_rng(0)
+    n, d = 9001, 33
+    X = rng.integers(0, 100, (n, d)).astype(dtype)
+    y, loss = (rng.integers(0, 2, n), "sigmoid") if k == 1 else (rng.integers(0, k, n), "softmax")
+    W, b = rng.normal(size=(k, d)) * 0.01, rng.normal(size=k)
+    for start, stop in [(0, 4000), (2500, 7013), (6000, 9001), (1, 9000)]:
+        weight = rng.uniform(0.5, 2, n)
+        weight[start:stop] = 0
+        some = weight > 0
+        whole = fastlr.loss_and_grad(X, W, b, y, loss=loss, sample_weight=weight)
+        part = fastlr.loss_and_grad(X[some], W, b, y[some], loss=loss, sample_weight=weight[some])
+        for found, expected in zip(whole, part, strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
