@@ -2,18 +2,18 @@
 
     python -m fastlr.bench.searches {mnist,binary} [--rows N] [--repeats N] [--against-sklearn]
 
-Five folds and ten values of C from 1e-4 to 1e2; the single fit is LogisticRegression at the C that was chosen. MNIST is
-read from the folder in FASTLR_DATA, in mnist/.
+Five folds and ten values of C from 1e-4 to 1e2; the single fit is LogisticRegression at the C that was chosen.
 """
 
 import argparse
-import os
+import sys
 import time
-from pathlib import Path
 
 import numpy as np
 
 import fastlr
+
+from . import data
 
 CS = np.logspace(-4, 2, 10)
 REPEATS = 3
@@ -46,8 +46,10 @@ def main(arguments=None):
 
 
 def _mnist(n):
-    images, y = fastlr.datasets.load_mnist(Path(os.environ["FASTLR_DATA"]) / "mnist")
-    return images.reshape(len(images), -1)[:n], y[:n], 1 / 255
+    if data.mnist_folder() is None:
+        sys.exit(data.NO_MNIST)
+    X, y = data.mnist("train")
+    return X[:n], y[:n], 1 / 255
 
 
 def _binary(n):

@@ -24,7 +24,7 @@ NEAR = 2  # times the tolerance, that a value may fall on the way to a solution 
 ROUNDS = 2  # steps that followers take together
 RENEWED = 2  # points that a lead looks at in a Hessian that is near enough to be kept
 WORN = 9  # the same for class blocks,
-SPENT = 6  # and the part of the followers' passes, if they took as many as the lead, that better ones may cost
+SPENT = 8  # and the part of the followers' passes, if they took as many as the lead, that better ones may cost
 LACKING = "all training rows are of one class"
 SEPARABLE = "the classes are separable, and without a penalty there is no optimum"
 

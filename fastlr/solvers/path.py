@@ -20,6 +20,7 @@ from fastlr.solvers.state import STALLED, Progress
 PAIRS = 20  # changes of the gradient that are handed on to neighbours
 NEAR = 60  # passes after which class blocks have not served,
 WHOLE = 8  # and whole Hessians
+CALM = 0.05  # damping of class blocks, as a part of what it is far from a solution
 SAMPLE_ROWS = 16  # rows a parameter that a Hessian is made from, and at least every SAMPLE_STEP-th row
 SAMPLE_STEP = 8
 
@@ -76,7 +77,7 @@ class Curvature:
     @cached_property
     def _metric(self):
         n_rows = auto._block_rows(self._objective.rows, self._passes)
-        return block_metric(self._objective, self._point, n_rows)
+        return block_metric(self._objective, self._point, n_rows, CALM)
 
     @cached_property
     def hessian(self):
