@@ -75,7 +75,8 @@ class LogisticRegressionCV(LogitClassifier):
     Notes
     -----
     C means the same in every fold: alpha = 1 / (C s) with s the sum of the fold's training weights. Fits end when they
-    are proved to be within `tol`; those that are not are told of in one warning.
+    are proved to be within `tol`; those that are not are told of in one warning. Neighbouring values of C share a
+    model, and then a score, where it is proved to be within `tol` for both.
 
     A fold whose training rows lack a class is fitted without it, with a warning: the class's coefficients are those
     that the penalty alone leaves, 0.
@@ -204,16 +205,24 @@ class LogisticRegressionCV(LogitClassifier):
         )
         warn_of_absent(folds, search.base_rates(), outputs)
         line = ProgressLine() if self.verbose else None
-        for C in selection.values():
-            search.fit(C, last=None if Cs is None else float(Cs.max()))
-            logits = [member.held_out_logits(C) for member in search.folds]
-            scores = [scorer.score(member.fold, C, *member.parts(C), Z)
-                      for member, Z in zip(search.folds, logits, strict=True)]
-            selection.see(C, scores, logits)
+        try:
+            for C in selection.values():
+                search.fit(C, last=None if Cs is None else float(Cs.max()))
+                logits = [member.held_out_logits(C) for member in search.folds]
+                scores = [scorer.score(member.fold, C, *member.parts(C), Z)
+                          for member, Z in zip(search.folds, logits, strict=True)]
+                selection.see(C, scores, logits)
+                if line:
+                    line.show(f"C={C:.3g}  mean score {np.mean(scores):.6g}  passes {search.n_passes:.1f}")
+        finally:
             if line:
-                line.show(f"C={C:.3g}  mean score {np.mean(scores):.6g}  passes {search.n_passes:.1f}")
-        if line:
-            line.close()
+                line.close()
+        self._take(data, search, selection)
+        search.warn_of_shortfalls()
+
+    def _take(self, data, search, selection):
+        """Set the attributes of a search that has ended."""
+        outputs = data.outputs
         self.Cs_ = selection.tried()
         self.scores_ = np.column_stack([selection.scores[C] for C in self.Cs_])
         models = [[member.models[C] for C in self.Cs_] for member in search.folds]
@@ -231,7 +240,8 @@ class LogisticRegressionCV(LogitClassifier):
             self.C_ = float(np.mean(best))
             parts = [member.parts(C) for member, C in zip(search.folds, best, strict=True)]
             self.coef_, self.intercept_ = (np.mean(part, axis=0) for part in zip(*parts, strict=True))
-        Z = selection.out_of_fold(n, outputs.k, search.real)
+            for name in ("objective_", "suboptimality_"):  # of an earlier fit
+                vars(self).pop(name, None)
+        Z = selection.out_of_fold(len(data.X), outputs.k, search.real)
         self.oof_decision_function_ = Z if Z is None or outputs.k > 1 or outputs.multilabel else Z.ravel()
         self.n_passes_ = search.n_passes
-        search.warn_of_shortfalls()

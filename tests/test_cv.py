@@ -251,6 +251,9 @@ def test_without_refit_the_folds_are_averaged():
     np.testing.assert_allclose(model.intercept_, np.mean(
         [model.coefs_paths_[i, j, :, -1] for i, j in enumerate(best)], axis=0), rtol=1e-12)
     assert not hasattr(model, "objective_")
+    again = model.set_params(refit=True).fit(X, y)
+    assert again.objective_ > 0
+    assert not hasattr(again.set_params(refit=False).fit(X, y), "suboptimality_")
 
 
 def test_values_of_c_keep_their_order_and_the_first_of_equals_is_chosen():
@@ -284,11 +287,12 @@ def test_auto_ends(direction, end):
     assert pytest.approx(end) == model.C_
 
 
-def test_same_bits_for_any_number_of_threads():
+@pytest.mark.parametrize("k", [2, 4])
+def test_same_bits_for_any_number_of_threads(k):
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(6000, 100)).astype(np.float32)
-    y = (X @ rng.normal(size=(100, 4)) + rng.gumbel(size=(6000, 4)) * 5).argmax(axis=1)
-    one, three = (LogisticRegressionCV([1e-3, 1e-2], cv=3, n_threads=n).fit(X, y) for n in (1, 3))
+    X = rng.normal(size=(20_000, 100)).astype(np.float32)
+    y = (X @ rng.normal(size=(100, k)) + rng.gumbel(size=(20_000, k)) * 5).argmax(axis=1)
+    one, three = (LogisticRegressionCV([1e-4, 1e-2, 1.0], cv=3, n_threads=n).fit(X, y) for n in (1, 3))
     np.testing.assert_array_equal(one.coefs_paths_, three.coefs_paths_)
     np.testing.assert_array_equal(one.oof_decision_function_, three.oof_decision_function_)
 
@@ -306,6 +310,17 @@ def test_named_solvers(solver):
     X, y, _ = problem(k=3)
     model = LogisticRegressionCV(CS, solver=solver, tol=1e-9, cv=3).fit(X, y)
     assert_fits_of_training_rows(model, X, y, StratifiedKFold(3).split(X, y), tol=1e-9, rtol=1e-3)
+
+
+def test_no_iterations_leave_the_start():
+    X, y, _ = problem(k=3)
+    with pytest.warns(UserWarning, match="fits ended short of tol"):
+        model = LogisticRegressionCV(CS, max_iter=0, cv=3).fit(X, y)
+    with pytest.warns(UserWarning, match="ended after 0 iterations"):
+        plain = LogisticRegression(max_iter=0).fit(X, y)
+    np.testing.assert_array_equal(model.coef_, plain.coef_)
+    np.testing.assert_allclose(model.intercept_, plain.intercept_, atol=1e-12)
+    assert (model.n_iter_ == 1).all()
 
 
 def test_fewer_passes_than_fits_on_their_own():
