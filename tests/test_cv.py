@@ -141,6 +141,13 @@ def test_fits_that_share_a_curvature(n, d, k):
     assert model.suboptimality_ <= 1e-7
 
 
+def test_more_classes_and_folds_than_sums_made_at_once():
+    X, y, _ = problem(n=4500, d=40, k=8)
+    X = X.astype(np.float32)
+    model = LogisticRegressionCV([1e-2], cv=9, tol=1e-7).fit(X, y)
+    assert_fits_of_training_rows(model, X, y, StratifiedKFold(9).split(X, y), tol=1e-9, rtol=1e-2)
+
+
 def test_scores_and_choice_are_those_of_scikit_learn():
     X, y = load_breast_cancer(return_X_y=True)
     X = (X - X.mean(axis=0)) / X.std(axis=0)
