@@ -11,6 +11,7 @@ import numpy as np
 
 from fastlr._verdict import proved_suboptimality
 from fastlr.model.line import Point
+from fastlr.model.memory import KEPT_VALUES
 from fastlr.model.rows_folds import logits_of
 
 
@@ -115,13 +116,20 @@ class Member:
             self._known[C] = Known(point.w, point.value - objective.penalty.value(V), result.lower_bound,
                                    objective.matrix(point.grad) - objective.penalty.gradient(V), W)
             if self.fold is not None and point.logits is not None:
-                self._held_out = [*self._held_out[-1:], (W, point.logits[self.fold.test])]
+                self._remember(W, point.logits[self.fold.test])
 
     def held_out_logits(self, C):
         """Logits (m, k) of the rows that are held out."""
         W = self.models[C].W
-        if not any(W is other for other, _ in self._held_out):
-            Z = logits_of(self.objective.rows, self.objective.matrix(self.objective.start(*self.parts(C))),
-                          self.fold.test)
+        known = next((Z for other, Z in self._held_out if W is other), None)
+        if known is not None:
+            return known
+        w = self.objective.start(*self.parts(C))
+        Z = logits_of(self.objective.rows, self.objective.matrix(w), self.fold.test)
+        self._remember(W, Z)
+        return Z
+
+    def _remember(self, W, Z):
+        """Keep the held-out logits of the last two models, unless they are large."""
+        if self.objective.rows.n * self.objective.rows.k <= KEPT_VALUES:
             self._held_out = [*self._held_out[-1:], (W, Z)]
-        return next(Z for other, Z in self._held_out if W is other)

@@ -70,12 +70,12 @@ class Selection:
             halves = self._following()
 
     def see(self, C, scores, logits):
-        """Take note of the folds' scores at C, and of the logits (m, k) of their held-out rows."""
+        """Take note of the folds' scores at C, and of the logits (m, k) of their held-out rows, if they are kept."""
         self.scores[C] = np.array(scores)
         for i, Z in enumerate(logits):
             key = (scores[i] if self.by_fold else float(self.scores[C].sum())), -self._rank(C)
             if self._best[i] is None or key > self._best[i][0]:
-                self._best[i] = key, C, Z if self.keep_logits else None
+                self._best[i] = key, C, Z
 
     def best(self):
         """The best C of each fold: where not by fold, they are the same."""

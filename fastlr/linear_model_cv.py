@@ -208,9 +208,11 @@ class LogisticRegressionCV(LogitClassifier):
         try:
             for C in selection.values():
                 search.fit(C, last=None if Cs is None else float(Cs.max()))
-                logits = [member.held_out_logits(C) for member in search.folds]
-                scores = [scorer.score(member.fold, C, *member.parts(C), Z)
-                          for member, Z in zip(search.folds, logits, strict=True)]
+                scores, logits = [], []
+                for member in search.folds:
+                    Z = member.held_out_logits(C)
+                    scores.append(scorer.score(member.fold, C, *member.parts(C), Z))
+                    logits.append(Z if selection.keep_logits else None)
                 selection.see(C, scores, logits)
                 if line:
                     line.show(f"C={C:.3g}  mean score {np.mean(scores):.6g}  passes {search.n_passes:.1f}")

@@ -229,6 +229,22 @@ def test_rows_held_out_twice_or_never():
     np.testing.assert_array_equal(np.isnan(once.oof_decision_function_).any(axis=1), ~held_out)
 
 
+def test_logits_that_are_too_many_are_not_kept(monkeypatch):
+    from fastlr import _member, linear_model_cv
+    from fastlr.model import rows_folds
+
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(20_000, 8)).astype(np.float32)
+    y = (X[:, 0] + rng.logistic(size=20_000) > 0).astype(int)
+    kept = LogisticRegressionCV(cv=3).fit(X, y)
+    for module in (_member, linear_model_cv, rows_folds):
+        monkeypatch.setattr(module, "KEPT_VALUES", 1000)
+    model = LogisticRegressionCV(cv=3).fit(X, y)
+    assert model.oof_decision_function_ is None
+    np.testing.assert_array_equal(model.scores_, kept.scores_)
+    np.testing.assert_allclose(model.coef_, kept.coef_, rtol=1e-12)
+
+
 def test_a_fixed_validation_part():
     X, y, _ = problem(k=3)
     part = np.where(np.arange(300) % 4 == 1, 0, -1)

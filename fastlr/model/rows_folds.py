@@ -6,7 +6,7 @@ import numpy as np
 
 from fastlr import _core
 from fastlr.model import rows_moments
-from fastlr.model.memory import BLOCK_VALUES
+from fastlr.model.memory import BLOCK_VALUES, KEPT_VALUES
 
 MOST_SUMS = 64  # of classes and views that are made at once; more classes are a matter of sparse products
 
@@ -68,7 +68,7 @@ def logits_of(rows, W, some):
 
 
 def losses_and_grads(views, models):
-    """Sums of losses, gradients (1, D) and logits (n, 1) of models W (1, D), each of its own view of the same rows.
+    """Sums of losses, gradients (1, D) and logits of models W (1, D), each of its own view of the same rows.
 
     The views, results of `weighted`, have other weights and means. X is read once for all of them: where a pass waits
     for memory, or there are few features, that costs little more than one.
@@ -80,7 +80,7 @@ def losses_and_grads(views, models):
     c = np.array([(W[0, d] if first.intercept else 0.0) + W[0, :d] @ (np.zeros(d) + by)
                   for W, by in zip(models, moved, strict=True)])
     size = max(1, BLOCK_VALUES // (d + K))
-    logits = np.empty((K, first.n, 1), first.real)
+    logits = np.empty((K, first.n, 1), first.real) if K * first.n <= KEPT_VALUES else [None] * K
 
     def block(j):
         part = slice(j * size, (j + 1) * size)
@@ -90,7 +90,8 @@ def losses_and_grads(views, models):
             z = Z[:, i : i + 1].copy()
             if rows.offset is not None:
                 z += rows.offset[part]
-            logits[i, part] = z
+            if logits[i] is not None:
+                logits[i][part] = z
             losses[i] = _core.residual(rows.loss, z, rows.y[part], weight=rows.weight[part], R_out=z)
             Z[:, i] = z[:, 0]
         return losses, *problem.outer(Z)
