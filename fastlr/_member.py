@@ -97,7 +97,9 @@ class Member:
 
     def keep(self, C, objective, result, point):
         """Take note of the solution at C, and of its Point if there is one."""
-        coef, intercept, value = objective.finished(result.w, float(result.value))
+        w, penalty = objective.without_constants(result.w), objective.penalty
+        value = float(result.value) + penalty.value(objective.matrix(w)) - penalty.value(objective.matrix(result.w))
+        coef, intercept, value = objective.finished(w, value)
         if not (np.isfinite(coef).all() and np.isfinite(intercept).all() and np.isfinite(value)):
             raise ValueError(f"the coefficients at C={C:g} leave the range of float64; expected features of moderate "
                              f"size: use scale")

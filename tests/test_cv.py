@@ -141,6 +141,17 @@ def test_fits_that_share_a_curvature(n, d, k):
     assert model.suboptimality_ <= 1e-7
 
 
+@pytest.mark.parametrize(("n", "d", "k"), [(300, 6, 3), (20_000, 12, 2), (6000, 30, 3), (3000, 150, 8)])
+def test_features_that_vary_in_held_out_rows_only_tell_a_fold_nothing(n, d, k):
+    X, y, _ = problem(n=n, d=d, k=k)
+    X = X.astype(np.float32)
+    X[:, 2], X[:, 3] = 0, 7
+    X[[1, 5, 9], 2] = X[3, 3] = 1  # all in the rows that fold 0 holds out
+    model = LogisticRegressionCV([0.01, 1.0, 100.0], cv=KFold(4), scoring="neg_log_loss").fit(X, y)
+    assert not model.coefs_paths_[0][:, :, [2, 3]].any()
+    assert model.coefs_paths_[1][:, :, [2, 3]].all()
+
+
 def test_more_classes_and_folds_than_sums_made_at_once():
     X, y, _ = problem(n=4500, d=40, k=8)
     X = X.astype(np.float32)

@@ -76,11 +76,17 @@ class Objective:
     def start(self, W=None, b=None):
         """w of the user's W (k, d) and b (k,); without W the constant model of the base rates."""
         if W is not None:
-            return self.coordinates.model_of(W, b).ravel()
+            return self.without_constants(self.coordinates.model_of(W, b).ravel())
         M = np.zeros((self.rows.k, self.rows.D))
         if self.rows.intercept:
             M[:, -1] = link(self.rows.base_rate, self.rows.loss)
         return M.ravel()
+
+    def without_constants(self, w):
+        """w with coefficients 0 of features that are constant: they are 0 in these coordinates."""
+        w = w.copy()
+        self.matrix(w)[:, : self.rows.d][:, self.coordinates.is_constant] = 0.0
+        return w
 
     def matrix(self, w):
         """W (k, D), a view of w."""
@@ -144,9 +150,8 @@ class Objective:
     @staticmethod
     def at_once(objectives, ws):
         """Points of objectives that are `weighted` views of the same rows of one logit: a pass for all of them."""
-        models = [objective.matrix(w) for objective, w in zip(objectives, ws, strict=True)]
+        models, points = [objective.matrix(w) for objective, w in zip(objectives, ws, strict=True)], []
         sums = losses_and_grads([objective.rows for objective in objectives], models)
-        points = []
         for objective, w, W, total, G, Z in zip(objectives, ws, models, *sums, strict=True):
             s, penalty = objective.rows.total_weight, objective.penalty
             sure = objective.has_digits(together(W[:, : objective.rows.d] * objective.rounding.kappa))

@@ -8,6 +8,8 @@ from fastlr import _core
 from fastlr.model import rows_moments
 from fastlr.model.memory import BLOCK_VALUES, KEPT_VALUES
 
+NEAR = 1e-5  # relative rounding of a mean in float32
+BLOCK_ROWS = 4096
 MOST_SUMS = 64  # of classes and views that are made at once; more classes are a matter of sparse products
 
 
@@ -55,6 +57,20 @@ def _class_sums(views, n_groups):
     return [(sums[i * n_groups : (i + 1) * n_groups], view.total_weight) for i, view in enumerate(views)]
 
 
+def constant_features(rows):
+    """Mask (d,) of features whose values are all equal in the rows that have a weight."""
+    counted = np.flatnonzero(rows.weight)
+    mean, _ = rows.moments()
+    value = rows._X[counted[0]].astype(np.float64)
+    mask = np.abs(mean - value) <= NEAR * np.abs(value)  # a sum of zeros is 0
+    for start in range(0, len(counted), BLOCK_ROWS):
+        some = np.flatnonzero(mask)
+        if not len(some):
+            break
+        mask[some] = (rows._X[counted[start : start + BLOCK_ROWS, None], some] == value[some]).all(axis=0)
+    return mask
+
+
 def logits_of(rows, W, some):
     """Z (m, k) of some rows, indices (m,), in the real type; no more than a block of them is copied at a time."""
     size = max(1, BLOCK_VALUES // rows.d)
@@ -74,17 +90,18 @@ def losses_and_grads(views, models):
     for memory, or there are few features, that costs little more than one.
     """
     first, K = views[0], len(views)
-    d, scale = first.d, 1.0 if first.affine.scale is None else first.affine.scale
-    moved = [(0.0 if rows.affine.shift is None else first.affine.shift - rows.affine.shift) * scale for rows in views]
-    V = np.concatenate([W[:, :d] for W in models])
-    c = np.array([(W[0, d] if first.intercept else 0.0) + W[0, :d] @ (np.zeros(d) + by)
-                  for W, by in zip(models, moved, strict=True)])
+    d, zero = first.d, np.zeros(first.d)
+    scale, shift = (np.array([zero + by for by in each]) for each in zip(
+        *((1.0 if view.affine.scale is None else view.affine.scale,
+           0.0 if view.affine.shift is None else view.affine.shift) for view in views), strict=True))
+    V = np.concatenate([W[:, :d] for W in models]) * scale  # of X itself
+    c = np.array([W[0, d] if first.intercept else 0.0 for W in models]) - np.sum(V * shift, axis=1)
     size = max(1, BLOCK_VALUES // (d + K))
     logits = np.empty((K, first.n, 1), first.real) if K * first.n <= KEPT_VALUES else [None] * K
 
     def block(j):
         part = slice(j * size, (j + 1) * size)
-        problem = _core.Problem(first._X[part], None, K, scale=first.affine.scale, shift=first.affine.shift)
+        problem = _core.Problem(first._X[part], None, K)
         Z, losses = problem.logits(V, c), np.empty(K)
         for i, rows in enumerate(views):
             z = Z[:, i : i + 1].copy()
@@ -99,5 +116,5 @@ def losses_and_grads(views, models):
     parts = _core.parallel_for(block, -(-first.n // size), first.n_threads)
     losses, G, g = (np.sum(sums, axis=0) for sums in zip(*parts, strict=True))
     first.n_passes += 1
-    G += g[:, None] * np.array([np.zeros(d) + by for by in moved])
+    G = (G - g[:, None] * shift) * scale
     return losses, [rows._joined(G[i : i + 1], g[i : i + 1]) for i, rows in enumerate(views)], logits
