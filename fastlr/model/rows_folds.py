@@ -109,8 +109,12 @@ def losses_and_grads(views, models):
                 z += rows.offset[part]
             if logits[i] is not None:
                 logits[i][part] = z
-            losses[i] = _core.residual(rows.loss, z, rows.y[part], weight=rows.weight[part], R_out=z)
-            Z[:, i] = z[:, 0]
+            weight = rows.weight[part]
+            if weight.any():  # rows that a fold holds out often follow each other
+                losses[i] = _core.residual(rows.loss, z, rows.y[part], weight=weight, R_out=z)
+                Z[:, i] = z[:, 0]
+            else:
+                losses[i] = Z[:, i] = 0.0
         return losses, *problem.outer(Z)
 
     parts = _core.parallel_for(block, -(-first.n // size), first.n_threads)
