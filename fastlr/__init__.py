@@ -33,15 +33,17 @@ from fastlr.losses import (  # noqa: E402
 # public name -> the module that defines it, or is it
 _LAZY = {
     "LogisticRegression": "fastlr.linear_model",
+    "LogisticRegressionCV": "fastlr.linear_model_cv",
     "Trainer": "fastlr.trainer",
     "datasets": "fastlr.datasets",
     "show_config": "fastlr.config",
 }
 
 __all__ = [
-    "LogisticRegression", "Trainer", "__version__", "binary_cross_entropy", "binary_cross_entropy_and_grad",
-    "cross_entropy", "cross_entropy_and_grad", "datasets", "log_sigmoid", "log_softmax", "logit", "logsumexp",
-    "loss_and_grad", "one_hot", "show_config", "sigmoid", "sigmoid_derivative", "softmax", "softmax_jacobian",
+    "LogisticRegression", "LogisticRegressionCV", "Trainer", "__version__", "binary_cross_entropy",
+    "binary_cross_entropy_and_grad", "cross_entropy", "cross_entropy_and_grad", "datasets", "log_sigmoid",
+    "log_softmax", "logit", "logsumexp", "loss_and_grad", "one_hot", "show_config", "sigmoid", "sigmoid_derivative",
+    "softmax", "softmax_jacobian",
 ]
 
 

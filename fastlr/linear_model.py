@@ -7,25 +7,19 @@ with alpha = 1 / (C s), so that C means what it means in scikit-learn: C s F is 
 """
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
 
-from fastlr import _core, solvers
-from fastlr._input.arrays import check_feature_vector, check_sample_weight
-from fastlr._input.estimator import check_input, check_offset, check_penalty_factors, unchanged_on_error
-from fastlr._input.fitted import NEEDED, fitted_model, is_fitted
+from fastlr import solvers
+from fastlr._classifier import LogitClassifier
+from fastlr._input.estimator import unchanged_on_error
+from fastlr._input.fitted import fitted_model, is_fitted
 from fastlr._input.options import LOGISTIC_RULES, check_option, check_rules
-from fastlr._input.targets import learn_outputs, warn_of_one_class, weigh_classes
+from fastlr._input.targets import warn_of_one_class
 from fastlr._runtime.callbacks import CallbackSupportMixin, FitMonitor, with_callbacks
-from fastlr._runtime.threads import resolve_n_threads
+from fastlr._training_data import check_training_data
 from fastlr._verdict import are_hard, certain_separation, proved_suboptimality, verdict
-from fastlr.model.objective import Objective
-from fastlr.model.penalty import penalty_strength
-from fastlr.model.rows import DenseRows, as_computed
 
 
-class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
+class LogisticRegression(CallbackSupportMixin, LogitClassifier):
     """Logistic regression, softmax regression and independent labels, fitted to a proved distance from the optimum.
 
     Parameters
@@ -172,37 +166,23 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         """Set the attributes of the fit; returns what there is to say if Ctrl-C ended it, else None."""
         check_rules(self, LOGISTIC_RULES)
         check_option("solver", self.solver, solvers.SOLVERS)
-        n_threads = resolve_n_threads(self.n_threads)
-        X = check_input(self, X, n_threads, fitting=True)
-        n, d = X.shape
-        computed = as_computed(X, X.size)
-        outputs, targets = learn_outputs(y, n, _core.real_dtype(computed.dtype), targets=self.targets)
-        sample_weight, weight_exponent = _core.moderate_weights(check_sample_weight(sample_weight, n))
-        weight = weigh_classes(self.class_weight, sample_weight, outputs, targets)
-        warn_of_one_class(outputs, targets, weight)
-        scale, shift = check_feature_vector(self.scale, d, "scale"), check_feature_vector(self.shift, d, "shift")
-        alpha, penalty = penalty_strength(
-            float(self.C), float(n if weight is None else weight.sum()), weight_exponent,
-            check_penalty_factors(self.penalty_factors, d), d,
-        )
-        rows = DenseRows(
-            computed, targets, outputs.k, loss=outputs.loss, weight=weight,
-            offset=check_offset(offset, computed, outputs.k), intercept=self.fit_intercept, n_threads=n_threads,
-            random_state=self._seed(),
-        )
-        objective = Objective(rows, alpha=alpha, penalty=penalty, scale=scale, shift=shift)
+        data = check_training_data(self, X, y, sample_weight, offset)
+        outputs, d = data.outputs, data.X.shape[1]
+        weight = data.weight(self.class_weight)
+        warn_of_one_class(outputs, data.targets, weight)
+        objective = data.objective(self.C, weight, intercept=self.fit_intercept, seed=self._seed())
         last = self._last_fit(outputs, d)
         w = objective.centred(objective.start(*last))
-        self.classes_, self.scale_, self.shift_ = outputs.classes, scale, shift
+        self.classes_, self.scale_, self.shift_ = outputs.classes, data.scale, data.shift
         self.targets_ = "labels" if outputs.multilabel else "classes"
 
         def model_at(w):
             coef, intercept = objective.coefficients(objective.centred(w))
             return {"coef_": coef, "intercept_": intercept}
 
-        hard = objective.is_free and are_hard(targets)
-        separated_below = certain_separation(rows) if hard else 0.0
-        monitor = FitMonitor(self, model_at, X, y, sample_weight, enough=separated_below)
+        hard = objective.is_free and are_hard(data.targets)
+        separated_below = certain_separation(objective.rows) if hard else 0.0
+        monitor = FitMonitor(self, model_at, data.X, y, data.sample_weight, enough=separated_below)
         monitor.begin(w)
         result = solvers.minimise(
             objective, w if last else None, solver=self.solver, tol=float(self.tol), max_iter=int(self.max_iter),
@@ -217,63 +197,7 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
         self.n_passes_ = float(objective.n_passes)
         self.suboptimality_ = proved_suboptimality(value, result.lower_bound, objective.value_error(result.w))
         monitor.end()
-        return verdict(self, result, objective, X.dtype, separated_below, hard=hard, stopped=monitor.stopped)
-
-    def decision_function(self, X, *, offset=None):
-        """Logits of X (n_samples, n_features): (n_samples,) for two classes, else (n_samples, k).
-
-        float32 or float64, by the dtype of X; `offset` as in `fit`.
-        """
-        outputs, Z = self._logits(X, offset)
-        return Z if outputs.k > 1 or outputs.multilabel else Z.ravel()
-
-    def predict(self, X, *, offset=None):
-        """Most probable classes (n_samples,), or 0/1 indicators (n_samples, k) of labels."""
-        outputs, Z = self._logits(X, offset)
-        return outputs.predict(Z)
-
-    def predict_proba(self, X, *, offset=None):
-        """Probabilities (n_samples, n_classes), rows summing to 1; or (n_samples, k), each of a label."""
-        outputs, Z = self._logits(X, offset)
-        return outputs.probabilities(Z, resolve_n_threads(self.n_threads))
-
-    def predict_log_proba(self, X, *, offset=None):
-        """Logarithms of `predict_proba`, accurate where the probabilities round to 0 or 1."""
-        outputs, Z = self._logits(X, offset)
-        n_threads = resolve_n_threads(self.n_threads)
-        if outputs.loss == "softmax":
-            _core.rows("log_softmax", Z, Z, n_threads)
-            return Z
-        if not outputs.multilabel:
-            Z = np.concatenate([-Z, Z], axis=1)
-        _core.map("log_sigmoid", Z, Z, n_threads)
-        return Z
-
-    def score(self, X, y, sample_weight=None, *, offset=None):
-        """Part of the rows, or of their weight, predicted as in y.
-
-        y are labels, or a matrix: the largest class probability of a row stands for its class, and of labels, 1 or
-        probable, all must be right. TypeError if y is text and the classes are numbers, or the reverse.
-        """
-        outputs, Z = self._logits(X, offset)
-        return outputs.accuracy(Z, y, sample_weight)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = True
-        return tags
-
-    @np.errstate(all="ignore")
-    def _logits(self, X, offset):
-        """What the logits of X mean, and the logits (n, k)."""
-        check_is_fitted(self, NEEDED)
-        model = fitted_model(self)
-        n_threads = resolve_n_threads(self.n_threads)
-        X = check_input(self, X, n_threads, fitting=False)
-        d = model.coef.shape[1]
-        if X.shape[1] != d:
-            raise ValueError(f"X has {X.shape[1]} features; expected {d}, the columns of coef_")
-        return model.outputs, model.logits(X, n_threads, check_offset(offset, X, model.outputs.k))
+        return verdict(self, result, objective, data.X.dtype, separated_below, hard=hard, stopped=monitor.stopped)
 
     def _last_fit(self, outputs, d):
         """The coefficients and the intercept to start from, or nothing."""
@@ -285,6 +209,3 @@ class LogisticRegression(CallbackSupportMixin, ClassifierMixin, BaseEstimator):
                              f"{last.outputs.classes}; the new data ask for {(outputs.k, d)} and {outputs.classes}: "
                              f"use warm_start=False")
         return last.coef, last.intercept * self.fit_intercept
-
-    def _seed(self):
-        return 0 if self.random_state is None else check_random_state(self.random_state).randint(2**31)

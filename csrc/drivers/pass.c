@@ -30,6 +30,15 @@ static void add_in_turn(pass_job *j, const pass_buffers *s, double loss, int64_t
 
 static int64_t claim_chunk(pass_job *j) { return atomic_fetch_add(&j->unclaimed, 1); }
 
+/* Does a row of these have a weight?  Others add nothing to sums: folds of cross-validation are blocks of them. */
+static int any_counts(const pass_job *j, int64_t first, int64_t m) {
+    const double *weight = j->p->weight;
+    if (weight == NULL || !pass_has_gradient(j) || j->p->R_out != NULL) return 1;
+    for (int64_t i = first; i < first + m; i++)
+        if (weight[i] != 0) return 1;
+    return 0;
+}
+
 /* returns the worker's next chunk, claimed before the last tile so that its first can be prefetched */
 static int64_t do_chunk(pass_job *j, int64_t chunk, const pass_buffers *all) {
     const int64_t begin = flr_chunk_begin(j, chunk), end = flr_chunk_begin(j, chunk + 1), most = flr_most_real_rows(j);
@@ -38,19 +47,22 @@ static int64_t do_chunk(pass_job *j, int64_t chunk, const pass_buffers *all) {
     if (pass_has_gradient(j)) memset(s.g, 0, (size_t)(j->p->k * 8));
     double loss = 0;
     int64_t correct = 0, next = -1;
+    int counts = 1;
     for (int64_t first = begin, unflushed = 0; first < end; first += j->tiling.rows) {
         const int64_t left = end - first, m = left < j->tiling.rows ? left : j->tiling.rows;
         const int64_t at = (first - begin) % j->tiling.slab;
-        if (at == 0)
-            flr_load_tile(x, s.tile, &j->p->X, &j->tiling, j->kernels->size, first, NULL,
-                          left < j->tiling.slab ? left : j->tiling.slab);
+        if (at == 0) {
+            const int64_t n_rows = left < j->tiling.slab ? left : j->tiling.slab;
+            counts = any_counts(j, first, n_rows);
+            if (counts) flr_load_tile(x, s.tile, &j->p->X, &j->tiling, j->kernels->size, first, NULL, n_rows);
+        }
         s.x = x + at;
         int64_t later = first + j->tiling.slab;
         if (later >= end) {
             if (next < 0) next = claim_chunk(j);
             later = flr_chunk_begin(j, next) + at;
         }
-        loss += flr_pass_tile(j, &s, &correct, first, m, later);
+        if (counts) loss += flr_pass_tile(j, &s, &correct, first, m, later);
         unflushed += m;
         if (pass_has_gradient(j) && !j->packed && (unflushed + j->tiling.rows > most || first + m == end)) {
             flush(j, &s);

@@ -10,13 +10,12 @@ from fastlr import _core
 
 
 def check_rules(owner, rules):
-    """Raise ValueError naming the first parameter of the owner that is not allowed, its value and what is.
+    """Raise ValueError naming the first parameter that the owner has and that is not allowed, its value and what is.
 
     A rule is what a parameter accepts, a function of its value, and the same in words.
     """
     for name, (accepts, expected) in rules.items():
-        value = getattr(owner, name)
-        if not accepts(value):
+        if hasattr(owner, name) and not accepts(value := getattr(owner, name)):
             raise ValueError(f"{name} is {value!r}; expected {expected}")
 
 
@@ -104,5 +103,6 @@ LOGISTIC_RULES = {
     "verbose": _VERBOSE,
     "random_state": (lambda v: v is None or (is_count(v, 0) and v < 2**32) or isinstance(v, np.random.RandomState),
                      "None, an integer of 0 to 2**32 - 1, or a numpy RandomState"),
+    "refit": _FLAG,
     "targets": one_of("auto", "classes", "labels"),
 }

@@ -8,9 +8,12 @@ Powers of two are kept apart: those of X, of its deviations and of `scale` may l
 not.
 """
 
+import copy
+
 import numpy as np
 
 from fastlr.model.affine import Affine
+from fastlr.model.rows_folds import constant_features
 
 MOST_SHIFT = 1e14  # deviations from a feature's mean that float64 can subtract
 TINIEST = 1e-300  # deviation of a feature whose coefficient is a float64
@@ -78,6 +81,21 @@ class Coordinates:
                 f"their mean by about {self.deviation[j]:.1e}; expected at least {TINIEST:g} and at most 1e308: use "
                 f"another scale or shift"
             )
+
+    def recentred(self, rows):
+        """The coordinates of the same rows with other weights, whose means are others; deviations stay.
+
+        Features may have become constant: they are told exactly, for a weight from elsewhere would hardly fade.
+        """
+        seen, affine = copy.copy(self), self.rows.affine
+        if rows.intercept:
+            mean, _ = rows.moments()
+            seen.mean = self.own.of_sums(mean[None], np.ones(1))[0]
+            seen._mean_deviations = seen.mean / self.deviation
+            seen.is_constant = self.is_constant | constant_features(rows)
+            affine = Affine(np.where(seen.is_constant, 0.0, affine.scale), mean)
+        seen.rows = rows.through(affine)
+        return seen
 
     def model_of(self, W, b):
         """W (k, D) of the user's coefficients (k, d) and intercept (k,)."""

@@ -19,6 +19,7 @@ from fastlr.model.line import LogitLine, PassLine, Point, keeps_logits
 from fastlr.model.newton_bound import newton_bound
 from fastlr.model.penalty import Ridge
 from fastlr.model.rounding import Rounding, together
+from fastlr.model.rows_folds import losses_and_grads, weighted
 from fastlr.model.rows_targets import link
 
 LOST = 0.5  # rounding of logits, from which on losses are noise
@@ -75,11 +76,17 @@ class Objective:
     def start(self, W=None, b=None):
         """w of the user's W (k, d) and b (k,); without W the constant model of the base rates."""
         if W is not None:
-            return self.coordinates.model_of(W, b).ravel()
+            return self.without_constants(self.coordinates.model_of(W, b).ravel())
         M = np.zeros((self.rows.k, self.rows.D))
         if self.rows.intercept:
             M[:, -1] = link(self.rows.base_rate, self.rows.loss)
         return M.ravel()
+
+    def without_constants(self, w):
+        """w with coefficients 0 of features that are constant: they are 0 in these coordinates."""
+        w = w.copy()
+        self.matrix(w)[:, : self.rows.d][:, self.coordinates.is_constant] = 0.0
+        return w
 
     def matrix(self, w):
         """W (k, D), a view of w."""
@@ -140,6 +147,18 @@ class Objective:
         G += self.penalty.gradient(W)
         return Point(w, total / self.rows.total_weight + self.penalty.value(W), G.ravel(), logits, steps)
 
+    @staticmethod
+    def at_once(objectives, ws):
+        """Points of objectives that are `weighted` views of the same rows of one logit: a pass for all of them."""
+        models, points = [objective.matrix(w) for objective, w in zip(objectives, ws, strict=True)], []
+        sums = losses_and_grads([objective.rows for objective in objectives], models)
+        for objective, w, W, total, G, Z in zip(objectives, ws, models, *sums, strict=True):
+            s, penalty = objective.rows.total_weight, objective.penalty
+            sure = objective.has_digits(together(W[:, : objective.rows.d] * objective.rounding.kappa))
+            value = total / s + penalty.value(W) if sure else np.inf
+            points.append(Point(w, value, (G / s + penalty.gradient(W)).ravel(), Z))
+        return points
+
     def along(self, point, s):
         """F along w + t s: value_and_slope(t) is F and its derivative, end(t) the Point w + t s."""
         return (LogitLine if keeps_logits(self.rows) else PassLine)(self, point, s)
@@ -195,6 +214,23 @@ class Objective:
         tiny = np.finfo(float).tiny
         part.penalty = self.penalty.times(self.rows.total_weight / max(part.rows.total_weight, tiny))
         return part
+
+    def weighted(self, weights, factors):
+        """Objectives of the same rows, once with each of some weights (n,), and with alpha so many times as large."""
+        objectives = []
+        for rows, factor in zip(weighted(self.rows, weights), factors, strict=True):
+            part = copy.copy(self)
+            part.coordinates = self.coordinates.recentred(rows)
+            part._take(part.coordinates.rows)
+            part.penalty = self.penalty.times(factor)
+            objectives.append(part)
+        return objectives
+
+    def penalised(self, factor):
+        """The same with an alpha so many times as large; the two count passes together."""
+        other = copy.copy(self)
+        other.penalty, other._dual = self.penalty.times(factor), None
+        return other
 
     def blame(self):
         """The error that says why values are not finite."""

@@ -1,0 +1,77 @@
+"""What linear classifiers are once they are fitted: logits of rows, and what is made of them."""
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from fastlr import _core
+from fastlr._input.estimator import check_input, check_offset
+from fastlr._input.fitted import NEEDED, fitted_model
+from fastlr._runtime.threads import resolve_n_threads
+
+
+class LogitClassifier(ClassifierMixin, BaseEstimator):
+    """Predictions from `coef_`, `intercept_`, `classes_`, and `targets_`, `scale_`, `shift_` where they are set.
+
+    Subclasses have the parameters n_threads and random_state.
+    """
+
+    def decision_function(self, X, *, offset=None):
+        """Logits of X (n_samples, n_features): (n_samples,) for two classes, else (n_samples, k).
+
+        float32 or float64, by the dtype of X; `offset` as in `fit`.
+        """
+        outputs, Z = self._logits(X, offset)
+        return Z if outputs.k > 1 or outputs.multilabel else Z.ravel()
+
+    def predict(self, X, *, offset=None):
+        """Most probable classes (n_samples,), or 0/1 indicators (n_samples, k) of labels."""
+        outputs, Z = self._logits(X, offset)
+        return outputs.predict(Z)
+
+    def predict_proba(self, X, *, offset=None):
+        """Probabilities (n_samples, n_classes), rows summing to 1; or (n_samples, k), each of a label."""
+        outputs, Z = self._logits(X, offset)
+        return outputs.probabilities(Z, resolve_n_threads(self.n_threads))
+
+    def predict_log_proba(self, X, *, offset=None):
+        """Logarithms of `predict_proba`, accurate where the probabilities round to 0 or 1."""
+        outputs, Z = self._logits(X, offset)
+        n_threads = resolve_n_threads(self.n_threads)
+        if outputs.loss == "softmax":
+            _core.rows("log_softmax", Z, Z, n_threads)
+            return Z
+        if not outputs.multilabel:
+            Z = np.concatenate([-Z, Z], axis=1)
+        _core.map("log_sigmoid", Z, Z, n_threads)
+        return Z
+
+    def score(self, X, y, sample_weight=None, *, offset=None):
+        """Part of the rows, or of their weight, predicted as in y.
+
+        y are labels, or a matrix: the largest class probability of a row stands for its class, and of labels, 1 or
+        probable, all must be right. TypeError if y is text and the classes are numbers, or the reverse.
+        """
+        outputs, Z = self._logits(X, offset)
+        return outputs.accuracy(Z, y, sample_weight)
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+    @np.errstate(all="ignore")
+    def _logits(self, X, offset):
+        """What the logits of X mean, and the logits (n, k)."""
+        check_is_fitted(self, NEEDED)
+        model = fitted_model(self)
+        n_threads = resolve_n_threads(self.n_threads)
+        X = check_input(self, X, n_threads, fitting=False)
+        d = model.coef.shape[1]
+        if X.shape[1] != d:
+            raise ValueError(f"X has {X.shape[1]} features; expected {d}, the columns of coef_")
+        return model.outputs, model.logits(X, n_threads, check_offset(offset, X, model.outputs.k))
+
+    def _seed(self):
+        return 0 if self.random_state is None else check_random_state(self.random_state).randint(2**31)

@@ -1,0 +1,90 @@
+"""What a user passes to `fit` of an estimator, checked: the data of a training problem, whichever rows it is about."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastlr import _core
+from fastlr._input.arrays import check_feature_vector, check_sample_weight
+from fastlr._input.estimator import check_input, check_offset, check_penalty_factors
+from fastlr._input.labels import Outputs
+from fastlr._input.targets import learn_outputs, weigh_classes
+from fastlr._runtime.threads import resolve_n_threads
+from fastlr.model.objective import Objective
+from fastlr.model.penalty import penalty_strength
+from fastlr.model.rows import DenseRows, as_computed
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """Checked arrays and what the targets ask of the model.
+
+    Attributes
+    ----------
+    X : ndarray (n, d)
+        As the kernels read it.
+    computed : ndarray (n, d)
+        What rows compute with: X, or a float64 copy of a small one.
+    outputs : Outputs
+    targets : ndarray, int32 (n,) or (n, k)
+    sample_weight : ndarray (n,) float64 or None
+        Divided by 2^weight_exponent.
+    weight_exponent, n_threads : int
+    offset : ndarray (n, k) or None
+    scale, shift, factors : ndarray (d,) or None
+    """
+
+    X: np.ndarray
+    computed: np.ndarray
+    outputs: Outputs
+    targets: np.ndarray
+    sample_weight: np.ndarray | None
+    weight_exponent: int
+    n_threads: int
+    offset: np.ndarray | None
+    scale: np.ndarray | None
+    shift: np.ndarray | None
+    factors: np.ndarray | None
+
+    def weight(self, class_weight, counts=None):
+        """Weights (n,) of the rows or None, where each row counts so many times."""
+        weight = self.sample_weight
+        if counts is not None:
+            weight = counts if weight is None else counts * weight
+        return weigh_classes(class_weight, weight, self.outputs, self.targets)
+
+    def penalty(self, C, weight):
+        """alpha and factors of the penalty of rows of these weights."""
+        total = float(len(self.X) if weight is None else weight.sum())
+        return penalty_strength(float(C), total, self.weight_exponent, self.factors, self.X.shape[1])
+
+    def objective(self, C, weight, *, intercept, seed):
+        """The Objective of the rows with these weights."""
+        rows = DenseRows(
+            self.computed, self.targets, self.outputs.k, loss=self.outputs.loss, weight=weight, offset=self.offset,
+            intercept=intercept, n_threads=self.n_threads, random_state=seed,
+        )
+        alpha, factors = self.penalty(C, weight)
+        return Objective(rows, alpha=alpha, penalty=factors, scale=self.scale, shift=self.shift)
+
+
+def check_training_data(estimator, X, y, sample_weight, offset):
+    """The `TrainingData` of an estimator's parameters and of what its `fit` was passed.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming what is wrong.
+    """
+    n_threads = resolve_n_threads(estimator.n_threads)
+    X = check_input(estimator, X, n_threads, fitting=True)
+    n, d = X.shape
+    computed = as_computed(X, X.size)
+    outputs, targets = learn_outputs(y, n, _core.real_dtype(computed.dtype), targets=estimator.targets)
+    sample_weight, exponent = _core.moderate_weights(check_sample_weight(sample_weight, n))
+    return TrainingData(
+        X, computed, outputs, targets, sample_weight, exponent, n_threads,
+        offset=check_offset(offset, computed, outputs.k), scale=check_feature_vector(estimator.scale, d, "scale"),
+        shift=check_feature_vector(estimator.shift, d, "shift"),
+        factors=check_penalty_factors(estimator.penalty_factors, d),
+    )

@@ -1,0 +1,124 @@
+"""Rows of one X that count for more or less: folds of cross-validation are weights on the same array."""
+
+import copy
+
+import numpy as np
+
+from fastlr import _core
+from fastlr.model import rows_moments
+from fastlr.model.memory import BLOCK_VALUES, KEPT_VALUES
+
+NEAR = 1e-5  # relative rounding of a mean in float32
+BLOCK_ROWS = 4096
+MOST_SUMS = 64  # of classes and views that are made at once; more classes are a matter of sparse products
+
+
+def weighted(rows, weights):
+    """The same rows, once with each of some weights (n,) float64; their features' deviations stay those of all."""
+    _, deviation = rows.moments()
+    views = []
+    for weight in weights:
+        view = copy.copy(rows)
+        view.weight, _ = _core.moderate_weights(weight)
+        view.n_passes, view._class_sums = 0.0, None
+        view._take_size()
+        views.append(view)
+    if rows.is_measured:
+        for view in views:
+            view._moments = rows_moments.measured(view._X, view.weight)[0], deviation
+    elif rows.intercept:
+        by_class = rows.y.ndim == 1 and rows.loss != "squared_error"
+        n_groups = max(rows.k, 2) if by_class else 1
+        at_once = max(1, MOST_SUMS // n_groups)
+        for start in range(0, len(views), at_once):
+            some = views[start : start + at_once]
+            for view, (sums, total) in zip(some, _class_sums(some, n_groups), strict=True):
+                view._moments, view._class_sums = (sums.sum(axis=0) / total, deviation), sums if by_class else None
+            some[0].n_passes += 0.5
+    return views
+
+
+def _class_sums(views, n_groups):
+    """For each view the weighted sums of its classes' rows of X (n_groups, d), and their weight; X is read once."""
+    rows, m = views[0], len(views) * n_groups
+    if m > MOST_SUMS:
+        sums, weights = rows_moments.group_sums(rows._X, rows.y, n_groups, rows.weight, rows.n_threads)
+        return [(sums, weights.sum())]
+    size = max(1, BLOCK_VALUES // (rows.d + m))
+
+    def block(j):
+        part = slice(j * size, (j + 1) * size)
+        R = np.zeros((len(rows.y[part]), m), rows.real)
+        for i, view in enumerate(views):
+            R[np.arange(len(R)), i * n_groups + (rows.y[part] if n_groups > 1 else 0)] = view.weight[part]
+        return _core.Problem(rows._X[part], None, m).outer(R)[0]
+
+    sums = np.sum(_core.parallel_for(block, -(-rows.n // size), rows.n_threads), axis=0)
+    return [(sums[i * n_groups : (i + 1) * n_groups], view.total_weight) for i, view in enumerate(views)]
+
+
+def constant_features(rows):
+    """Mask (d,) of features whose values are all equal in the rows that have a weight."""
+    counted = np.flatnonzero(rows.weight)
+    mean, _ = rows.moments()
+    value = rows._X[counted[0]].astype(np.float64)
+    mask = np.abs(mean - value) <= NEAR * np.abs(value)  # a sum of zeros is 0
+    for start in range(0, len(counted), BLOCK_ROWS):
+        some = np.flatnonzero(mask)
+        if not len(some):
+            break
+        mask[some] = (rows._X[counted[start : start + BLOCK_ROWS, None], some] == value[some]).all(axis=0)
+    return mask
+
+
+def logits_of(rows, W, some):
+    """Z (m, k) of some rows, indices (m,), in the real type; no more than a block of them is copied at a time."""
+    size = max(1, BLOCK_VALUES // rows.d)
+    Z = np.empty((len(some), rows.k), rows.real)
+    for start in range(0, len(some), size):
+        taken = some[start : start + size]
+        first, last = int(taken[0]), int(taken[-1])
+        together = last - first + 1 == len(taken) and (np.diff(taken) == 1).all()
+        Z[start : start + size] = rows.logits(W, slice(first, last + 1) if together else taken)
+    return Z
+
+
+def losses_and_grads(views, models):
+    """Sums of losses, gradients (1, D) and logits of models W (1, D), each of its own view of the same rows.
+
+    The views, results of `weighted`, have other weights and means. X is read once for all of them: where a pass waits
+    for memory, or there are few features, that costs little more than one.
+    """
+    first, K = views[0], len(views)
+    d, zero = first.d, np.zeros(first.d)
+    scale, shift = (np.array([zero + by for by in each]) for each in zip(
+        *((1.0 if view.affine.scale is None else view.affine.scale,
+           0.0 if view.affine.shift is None else view.affine.shift) for view in views), strict=True))
+    V = np.concatenate([W[:, :d] for W in models]) * scale  # of X itself
+    c = np.array([W[0, d] if first.intercept else 0.0 for W in models]) - np.sum(V * shift, axis=1)
+    size = max(1, BLOCK_VALUES // (d + K))
+    logits = np.empty((K, first.n, 1), first.real) if K * first.n <= KEPT_VALUES else [None] * K
+
+    def block(j):
+        part = slice(j * size, (j + 1) * size)
+        problem = _core.Problem(first._X[part], None, K)
+        Z, losses = problem.logits(V, c), np.empty(K)
+        for i, rows in enumerate(views):
+            z = Z[:, i : i + 1].copy()
+            if rows.offset is not None:
+                z += rows.offset[part]
+            if logits[i] is not None:
+                logits[i][part] = z
+            weight = rows.weight[part]
+            if weight.any():  # rows that a fold holds out often follow each other
+                losses[i] = _core.residual(rows.loss, z, rows.y[part], weight=weight, R_out=z)
+                Z[:, i] = z[:, 0]
+            else:
+                losses[i] = Z[:, i] = 0.0
+        return losses, *problem.outer(Z)
+
+    parts = _core.parallel_for(block, -(-first.n // size), first.n_threads)
+    losses, G, g = (np.sum(sums, axis=0) for sums in zip(*parts, strict=True))
+    first.n_passes += 1
+    G = (G - g[:, None] * shift) * scale
+    return losses, [rows._joined(G[i : i + 1], g[i : i + 1]) for i, rows in enumerate(views)], logits
