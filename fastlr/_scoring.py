@@ -11,7 +11,7 @@ from sklearn.metrics import get_scorer
 
 from fastlr import _core
 from fastlr._input.fitted import fitted_model
-from fastlr._input.labels import Outputs
+from fastlr._input.targets import Outputs
 from fastlr.linear_model import LogisticRegression
 
 

@@ -7,8 +7,7 @@ import numpy as np
 from fastlr import _core
 from fastlr._input.arrays import check_feature_vector, check_sample_weight
 from fastlr._input.estimator import check_input, check_offset, check_penalty_factors
-from fastlr._input.labels import Outputs
-from fastlr._input.targets import learn_outputs, weigh_classes
+from fastlr._input.targets import Outputs, learn_outputs, weigh_classes
 from fastlr._runtime.threads import resolve_n_threads
 from fastlr.model.objective import Objective
 from fastlr.model.penalty import penalty_strength

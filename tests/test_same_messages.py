@@ -100,7 +100,7 @@ def test_a_column_of_fractions_is_the_probability_of_class_1():
         with warnings.catch_warnings():
             warnings.simplefilter("error", DataConversionWarning)
             model.fit(X, p[:, None])
-        np.testing.assert_allclose(model.coef_, both.coef_, rtol=1e-6)
+        np.testing.assert_allclose(model.coef_, both.coef_, rtol=1e-4)
 
 
 def test_all_weight_on_one_class_is_said():
