@@ -8,6 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 from fastlr import _core
 from fastlr._runtime.warnings import warn_user
 from fastlr.model.separation import are_separable
+from fastlr.solvers.state import LATE
 
 
 def verdict(estimator, result, objective, dtype, separated_below, *, hard, stopped):
@@ -50,6 +51,8 @@ def _shortfall(estimator, message, dtype):
     easier = "a stronger penalty is easier to fit"
     if message == "interrupted":
         remedy = "warm_start=True goes on from here"
+    elif message == LATE:
+        remedy = f"raise max_time ({estimator.max_time:g} s), or go on with warm_start=True"
     elif estimator.n_iter_[0] >= estimator.max_iter:
         remedy = f"raise max_iter ({estimator.max_iter}), or lower C ({estimator.C:g}): {easier}"
     elif not math.isfinite(estimator.suboptimality_):

@@ -37,6 +37,9 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
         "auto" takes the one that should be fastest for the shape and type of the data.
     max_iter : int, default=1000
         Most iterations of the solver; 0 leaves the start, with a warning.
+    max_time : float or None, default=None
+        Seconds after which the fit ends with the best model and the bound it has, with a warning. The clock is looked
+        at once an iteration; what a fit found in time may differ from run to run.
     warm_start : bool, default=False
         Start from the coefficients of the last fit.
     verbose : int, default=0
@@ -97,7 +100,8 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
     `warm_start`, and is raised again, so that it ends searches and scripts too; an earlier fit is still there if the
     solver had not begun. Other errors leave the estimator as it was.
 
-    scikit-learn's callbacks (1.9 and later) are set by `set_callbacks`; one that returns True ends the fit.
+    scikit-learn's callbacks (1.9 and later) are set by `set_callbacks`; one that returns True ends the fit. The model
+    that they may rebuild after an iteration has `objective_`, `suboptimality_`, `n_iter_` and `n_passes_` so far.
 
     Examples
     --------
@@ -112,14 +116,15 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
     """
 
     def __init__(self, C=1.0, *, tol=1e-4, fit_intercept=True, class_weight=None, solver="auto", max_iter=1000,
-                 warm_start=False, verbose=0, n_threads=None, random_state=None, penalty_factors=None, scale=None,
-                 shift=None, targets="auto"):
+                 max_time=None, warm_start=False, verbose=0, n_threads=None, random_state=None, penalty_factors=None,
+                 scale=None, shift=None, targets="auto"):
         self.C = C
         self.tol = tol
         self.fit_intercept = fit_intercept
         self.class_weight = class_weight
         self.solver = solver
         self.max_iter = max_iter
+        self.max_time = max_time
         self.warm_start = warm_start
         self.verbose = verbose
         self.n_threads = n_threads
@@ -178,7 +183,7 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
 
         def model_at(w):
             coef, intercept = objective.coefficients(objective.centred(w))
-            return {"coef_": coef, "intercept_": intercept}
+            return {"coef_": coef, "intercept_": intercept, "n_passes_": float(objective.n_passes)}
 
         hard = objective.is_free and are_hard(data.targets)
         separated_below = certain_separation(objective.rows) if hard else 0.0
@@ -186,7 +191,7 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
         monitor.begin(w)
         result = solvers.minimise(
             objective, w if last else None, solver=self.solver, tol=float(self.tol), max_iter=int(self.max_iter),
-            callback=monitor,
+            max_time=np.inf if self.max_time is None else float(self.max_time), callback=monitor,
         )
         self.coef_, self.intercept_, value = objective.finished(result.w, float(result.value))
         if not (np.isfinite(self.coef_).all() and np.isfinite(self.intercept_).all() and np.isfinite(value)):

@@ -99,6 +99,7 @@ LOGISTIC_RULES = {
     "class_weight": (lambda v: v is None or isinstance(v, dict) or (isinstance(v, str) and v == "balanced"),
                      "None, 'balanced' or a dict from labels to weights"),
     "max_iter": (lambda v: is_count(v, 0), "an integer of at least 0"),
+    "max_time": (lambda v: v is None or (is_number(v) and v > 0), "None or a positive number of seconds"),
     "warm_start": _FLAG,
     "verbose": _VERBOSE,
     "random_state": (lambda v: v is None or (is_count(v, 0) and v < 2**32) or isinstance(v, np.random.RandomState),

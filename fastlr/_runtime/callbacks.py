@@ -4,6 +4,8 @@ scikit-learn's callbacks (from 1.9 on) see a fit as a task with a subtask for ea
 iteration when it is over, so the next one's subtask begins there and then.
 """
 
+import numpy as np
+
 from fastlr._runtime.terminal import ProgressLine
 
 try:
@@ -64,7 +66,8 @@ class FitMonitor:
                        f"{suboptimality:.1e}")
         if self.iteration and iteration:
             task, self.iteration = self.iteration, None  # a hook that raises has still been called
-            self.stopped = task.call_on_fit_task_end(estimator=self.estimator, **self._state(point))
+            reached = {"objective_": value, "suboptimality_": suboptimality, "n_iter_": np.array([iteration], np.int32)}
+            self.stopped = task.call_on_fit_task_end(estimator=self.estimator, **self._state(point, reached))
             if not self.stopped:
                 self._begin_iteration(point)
         return self.stopped or value < self.enough
@@ -80,5 +83,5 @@ class FitMonitor:
         self.iteration = self.fit_task.subcontext(task_name="iteration")
         self.iteration.call_on_fit_task_begin(estimator=self.estimator, **self._state(point))
 
-    def _state(self, point):
-        return {"reconstruction_attributes": lambda: self.model_at(point()), **self.data}
+    def _state(self, point, reached=None):
+        return {"reconstruction_attributes": lambda: self.model_at(point()) | (reached or {}), **self.data}

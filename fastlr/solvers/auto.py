@@ -7,6 +7,8 @@
    go on in class blocks if it takes as long as these cost; many classes of few rows by models of the classes.
 """
 
+import math
+import time
 from functools import cache
 
 import numpy as np
@@ -47,7 +49,7 @@ MODEL_GAIN = 1e-3  # unless that lowered F by more: then the next model's step d
 UNEVEN = 1e8  # ratio of penalty factors from which the Hessian is no longer like blocks of it: scales 10,000 fold apart
 
 
-def minimise(objective, w0=None, *, solver="auto", tol=1e-4, max_iter=1000, callback=None):
+def minimise(objective, w0=None, *, solver="auto", tol=1e-4, max_iter=1000, max_time=math.inf, callback=None):
     """Minimise an objective to a proved relative suboptimality.
 
     Parameters
@@ -59,6 +61,8 @@ def minimise(objective, w0=None, *, solver="auto", tol=1e-4, max_iter=1000, call
     tol : float, default=1e-4
         Stop when (F - F*) / F* is proved to be at most this.
     max_iter : int, default=1000
+    max_time : float, default=inf
+        Seconds; looked at once an iteration.
     callback : callable, default=None
         callback(iteration, value, suboptimality, point) -> bool, called once an iteration; point() is the best w so
         far; true stops.
@@ -68,7 +72,7 @@ def minimise(objective, w0=None, *, solver="auto", tol=1e-4, max_iter=1000, call
     Result
         After KeyboardInterrupt too: the best point so far, message "interrupted".
     """
-    progress = Progress(objective, tol, max_iter, callback)
+    progress = Progress(objective, tol, max_iter, callback, time.monotonic() + max_time)
     with np.errstate(all="ignore"):  # what is not finite is told from results
         return _interruptible(objective, w0, progress, solver)
 
@@ -101,7 +105,7 @@ def _run_in_row_space(objective, w, progress, solver):
         progress.see(objective.at(w))  # what is kept is never worse than the start
     part = Progress(space.objective, progress.tol / 2, progress.max_iter, progress.callback and (
         lambda iteration, value, gap, point: progress.callback(iteration, value, gap, lambda: space.expand(point()))
-    ))
+    ), progress.deadline)
     try:
         _run_on_features(space.objective, v, part, solver)
     finally:

@@ -1,5 +1,7 @@
 """What every solver keeps: the best point, the best bound, and whether it is time to stop; what it returns."""
 
+import math
+import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +13,7 @@ SLOW_PASSES = 1000  # in fewer iterations, for one of newton-cg may take hundred
 SLOW = 0.1  # and a fall of the value, in units of tol, that is not worth them
 PATIENCE = 3  # passes until a bound that costs one and a half is tried again
 EXHAUSTED = "reached max_iter"
+LATE = "reached max_time"
 FITTED = "the loss is 0 but for rounding"
 STALLED = "hardly any further decrease: the rounding errors of X's type are reached, or this solver's limits"
 
@@ -62,10 +65,13 @@ class Progress:
     max_iter : int
     callback : callable or None
         callback(iteration, value, suboptimality, point) -> true to stop; point() is the best w.
+    deadline : float
+        Stop when time.monotonic() has reached it.
     """
 
-    def __init__(self, objective, tol, max_iter, callback):
+    def __init__(self, objective, tol, max_iter, callback, deadline=math.inf):
         self.objective, self.tol, self.max_iter, self.callback = objective, tol, max_iter, callback
+        self.deadline = deadline
         self.point, self.value, self.lower_bound = None, np.inf, 0.0
         self.first_value = np.inf
         self.n_iter = 0
@@ -130,6 +136,8 @@ class Progress:
             self.message = "converged"
         elif self.n_iter >= self.max_iter:
             self.message = EXHAUSTED
+        elif time.monotonic() >= self.deadline:
+            self.message = LATE
         elif self._is_fitted():
             self.message = FITTED
         elif self._is_idle():
