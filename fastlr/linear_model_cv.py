@@ -9,14 +9,14 @@ from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 
 from fastlr import solvers
 from fastlr._classifier import LogitClassifier
-from fastlr._folds import make_folds, warn_of_absent
 from fastlr._input.arrays import as_array
 from fastlr._input.estimator import unchanged_on_error
 from fastlr._input.options import LOGISTIC_RULES, check_option, check_rules
 from fastlr._runtime.terminal import ProgressLine
-from fastlr._scoring import HeldOutScorer, classifier_like
-from fastlr._search import Search
-from fastlr._selection import Selection, check_Cs
+from fastlr._search.folds import make_folds, warn_of_absent
+from fastlr._search.scoring import HeldOutScorer, classifier_like
+from fastlr._search.search import Search
+from fastlr._search.selection import Selection, check_Cs
 from fastlr._training_data import check_training_data
 from fastlr.model.memory import KEPT_VALUES
 

@@ -241,14 +241,15 @@ def test_rows_held_out_twice_or_never():
 
 
 def test_logits_that_are_too_many_are_not_kept(monkeypatch):
-    from fastlr import _member, linear_model_cv
+    from fastlr import linear_model_cv
+    from fastlr._search import member
     from fastlr.model import rows_folds
 
     rng = np.random.default_rng(0)
     X = rng.normal(size=(20_000, 8)).astype(np.float32)
     y = (X[:, 0] + rng.logistic(size=20_000) > 0).astype(int)
     kept = LogisticRegressionCV(cv=3).fit(X, y)
-    for module in (_member, linear_model_cv, rows_folds):
+    for module in (member, linear_model_cv, rows_folds):
         monkeypatch.setattr(module, "KEPT_VALUES", 1000)
     model = LogisticRegressionCV(cv=3).fit(X, y)
     assert model.oof_decision_function_ is None

@@ -135,7 +135,7 @@ class Recorder:
 
     def __init__(self, n_iterations=None):
         self.n_iterations = n_iterations
-        self.begun, self.ended, self.scores, self.torn_down = [], [], [], False
+        self.begun, self.ended, self.scores, self.reached, self.torn_down = [], [], [], [], False
 
     def setup(self, estimator, context):
         pass
@@ -146,6 +146,9 @@ class Recorder:
     def on_fit_task_end(self, estimator, context, *, X, y, metadata, fitted_estimator):
         self.ended.append(context.task_name)
         self.scores.append(fitted_estimator.score(X, y))
+        if context.task_name == "iteration":
+            self.reached.append((fitted_estimator.objective_, fitted_estimator.suboptimality_,
+                                 fitted_estimator.n_passes_, fitted_estimator.n_iter_[0]))
         return len(self.ended) == self.n_iterations
 
     def teardown(self, estimator, context):
@@ -162,7 +165,34 @@ def test_callbacks_follow_the_iterations():
     assert recorder.ended == ["iteration"] * n + ["fit"]
     assert recorder.scores[-1] == recorder.scores[-2] == model.score(X, y)
     assert recorder.torn_down
+    values, gaps, passes, iterations = map(list, zip(*recorder.reached, strict=True))
+    assert iterations == list(range(1, n + 1))
+    assert values == sorted(values, reverse=True)
+    assert gaps == sorted(gaps, reverse=True)
+    assert passes == sorted(passes)
+    assert (values[-1], passes[-1]) == (pytest.approx(model.objective_, rel=1e-12), model.n_passes_)
     np.testing.assert_array_equal(model.coef_, LogisticRegression(solver="lbfgs").fit(X, y).coef_)
+
+
+@pytest.mark.parametrize("shape", [(400, 300), (300, 800)])  # the second is solved in the span of the rows
+def test_a_fit_ends_in_time(shape):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=shape), rng.integers(0, 5, shape[0])
+    model = LogisticRegression(C=10, tol=1e-12, max_time=1e-9)
+    with pytest.warns(ConvergenceWarning, match=r"reached max_time.*raise max_time \(1e-09 s\)"):
+        model.fit(X, y)
+    assert model.n_iter_[0] <= 1
+    assert np.isfinite(model.objective_)
+    assert model.predict(X).shape == y.shape
+    enough = LogisticRegression(C=10, max_time=1e9).fit(X, y)
+    np.testing.assert_array_equal(enough.coef_, LogisticRegression(C=10).fit(X, y).coef_)
+    assert enough.suboptimality_ <= 1e-4 < model.suboptimality_
+
+
+@pytest.mark.parametrize("max_time", [0, -1.0, np.nan, "1", True])
+def test_times_that_are_none(max_time):
+    with pytest.raises(ValueError, match=r"max_time is .*; expected None or a positive number of seconds"):
+        LogisticRegression(max_time=max_time).fit(np.eye(2), [0, 1])
 
 
 def test_a_callback_ends_the_fit():

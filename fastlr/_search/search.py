@@ -11,9 +11,9 @@ from dataclasses import replace
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from fastlr._member import Member
 from fastlr._runtime.threads import blas_limit
 from fastlr._runtime.warnings import warn_user
+from fastlr._search.member import Member
 from fastlr._verdict import are_hard, certain_separation
 from fastlr.model.line import Point
 from fastlr.model.objective import Objective
