@@ -1,6 +1,6 @@
 """Softmax fits between and beyond the named ones: passes of fastlr over those of plain L-BFGS, cell by cell of a grid.
 
-    python -m fastlr.bench.probes [--quick] [--case TEXT]
+    python -m fastlr.bench.probes [--case TEXT] [--n N ...] [--d D ...] [--kind KIND]
 
 Plain L-BFGS is SciPy's with 20 pairs, from zero, on the same fused passes of the features as they are; each evaluation
 is a pass.  Both are stopped when F is within 1e-3 of the optimum, which a tight fit before has told.
@@ -15,11 +15,15 @@ from itertools import product
 
 import numpy as np
 
+from fastlr._runtime.threads import resolve_n_threads
+
 from . import data
+from .settings import Settings
 from .table import Row, Table, Target
 
 TO = 1e-3
 TIGHT = 2e-5
+PROOF = "proved / true"
 PAIRS = 20
 MOST_EVALUATIONS = 2000
 IN_EACH, IN_THE_MEAN, OF_THE_PROOF = Target(1.0), Target(0.6, 0.4), Target(2.0, 1.3)
@@ -93,18 +97,17 @@ class Course:
     values: list
     gaps: list
 
-    def until(self, is_there):
-        """Passes and seconds of the first iteration for which is_there(value, gap); infinite without one."""
-        for p, s, value, gap in zip(self.passes, self.seconds, self.values, self.gaps, strict=True):
-            if is_there(value, gap):
-                return p, s
+    def until(self, value=np.inf, gap=np.inf):
+        """Passes and seconds of the first iteration with at most this value and gap; infinite without one."""
+        for i, reached in enumerate(zip(self.values, self.gaps, strict=True)):
+            if reached[0] <= value and reached[1] <= gap:
+                return self.passes[i], self.seconds[i]
         return np.inf, np.inf
 
 
-def fastlr_course(X, y, C, tol, n_threads=None):
+def fastlr_course(X, y, C, tol, n_threads):
     """The course of a fit of LogisticRegression's objective, and F's best value and bound."""
     from fastlr import solvers
-    from fastlr._runtime.threads import resolve_n_threads
     from fastlr.model.objective import Objective
     from fastlr.model.rows import DenseRows, as_computed
 
@@ -112,7 +115,7 @@ def fastlr_course(X, y, C, tol, n_threads=None):
     start = time.perf_counter()
     k = int(y.max()) + 1
     loss, k = ("sigmoid", 1) if k == 2 else ("softmax", k)
-    rows = DenseRows(as_computed(X, X.size), y, k, loss=loss, intercept=True, n_threads=resolve_n_threads(n_threads))
+    rows = DenseRows(as_computed(X, X.size), y, k, loss=loss, intercept=True, n_threads=n_threads)
     looked = rows.n_passes  # for what is not finite: no part of the solver, and plain L-BFGS does not
     objective = Objective(rows, alpha=1 / (C * len(X)))
 
@@ -126,7 +129,7 @@ def fastlr_course(X, y, C, tol, n_threads=None):
     return course, result
 
 
-def plain_course(X, y, C, target, n_threads=None):
+def plain_course(X, y, C, target, n_threads):
     """Evaluations and seconds of SciPy's L-BFGS until F is at most target; infinite where it never is."""
     from scipy.optimize import minimize
 
@@ -155,41 +158,43 @@ def plain_course(X, y, C, target, n_threads=None):
     return there or (np.inf, np.inf)
 
 
-def measure(probe):
+def measure(probe, n_threads):
     """The Row of a cell."""
     X, y = clusters(probe.n, probe.d, probe.k, probe.deviation, **KINDS[probe.kind])
-    tight, result = fastlr_course(X, y, probe.C, TIGHT)
+    tight, result = fastlr_course(X, y, probe.C, TIGHT, n_threads)
     optimum = result.value / (1 + min(result.suboptimality, TIGHT) / 2)
-    true = tight.until(lambda value, gap: value <= optimum * (1 + TO))
-    course, _ = fastlr_course(X, y, probe.C, TO)
-    proved = course.until(lambda value, gap: gap <= TO)
-    plain = plain_course(X, y, probe.C, optimum * (1 + TO))
-    figures = {"F*": optimum, "plain": plain[0], "true": true[0], "proved": proved[0],
-               "proved / true": proved[0] / true[0], "plain, s": plain[1], "proved, s": proved[1]}
-    return Row(probe.name, figures=figures, value=true[0] / plain[0], unit="x the passes", target=IN_EACH)
+    course, _ = fastlr_course(X, y, probe.C, TO, n_threads)
+    (true, _), (proved, seconds) = tight.until(optimum * (1 + TO)), course.until(gap=TO)
+    plain, plain_seconds = plain_course(X, y, probe.C, optimum * (1 + TO), n_threads)
+    figures = {"F*": optimum, "plain": plain, "true": true}
+    if np.isfinite(proved):
+        figures |= {"proved": proved, PROOF: proved / true, "plain, s": plain_seconds, "proved, s": seconds}
+    return Row(probe.name, figures=figures, value=true / plain, unit="x the passes", target=IN_EACH)
 
 
-def tables(cells):
-    """The table of the cells, and of their means."""
+def tables(settings, cells=None):
+    """The table of the grid's cells, and of their means."""
+    cells = cells or (grid((400,), (8,))[::5] if settings.quick else grid())
     rows = []
     for probe in cells:
-        row = measure(probe)
+        row = measure(probe, settings.n_threads)
         print(f"{row.case}: " + "  ".join(f"{name} {value:.4g}" for name, value in row.figures.items())
               + f"  -> {row.value:.2f}", file=sys.stderr, flush=True)
         rows.append(row)
     about = f"Passes until F is within {TO:g} of the optimum, and until that is proved; plain: L-BFGS of {PAIRS} pairs."
     yield Table("probes: passes against plain L-BFGS", about, rows)
     ratios = np.array([row.value for row in rows])
-    proof = np.array([row.figures["proved / true"] for row in rows])
-    yield Table("probes: means", "Over all cells.", [
+    proof = np.array([row.figures[PROOF] for row in rows if PROOF in row.figures])
+    yield Table("probes: means", "Over all cells, or all that are proved.", [
         Row("passes over plain L-BFGS's, geometric mean", value=float(np.exp(np.log(ratios).mean())),
             target=IN_THE_MEAN),
-        Row("passes until proved over those until true", value=float(proof[np.isfinite(proof)].mean()),
-            target=OF_THE_PROOF, note=f"of {np.isfinite(proof).sum()} cells of {len(proof)} that are proved"),
+        Row("passes until proved over those until true", value=float(proof.mean()), target=OF_THE_PROOF,
+            note=f"{len(proof)} cells of {len(rows)}"),
     ])
 
 
 def main(argv=None):
+    """Measure some cells, or those of another kind of data."""
     parser = argparse.ArgumentParser(prog="python -m fastlr.bench.probes")
     parser.add_argument("--case", default="", help="only cells whose names contain it")
     parser.add_argument("--n", type=int, nargs="+", default=[10_000, 60_000])
@@ -197,7 +202,7 @@ def main(argv=None):
     parser.add_argument("--kind", default="clusters", choices=KINDS)
     args = parser.parse_args(argv)
     cells = [Probe(p.n, p.d, p.n_a_class, p.C, p.deviation, args.kind) for p in grid(args.n, args.d)]
-    for table in tables([p for p in cells if args.case in p.name]):
+    for table in tables(Settings(resolve_n_threads(None)), [p for p in cells if args.case in p.name]):
         print(f"\n{table.render()}", flush=True)
 
 

@@ -19,9 +19,11 @@ SUITES = {
     "training": ("training", "tables"),
     "import": ("imports", "tables"),
     "fits": ("fits", "tables"),
+    "probes": ("probes", "tables"),
+    "sweeps": ("sweeps", "tables"),
 }
 """Suite -> the module of this package and the function in it that yields its tables."""
-LONG = ("fits",)
+LONG = ("fits", "probes", "sweeps")
 """Suites that run only when named, or with "all"."""
 
 

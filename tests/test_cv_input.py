@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sklearn
-from fastlr.bench import searches
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.metrics import get_scorer
@@ -249,10 +248,3 @@ def test_example_of_a_sweep(capsys):
     assert out.startswith("45 values of C in ")
     top_1, top_5 = map(float, re.search(r"top-1 ([\d.]+), top-5 ([\d.]+)", out).groups())
     assert 0.5 < top_1 < top_5 <= 1
-
-
-def test_benchmark_of_searches(capsys):
-    searches.main(["binary", "--rows", "3000", "--against-sklearn"])
-    out = capsys.readouterr().out
-    assert "3,000 x 50 float32, 10 values of C, 5 folds" in out
-    assert float(re.search(r"scores differ by at most (\S+)", out)[1]) < 0.01
