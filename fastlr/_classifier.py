@@ -48,10 +48,11 @@ class LogitClassifier(ClassifierMixin, BaseEstimator):
         return Z
 
     def score(self, X, y, sample_weight=None, *, offset=None):
-        """Part of the rows, or of their weight, predicted as in y.
+        """Fraction of the rows of X, or of their weight, that are predicted correctly.
 
-        y are labels, or a matrix: the largest class probability of a row stands for its class, and of labels, 1 or
-        probable, all must be right. TypeError if y is text and the classes are numbers, or the reverse.
+        y (n_samples,) are labels. Of a matrix of class probabilities a row's class is the largest; of an indicator of
+        independent labels a row counts if all its labels are right. `offset` is as in `fit`. TypeError if y is text and
+        the classes are numbers, or the reverse.
         """
         outputs, Z = self._logits(X, offset)
         return outputs.accuracy(Z, y, sample_weight)

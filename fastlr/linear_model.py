@@ -32,7 +32,8 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
     fit_intercept : bool, default=True
         The intercept is never penalised.
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes, multiplied with those of the rows; "balanced" gives all classes the same total.
+        Weights of the classes (1 for those that a dict does not name), multiplied with those of the rows; "balanced"
+        gives all classes the same total.
     solver : {"auto", "lbfgs", "newton-cholesky", "newton-cg"}, default="auto"
         "auto" takes the one that should be fastest for the shape and type of the data.
     max_iter : int, default=1000
@@ -71,6 +72,7 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
     classes_ : ndarray (n_classes,)
         Sorted labels in their own dtype; 0 .. k - 1 for a matrix y.
     n_iter_ : ndarray (1,), int32
+        Iterations of the solver.
     objective_ : float
         F at the fit: mean loss plus penalty.
     n_passes_ : float

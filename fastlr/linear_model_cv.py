@@ -25,14 +25,14 @@ class LogisticRegressionCV(LogitClassifier):
     """Logistic regression with C chosen by cross-validation, as scikit-learn's LogisticRegressionCV does.
 
     All folds are fitted on the one X, which is not copied: held-out rows have weight 0. Each model begins at the
-    solutions of its neighbours in C and in rows, so that a search costs far less than as many fits.
+    solutions of its neighbours in C and in rows, so that a search of several folds costs less than as many fits.
 
     Parameters
     ----------
     Cs : int, array-like of float or "auto", default=10
-        Values of C to try. An integer means so many from 1e-4 to 1e4, a factor apart. "auto" tries 0.01 to 100 by
-        factors of 10, goes on beyond an end of these while it is the best, to 1e-6 and 1e6 at most, and then tries
-        half a factor on either side of the best.
+        Values of C to try. An integer means so many, evenly spaced from 1e-4 to 1e4 on a logarithmic scale. "auto"
+        tries 0.01 to 100 by factors of 10, goes on beyond an end of these while it is the best, to 1e-6 and 1e6 at
+        most, and then tries sqrt(10) times less and more than the best.
     cv : int, splitter, iterable of (train, test) or None, default=None
         As in scikit-learn: None means 5 folds, an integer so many, stratified where y are labels. `PredefinedSplit`
         with -1 for all training rows holds out a fixed validation part. A row that a fold's `train` names twice counts
@@ -180,8 +180,9 @@ class LogisticRegressionCV(LogitClassifier):
             return process_routing(self, method, **params)
         unknown = params.keys() - ({"groups", "sample_weight"} if method == "fit" else {"sample_weight"})
         if unknown:
-            raise ValueError(f"{type(self).__name__}.{method} got {', '.join(sorted(unknown))}; pass metadata after "
-                             f"sklearn.set_config(enable_metadata_routing=True)")
+            raise TypeError(f"{type(self).__name__}.{method} got an unexpected argument {', '.join(sorted(unknown))}; "
+                            f"expected sample_weight, offset{' or groups' if method == 'fit' else ''}: other metadata "
+                            f"need sklearn.set_config(enable_metadata_routing=True)")
         scorer = {"sample_weight": sample_weight} if sample_weight is not None else {}
         groups = {"groups": params["groups"]} if params.get("groups") is not None else {}
         return {"splitter": {"split": groups}, "scorer": {"score": scorer}}

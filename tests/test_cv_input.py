@@ -12,7 +12,7 @@ import sklearn
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.metrics import get_scorer
-from sklearn.model_selection import GroupKFold, KFold, LeaveOneGroupOut, cross_val_score
+from sklearn.model_selection import GroupKFold, KFold, LeaveOneGroupOut, PredefinedSplit, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_classifier_multioutput, parametrize_with_checks
@@ -168,7 +168,7 @@ def test_groups(iris):
         assert model.scores_[i, 0] == pytest.approx(own.score(X[test], y[test]), abs=0.03)
     with pytest.raises(ValueError, match="The 'groups' parameter should not be None"):
         LogisticRegressionCV(cv=GroupKFold(3)).fit(X, y)
-    with pytest.raises(ValueError, match=r"LogisticRegressionCV.fit got speed; pass metadata after"):
+    with pytest.raises(TypeError, match=r"an unexpected argument speed; expected sample_weight, offset or groups"):
         LogisticRegressionCV().fit(X, y, speed=3)
 
 
@@ -236,6 +236,14 @@ def test_the_example_of_the_documentation():
     results = doctest.testmod(linear_model_cv)
     assert results.attempted >= 5
     assert results.failed == 0
+
+
+def test_parts_and_groups_of_another_length():
+    X, y = np.random.default_rng(0).normal(size=(60, 3)), np.arange(60) % 2
+    with pytest.raises(ValueError, match="cv splits 20 rows, and X has 60"):
+        LogisticRegressionCV(cv=PredefinedSplit(np.arange(20) % 2)).fit(X, y)
+    with pytest.raises(ValueError, match=r"groups has shape \(59,\); expected \(60,\)"):
+        LogisticRegressionCV(cv=GroupKFold(2)).fit(X, y, groups=np.arange(59))
 
 
 @pytest.mark.skipif(not EXAMPLES.exists(), reason="an installed package, without its sources")

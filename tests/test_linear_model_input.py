@@ -155,7 +155,7 @@ def test_bad_data_change_nothing(case):
     ({"max_iter": -1}, "max_iter is -1"),
     ({"fit_intercept": "yes"}, "fit_intercept is 'yes'"),
     ({"class_weight": "even"}, "class_weight is 'even'"),
-    ({"class_weight": {7: 2.0}}, r"class_weight names \[7\], which y does not have, and leaves out \[0, 1, 2\]"),
+    ({"class_weight": {7: 2.0}}, r"class_weight names \[7\], which y does not have; y has \[0, 1, 2\]"),
     ({"class_weight": {0: -1.0}}, "class_weight has -1.0 for class 0; expected a finite weight of at least 0"),
     ({"class_weight": {0: "a"}}, "class_weight has 'a' for class 0"),
     ({"targets": "both"}, "targets is 'both'; expected one of 'auto', 'classes', 'labels'"),
