@@ -37,9 +37,10 @@ class Judge:
             self.Y /= self.Y.sum(axis=1, keepdims=True)
         scale, shift = options.get("scale"), options.get("shift")
         U = X.astype(np.float64).astype(LONG)
-        self.U = (U - LONG(0) if shift is None else U - np.asarray(shift, LONG)) * (
-            LONG(1) if scale is None else np.asarray(scale, LONG)
-        )
+        scale, shift = (LONG(neutral if v is None else 0) + (0 if v is None else np.asarray(v, LONG))
+                        for v, neutral in ((scale, 1), (shift, 0)))
+        self.U = (U - shift) * scale
+        self.magnitudes = (np.abs(U) + np.abs(shift)) * np.abs(scale)  # of what a logit is the sum of
         weight = data.get("sample_weight")
         w = np.ones(n, LONG) if weight is None else np.asarray(weight, LONG)
         self.total = w.sum()
@@ -65,7 +66,7 @@ class Judge:
             W, b = np.asarray(W, LONG), np.asarray(b, LONG)
             A, others = self._probabilities_apart(self.U @ W.T + b + self.offset)
             R = np.abs(A * (1 - self.Y) - others * self.Y)
-            parts = np.abs(self.U) @ np.abs(W).T + np.abs(b) + np.abs(self.offset)
+            parts = self.magnitudes @ np.abs(W).T + np.abs(b) + np.abs(self.offset)
             return self.w[self.w > 0] @ (R * parts).sum(axis=1)[self.w > 0]
 
     def _mean_loss(self, Z):

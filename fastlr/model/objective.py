@@ -67,10 +67,7 @@ class Objective:
         self.rounding = Rounding(self.resolution, affine.centre, rows.effective_rows,
                                  0.0 if offset is None else float(np.abs(offset).max(initial=0.0)))
 
-    @property
-    def n_passes(self):
-        """Passes over the rows so far."""
-        return self.rows.n_passes
+    n_passes = property(lambda self: self.rows.n_passes, doc="Passes over the rows so far.")
 
     # ---- points -----------------------------------------------------------------------------------------------------
     def start(self, W=None, b=None):
@@ -150,13 +147,12 @@ class Objective:
     @staticmethod
     def at_once(objectives, ws):
         """Points of objectives that are `weighted` views of the same rows of one logit: a pass for all of them."""
-        models, points = [objective.matrix(w) for objective, w in zip(objectives, ws, strict=True)], []
-        sums = losses_and_grads([objective.rows for objective in objectives], models)
-        for objective, w, W, total, G, Z in zip(objectives, ws, models, *sums, strict=True):
-            s, penalty = objective.rows.total_weight, objective.penalty
-            sure = objective.has_digits(together(W[:, : objective.rows.d] * objective.rounding.kappa))
-            value = total / s + penalty.value(W) if sure else np.inf
-            points.append(Point(w, value, (G / s + penalty.gradient(W)).ravel(), Z))
+        models, points = [F.matrix(w) for F, w in zip(objectives, ws, strict=True)], []
+        sums = losses_and_grads([F.rows for F in objectives], models)
+        for F, w, W, total, G, Z in zip(objectives, ws, models, *sums, strict=True):
+            s, sure = F.rows.total_weight, F.has_digits(together(W[:, : F.rows.d] * F.rounding.kappa))
+            value = total / s + F.penalty.value(W) if sure else np.inf
+            points.append(Point(w, value, (G / s + F.penalty.gradient(W)).ravel(), Z))
         return points
 
     def along(self, point, s):
@@ -264,8 +260,10 @@ class Objective:
         return self._bound(point, point.grad + change, lost=float(e @ self.matrix(change)[:, -1]))
 
     def newton_bound(self, w):
-        """F of centred w summed in float64, and a number that the optimal value cannot be below, penalised or not."""
-        return newton_bound(self.rows, self.penalty, self.matrix(self.centred(w)))
+        """F of w summed in float64, and a number that the optimal value cannot be below, penalised or not."""
+        centred = self.matrix(self.centred(w))
+        value, bound = newton_bound(self.rows, self.penalty, centred)
+        return value + self.penalty.value(self.matrix(w)) - self.penalty.value(centred), bound
 
     @property
     def has_dual(self):
