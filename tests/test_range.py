@@ -201,6 +201,18 @@ def test_nan_written_into_x_during_a_fit():
         solvers.minimise(F, solver="lbfgs", tol=1e-10, callback=callback)
 
 
+@pytest.mark.parametrize("C", [1.0, np.inf])
+def test_objective_is_f_where_float32_features_are_far_from_0(C):
+    rng = np.random.default_rng(0)
+    X = (rng.normal(size=(3000, 215)) * np.exp(4 * rng.normal(size=215)) + 1000).astype(np.float32)
+    y = rng.integers(0, 5, 3000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = LogisticRegression(C=C, max_iter=20).fit(X, y)
+    judge = Judge(X, y, {"C": C}, {})
+    assert model.objective_ == pytest.approx(float(judge.value(model.coef_, model.intercept_)), rel=1e-9)
+
+
 # ---- no penalty, starts ---------------------------------------------------------------------------------------------
 def test_quasi_complete_separation_is_named():
     x = np.r_[np.zeros(20), np.ones(20), -np.ones(20)]

@@ -16,14 +16,14 @@ from fastlr.model.coordinates import Coordinates, nonfinite_error
 from fastlr.model.duality import Dual, entropies, intercept_step
 from fastlr.model.hessian import hessian, mean_slopes
 from fastlr.model.line import LogitLine, PassLine, Point, keeps_logits
-from fastlr.model.newton_bound import newton_bound
+from fastlr.model.newton_bound import mean_loss, newton_bound
 from fastlr.model.penalty import Ridge
 from fastlr.model.rounding import Rounding, together
 from fastlr.model.rows_folds import losses_and_grads, weighted
 from fastlr.model.rows_targets import link
 
 LOST = 0.5  # rounding of logits, from which on losses are noise
-VISIBLE = 1e-11  # part of a value that rounding of logits may change unseen
+VISIBLE, VISIBLE_SHORT = 1e-11, 1e-4  # parts of a value that rounding of logits may change unseen: float64, float32
 STIFFEST = 1e-15  # root of the strongest penalty in units of a feature's deviation
 
 
@@ -109,12 +109,12 @@ class Objective:
             M = self.matrix(self.centred(w))
             W, b = self.coordinates.coefficients(M)
             value += self.penalty.value(M) - self.penalty.value(self.matrix(w))
-            if not self.rounding.is_short and not self._visible_rounding(M) < VISIBLE * value:
+            if not self._visible_rounding(M) < (VISIBLE_SHORT if self.rounding.is_short else VISIBLE) * value:
                 own = self.coordinates.rows.through(self.coordinates.own)
-                total, _ = own.loss_and_grad(np.column_stack([W, b]) if own.intercept else W)
+                loss = mean_loss(own, np.column_stack([W, b]) if own.intercept else W)
                 self.rows.n_passes += 1
-                if np.isfinite(total):
-                    value = total / self.rows.total_weight + self.penalty.value(M)
+                if np.isfinite(loss):
+                    value = loss + self.penalty.value(M)
             return W, b, value + self.penalty.neglected(M)
 
     def value_error(self, w):
