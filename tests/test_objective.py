@@ -169,7 +169,7 @@ def test_newton_bound_is_below_the_optimum(seed, loss, k, soft, weighted, offset
     best = least_value(F, found.w)
     v = found.w + 10**step * np.random.default_rng(seed).normal(size=F.size)
     value, bound = F.newton_bound(v)
-    assert value == pytest.approx(F.at(F.centred(v)).value, rel=1e-12)
+    assert value == pytest.approx(F.at(v).value, rel=1e-12)
     assert bound <= best * (1 + 1e-10)
     if step < -4 and np.isfinite(found.suboptimality):
         assert bound >= best * (1 - 1e-5)
