@@ -44,7 +44,6 @@ def judged(seed):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.filterwarnings("ignore", "y has a single 1")
         try:
             model.fit(p.X, p.y, **p.data)
         except (ValueError, TypeError) as error:

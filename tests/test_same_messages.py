@@ -116,13 +116,3 @@ def test_labels_are_no_columns():
         LogisticRegression(targets="labels").fit(X, Y)
     with pytest.raises(ValueError, match=r"y has shape \(6,\); expected a matrix \(6, k\) of 0 and 1"):
         Trainer("sigmoid").fit(X, np.eye(3)[Y]).partial_fit(X, Y)
-
-
-def test_one_hot_targets_are_pointed_out():
-    one_hot = np.eye(3)[np.arange(6) % 3]
-    with pytest.warns(UserWarning, match="single 1 in each of its 6 rows.*targets='classes'"):
-        LogisticRegression().fit(X, one_hot)
-    one_hot[0] = 1
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        LogisticRegression(tol=1e-2).fit(X, one_hot)

@@ -177,9 +177,6 @@ def _learn_matrix(y, n, dtype, loss, targets, classes):
     multilabel = targets == "labels"
     if targets == "auto" and k > 1:
         multilabel = loss == "sigmoid" or (loss is None and bool(((y == 0) | (y == 1)).all()))
-        if multilabel and loss is None and n > 1 and (np.count_nonzero(y, axis=1) == 1).all():
-            warn_user(f"y has a single 1 in each of its {n} rows, and is fitted as {k} independent labels; expected "
-                      f"targets='classes' if it is one-hot, targets='labels' if the labels do not exclude each other")
     n_classes = max(k, 2)
     if loss is None and k == 2 and not multilabel:  # one logit tells them apart
         y, k = check_targets(y, n, 2, dtype, loss="softmax")[:, 1:], 1
