@@ -58,14 +58,6 @@ def newton_bound(rows, penalty, W):
         return value, max(float(least - gap), 0.0)
 
 
-def mean_loss(rows, W):
-    """At W (k, D), summed in float64."""
-    total = 0.0
-    for U, Y, offset, weight in rows.blocks():
-        total += float(weight @ _parts(rows.loss, U @ W.T + offset, Y)[0])
-    return total / rows.total_weight
-
-
 def _expansion(rows, penalty, W):
     """F(W), a number that it is at least, and of its derivatives lambda, at most, and H^-1 (k D, k D), H from below.
 

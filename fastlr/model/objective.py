@@ -16,10 +16,11 @@ from fastlr.model.coordinates import Coordinates, nonfinite_error
 from fastlr.model.duality import Dual, entropies, intercept_step
 from fastlr.model.hessian import hessian, mean_slopes
 from fastlr.model.line import LogitLine, PassLine, Point, keeps_logits
-from fastlr.model.newton_bound import mean_loss, newton_bound
+from fastlr.model.newton_bound import newton_bound
 from fastlr.model.penalty import Ridge
 from fastlr.model.rounding import Rounding, together
 from fastlr.model.rows_folds import losses_and_grads, weighted
+from fastlr.model.rows_loss import loss_in_float64
 from fastlr.model.rows_targets import link
 
 LOST = 0.5  # rounding of logits, from which on losses are noise
@@ -81,9 +82,9 @@ class Objective:
 
     def without_constants(self, w):
         """w with coefficients 0 of features that are constant: they are 0 in these coordinates."""
-        w = w.copy()
-        self.matrix(w)[:, : self.rows.d][:, self.coordinates.is_constant] = 0.0
-        return w
+        W = self.matrix(w.copy())
+        W[:, : self.rows.d][:, self.coordinates.is_constant] = 0.0
+        return W.ravel()
 
     def matrix(self, w):
         """W (k, D), a view of w."""
@@ -111,10 +112,10 @@ class Objective:
             value += self.penalty.value(M) - self.penalty.value(self.matrix(w))
             if not self._visible_rounding(M) < (VISIBLE_SHORT if self.rounding.is_short else VISIBLE) * value:
                 own = self.coordinates.rows.through(self.coordinates.own)
-                loss = mean_loss(own, np.column_stack([W, b]) if own.intercept else W)
+                total = loss_in_float64(own, np.column_stack([W, b]) if own.intercept else W)
                 self.rows.n_passes += 1
-                if np.isfinite(loss):
-                    value = loss + self.penalty.value(M)
+                if np.isfinite(total):
+                    value = total / self.rows.total_weight + self.penalty.value(M)
             return W, b, value + self.penalty.neglected(M)
 
     def value_error(self, w):
@@ -122,8 +123,10 @@ class Objective:
         return 0.0 if self.rounding.is_short else self.rounding.of_logits(*self._split(self.matrix(w)))
 
     def _visible_rounding(self, W):
+        """What may show: of float32, whose rounding is allowed for, what the features' means add."""
         V, c = self._split(W)
-        return self.resolution * (together(V * self.rounding.kappa) + together(c))
+        kappa, short = self.rounding.kappa, self.rounding.is_short
+        return self.resolution * (together(V * (kappa - short)) + (0.0 if short else together(c)))
 
     def _split(self, W):
         d = self.rows.d
@@ -215,10 +218,9 @@ class Objective:
         """Objectives of the same rows, once with each of some weights (n,), and with alpha so many times as large."""
         objectives = []
         for rows, factor in zip(weighted(self.rows, weights), factors, strict=True):
-            part = copy.copy(self)
+            part = self.penalised(factor)
             part.coordinates = self.coordinates.recentred(rows)
             part._take(part.coordinates.rows)
-            part.penalty = self.penalty.times(factor)
             objectives.append(part)
         return objectives
 
