@@ -41,7 +41,7 @@ NEWTON_SIZE = 1000  # parameters whose Hessian is worth factorising
 NEWTON_WORK = 2e8  # operations of one whole Hessian that are still cheaper than the other solvers' fixed costs
 TINY_WORK = 1e6  # the same where a Hessian a pass costs no more than what surrounds it
 BLOCK_COST = 3  # times the passes that class blocks cost, the class metric serves before
-METRIC_PASSES = 8  # times the passes that a class metric costs, it serves
+METRIC_PASSES = 4  # that a class metric serves
 REFRESH = 50  # passes that class blocks serve
 EASIER = 0.02  # times as much as those before, are class blocks damped
 MODEL_PASSES = 2  # passes that a class model serves after its own step,
@@ -174,7 +174,9 @@ def _run_on_features(objective, w, progress, solver):
             if early is not None:
                 lbfgs(objective, progress, early, pairs, EARLY, scaled=True)
             else:
-                _by_class_metrics(objective, progress, covariance(), pairs, _blocks_cost(rows) if fits else np.inf)
+                least = 0 if sampled else EARLY  # passes that show whether blocks are needed
+                budget = max(least, _blocks_cost(rows)) if fits else np.inf
+                _by_class_metrics(objective, progress, covariance(), pairs, budget)
             n_metrics = 1 if solver == "auto" and objective.size <= NEWTON_SIZE else progress.max_iter
             _by_blocks(objective, progress, metric, pairs, n_metrics)
         if progress.message not in ("", STALLED):
@@ -219,17 +221,16 @@ def _block_rows(rows, passes):
 
 
 def _blocks_cost(rows):
-    """Passes to go without class blocks: EARLY, or some times the trips that these cost."""
-    return max(EARLY, BLOCK_COST * min(_block_rows(rows, BLOCK_PASSES), rows.n) / rows.n * rows.k)
+    """Passes to go without class blocks: some times the trips that these cost."""
+    return BLOCK_COST * min(_block_rows(rows, BLOCK_PASSES), rows.n) / rows.n * rows.k
 
 
 def _by_class_metrics(objective, progress, covariance, pairs, budget):
-    """L-BFGS in one class metric after the other, each for many times the passes that it cost, for about so many."""
+    """L-BFGS in one class metric after the other, for about so many passes."""
     limit = objective.n_passes + budget
     while objective.n_passes < limit and not progress.message:
-        before = objective.n_passes
-        solve = ClassMetric(objective, covariance, progress.point).solve
-        lbfgs(objective, progress, solve, pairs, METRIC_PASSES * (objective.n_passes - before), scaled=True)
+        metric = ClassMetric(objective, covariance, progress.point)
+        lbfgs(objective, progress, metric.solve, pairs, METRIC_PASSES, scaled=True)
 
 
 def _by_blocks(objective, progress, metric, pairs, n_metrics):
