@@ -62,6 +62,11 @@ class LogitClassifier(ClassifierMixin, BaseEstimator):
         tags.classifier_tags.multi_label = True
         return tags
 
+    def _take_meaning(self, outputs, scale, shift):
+        """Set the attributes that say what the logits of X mean."""
+        self.classes_, self.scale_, self.shift_ = outputs.classes, scale, shift
+        self.targets_ = "labels" if outputs.multilabel else "classes"
+
     @np.errstate(all="ignore")
     def _logits(self, X, offset):
         """What the logits of X mean, and the logits (n, k)."""

@@ -65,6 +65,15 @@ def _shortfall(estimator, message, dtype):
             f"The model is usable; {remedy}")
 
 
+def finished(objective, w, value):
+    """Coefficients, intercept and F of a model, from F(w); ValueError where they leave the range of float64."""
+    coef, intercept, value = objective.finished(w, value)
+    if not (np.isfinite(coef).all() and np.isfinite(intercept).all() and np.isfinite(value)):
+        raise ValueError(f"the optimum's coefficients leave the range of float64: features are as small as "
+                         f"{objective.coordinates.deviation.min():.1e}; expected moderate sizes: use scale")
+    return coef, intercept, value
+
+
 def are_hard(targets):
     """Whether they are labels, whose losses have no least value above 0."""
     return targets.ndim == 1 or bool(((targets == 0) | (targets == 1)).all())

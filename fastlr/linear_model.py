@@ -16,7 +16,7 @@ from fastlr._input.options import LOGISTIC_RULES, check_option, check_rules
 from fastlr._input.targets import warn_of_one_class
 from fastlr._runtime.callbacks import CallbackSupportMixin, FitMonitor, with_callbacks
 from fastlr._training_data import check_training_data
-from fastlr._verdict import are_hard, certain_separation, proved_suboptimality, verdict
+from fastlr._verdict import are_hard, certain_separation, finished, proved_suboptimality, verdict
 
 
 class LogisticRegression(CallbackSupportMixin, LogitClassifier):
@@ -180,8 +180,7 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
         objective = data.objective(self.C, weight, intercept=self.fit_intercept, seed=self._seed())
         last = self._last_fit(outputs, d)
         w = objective.centred(objective.start(*last))
-        self.classes_, self.scale_, self.shift_ = outputs.classes, data.scale, data.shift
-        self.targets_ = "labels" if outputs.multilabel else "classes"
+        self._take_meaning(outputs, data.scale, data.shift)
 
         def model_at(w):
             coef, intercept = objective.coefficients(objective.centred(w))
@@ -195,10 +194,7 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
             objective, w if last else None, solver=self.solver, tol=float(self.tol), max_iter=int(self.max_iter),
             max_time=np.inf if self.max_time is None else float(self.max_time), callback=monitor,
         )
-        self.coef_, self.intercept_, value = objective.finished(result.w, float(result.value))
-        if not (np.isfinite(self.coef_).all() and np.isfinite(self.intercept_).all() and np.isfinite(value)):
-            raise ValueError(f"the optimum's coefficients leave the range of float64: features are as small as "
-                             f"{objective.coordinates.deviation.min():.1e}; expected moderate sizes: use scale")
+        self.coef_, self.intercept_, value = finished(objective, result.w, float(result.value))
         self.n_iter_ = np.array([result.n_iter], np.int32)
         self.objective_ = value
         self.n_passes_ = float(objective.n_passes)

@@ -4,7 +4,6 @@ from typing import ClassVar
 
 import numpy as np
 import sklearn
-from sklearn.metrics import get_scorer
 from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping, process_routing
 
 from fastlr import solvers
@@ -14,7 +13,7 @@ from fastlr._input.estimator import unchanged_on_error
 from fastlr._input.options import LOGISTIC_RULES, check_option, check_rules
 from fastlr._runtime.terminal import ProgressLine
 from fastlr._search.folds import make_folds, warn_of_absent
-from fastlr._search.scoring import HeldOutScorer, classifier_like
+from fastlr._search.scoring import HeldOutScorer, classifier_like, scorer_of
 from fastlr._search.search import Search
 from fastlr._search.selection import Selection, check_Cs
 from fastlr._training_data import check_training_data
@@ -156,10 +155,10 @@ class LogisticRegressionCV(LogitClassifier):
         if self.scoring is None and routed.keys() <= {"sample_weight"}:
             return super().score(X, y, **routed, offset=offset)
         if offset is None:
-            return get_scorer(self.scoring or "accuracy")(self, X, y, **routed)
+            return scorer_of(self.scoring)(self, X, y, **routed)
         outputs, Z = self._logits(X, offset)
         model = classifier_like(self, self.C_, self.coef_, self.intercept_, outputs, self.scale_, self.shift_)
-        return get_scorer(self.scoring or "accuracy")(model.know(X, Z), X, y, **routed)
+        return scorer_of(self.scoring)(model.know(X, Z), X, y, **routed)
 
     def get_metadata_routing(self):
         """Which metadata go where: see scikit-learn's user guide on metadata routing."""
@@ -167,7 +166,7 @@ class LogisticRegressionCV(LogitClassifier):
             MetadataRouter(owner=self)
             .add_self_request(self)
             .add(splitter=self.cv, method_mapping=MethodMapping().add(caller="fit", callee="split"))
-            .add(scorer=get_scorer(self.scoring or "accuracy"),
+            .add(scorer=scorer_of(self.scoring),
                  method_mapping=MethodMapping().add(caller="score", callee="score").add(caller="fit", callee="score"))
         )
 
@@ -206,7 +205,7 @@ class LogisticRegressionCV(LogitClassifier):
             tol=float(self.tol), max_iter=int(self.max_iter),
         )
         warn_of_absent(folds, search.base_rates(), outputs)
-        line = ProgressLine() if self.verbose else None
+        line = ProgressLine(self.verbose)
         try:
             for C in selection.values():
                 search.fit(C, last=None if Cs is None else float(Cs.max()))
@@ -216,11 +215,9 @@ class LogisticRegressionCV(LogitClassifier):
                     scores.append(scorer.score(member.fold, C, *member.parts(C), Z))
                     logits.append(Z if selection.keep_logits else None)
                 selection.see(C, scores, logits)
-                if line:
-                    line.show(f"C={C:.3g}  mean score {np.mean(scores):.6g}  passes {search.n_passes:.1f}")
+                line.show(f"C={C:.3g}  mean score {np.mean(scores):.6g}  passes {search.n_passes:.1f}")
         finally:
-            if line:
-                line.close()
+            line.close()
         self._take(data, search, selection)
         search.warn_of_shortfalls()
 
@@ -232,8 +229,7 @@ class LogisticRegressionCV(LogitClassifier):
         models = [[member.models[C] for C in self.Cs_] for member in search.folds]
         self.coefs_paths_ = np.array([[model.W for model in row] for row in models])
         self.n_iter_ = np.array([[model.n_iter for model in row] for row in models], np.int32)
-        self.classes_, self.scale_, self.shift_ = outputs.classes, data.scale, data.shift
-        self.targets_ = "labels" if outputs.multilabel else "classes"
+        self._take_meaning(outputs, data.scale, data.shift)
         best = selection.best()
         if self.refit:
             self.C_ = best[0]

@@ -76,3 +76,12 @@ def least_value(F, w):
 
     options = {"ftol": 0, "gtol": 1e-11, "maxiter": 2000, "maxfun": 3000}
     return min(F.at(w).value, minimize(value_and_grad, w, jac=True, method="L-BFGS-B", options=options).fun)
+
+
+def drawn_classes(n=300, d=6, k=3, seed=0):
+    """X (n, d) of uneven means and deviations, classes (n,) drawn from a softmax model, and the generator."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, d)) * np.geomspace(0.3, 4, d) + np.linspace(-2, 5, d)
+    W = rng.normal(size=(k, d))
+    y = ((X - X.mean(axis=0)) @ W.T + rng.gumbel(size=(n, k)) * 2).argmax(axis=1)
+    return X, y, rng

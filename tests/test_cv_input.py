@@ -52,6 +52,8 @@ def iris():
     ({"Cs": "all"}, "Cs is 'all'; expected"),
     ({"Cs": ["1", 2]}, "expected an integer of at least 1"),
     ({"Cs": [[1.0, 2.0]]}, "expected an integer of at least 1"),
+    ({"Cs": [True, 2.0]}, "expected an integer of at least 1"),
+    ({"Cs": [10**400]}, "expected an integer of at least 1"),
     ({"refit": "yes"}, "refit is 'yes'; expected True or False"),
     ({"tol": -1}, "tol is -1; expected a finite number"),
     ({"solver": "sag"}, "solver is 'sag'; expected one of 'auto'"),
@@ -65,6 +67,7 @@ def iris():
     ({"cv": [(np.arange(0, 149), [150])]}, "cv: fold 0 has row 150; expected indices from 0 to 149 of the 150 rows"),
     ({"cv": [([-1, 0, 50], [3])]}, "cv: fold 0 has row -1; expected indices from 0 to 149"),
     ({"scoring": "excellence"}, "excellence"),
+    ({"scoring": ""}, "not a valid scoring value"),
 ])
 def test_bad_parameters(iris, parameters, message):
     with pytest.raises(ValueError, match=message):

@@ -276,3 +276,25 @@ def test_weights_of_any_scale(isa, dtype, unit):
         for expected, actual in zip(steps[:2], steps[2:], strict=True):
             for e, a in zip(expected, actual, strict=True):
                 np.testing.assert_allclose(a, e, 1e-4, 1e-5 * np.abs(e).max())
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "uint8"])
+@pytest.mark.parametrize("k", [1, 3, 40])
+def test_blocks_of_rows_without_weight_add_nothing(dtype, k):
+    """Rows that follow each other and weigh nothing are skipped: sums are those of the others."""
+    rng = np.random.default_rng(0)
+    n, d, loss = 9001, 33, "sigmoid" if k == 1 else "softmax"
+    X, y = rng.integers(0, 100, (n, d)).astype(dtype), rng.integers(0, max(k, 2), n).astype(np.int32)
+    (W, b), (V, c) = parameters(rng, k, d), parameters(rng, k, d)
+    W, V = 0.05 * W, 0.05 * V
+    for start, stop in [(0, 4000), (2500, 7013), (6000, 9001), (1, 9000)]:
+        weight = rng.uniform(0.5, 2, n)
+        weight[start:stop] = 0
+        some, found = weight > 0, []
+        for part in (slice(None), some):
+            problem = _core.Problem(X[part], y[part], k, loss=loss, weight=weight[part], n_threads=2)
+            Z = problem.logits(W, b)
+            found.append([*problem.loss_and_grad(W, b), *problem.loss_and_grad_at(Z), *problem.hessp(W, b, V, c),
+                          *problem.hessp_at(Z, V, c)])
+        for whole, rest in zip(*found, strict=True):
+            np.testing.assert_allclose(whole, rest, rtol=0, atol=1e-5 * np.abs(rest).max())

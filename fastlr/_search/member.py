@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastlr._verdict import proved_suboptimality
+from fastlr._verdict import finished, proved_suboptimality
 from fastlr.model.line import Point
 from fastlr.model.memory import KEPT_VALUES
 from fastlr.model.rows_folds import logits_of
@@ -99,10 +99,7 @@ class Member:
         """Take note of the solution at C, and of its Point if there is one."""
         w, penalty = objective.without_constants(result.w), objective.penalty
         value = float(result.value) + penalty.value(objective.matrix(w)) - penalty.value(objective.matrix(result.w))
-        coef, intercept, value = objective.finished(w, value)
-        if not (np.isfinite(coef).all() and np.isfinite(intercept).all() and np.isfinite(value)):
-            raise ValueError(f"the coefficients at C={C:g} leave the range of float64; expected features of moderate "
-                             f"size: use scale")
+        coef, intercept, value = finished(objective, w, value)
         gap = proved_suboptimality(value, result.lower_bound, objective.value_error(result.w))
         same = next((known for known in self._known.values() if known.w is result.w), None)
         if same is None:

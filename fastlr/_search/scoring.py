@@ -13,6 +13,7 @@ from fastlr import _core
 from fastlr._input.fitted import fitted_model
 from fastlr._input.targets import Outputs
 from fastlr.linear_model import LogisticRegression
+from fastlr.model.rows_folds import as_slice
 
 
 class HeldOutClassifier(LogisticRegression):
@@ -33,11 +34,15 @@ def classifier_like(search, C, coef, intercept, outputs, scale, shift):
     parameters = search.get_params(deep=False)
     model = HeldOutClassifier(C)
     model.set_params(**{name: parameters[name] for name in model.get_params(deep=False) if name in parameters})
-    model.coef_, model.intercept_, model.classes_ = coef, intercept, outputs.classes
-    model.scale_, model.shift_ = scale, shift
-    model.targets_ = "labels" if outputs.multilabel else "classes"
+    model.coef_, model.intercept_ = coef, intercept
+    model._take_meaning(outputs, scale, shift)
     model.n_features_in_ = coef.shape[1]
     return model
+
+
+def scorer_of(scoring):
+    """scorer(estimator, X, y) of a scorer's name or itself; None means accuracy."""
+    return get_scorer("accuracy" if scoring is None else scoring)
 
 
 class HeldOutScorer:
@@ -56,7 +61,7 @@ class HeldOutScorer:
 
     def __init__(self, estimator, data, y, params):
         self.estimator, self.data, self.y, self.params = estimator, data, y, params
-        self.scorer = get_scorer(estimator.scoring or "accuracy")
+        self.scorer = scorer_of(estimator.scoring)
         only_weights = params.keys() <= {"sample_weight"}
         own = {None: self._accuracy, "accuracy": self._accuracy, "neg_log_loss": self._neg_log_loss}
         is_name = estimator.scoring is None or isinstance(estimator.scoring, str)
@@ -103,14 +108,6 @@ class HeldOutScorer:
 
     def _called(self, test, C, coef, intercept, Z, params):
         data = self.data
-        X = rows_of(data.X, test)
+        X = data.X[as_slice(test)]
         model = classifier_like(self.estimator, C, coef, intercept, data.outputs, data.scale, data.shift)
         return self.scorer(model.know(X, Z), X, self.y[test], **params)
-
-
-def rows_of(X, rows):
-    """Some rows of an array: a view of them where they follow each other."""
-    first, last = int(rows[0]), int(rows[-1])
-    if last - first + 1 == len(rows) and (np.diff(rows) == 1).all():
-        return X[first : last + 1]
-    return X[rows]

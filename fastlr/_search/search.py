@@ -17,8 +17,9 @@ from fastlr._search.member import Member
 from fastlr._verdict import are_hard, certain_separation
 from fastlr.model.line import Point
 from fastlr.model.objective import Objective
-from fastlr.solvers import auto
+from fastlr.solvers.auto import REFRESH
 from fastlr.solvers.path import Curvature, go_on, share_curvature
+from fastlr.solvers.plan import NEWTON_SIZE
 
 NEAR = 2  # times the tolerance, that a value may fall on the way to a solution that goes first
 ROUNDS = 2  # steps that followers take together
@@ -50,7 +51,7 @@ class Search:
         self.shares = share_curvature(self.lead.objective, solver)
         self.curvature = None
         for member in (self.lead, *self.followers):
-            member.keeps_all = self.shares and member.objective.size <= auto.NEWTON_SIZE
+            member.keeps_all = self.shares and member.objective.size <= NEWTON_SIZE
         self.real = whole.objective.rows.real
 
     @classmethod
@@ -106,7 +107,7 @@ class Search:
         at_lead, n_points = lead.known(C), lead.models[C].n_iter
         at_lead = at_lead[0] if at_lead else None
         if self.shares and (not before or n_points > (RENEWED if self.curvature.is_whole else WORN)):
-            passes = min(auto.REFRESH, n_points * len(self.followers) // SPENT)
+            passes = min(REFRESH, n_points * len(self.followers) // SPENT)
             self.curvature = Curvature(lead.at(C), at_lead.w, self.curvature, passes)
         starts = {member: self._expected(member, C, at_lead) for member in self.followers}
         if self.shares and lead.objective.rows.k == 1:

@@ -4,6 +4,8 @@ import numbers
 
 import numpy as np
 
+from fastlr._input.options import is_count, is_flag
+
 GRID = range(-2, 3)  # powers of ten that "auto" begins with,
 ENDS = -6, 6  # and those that it goes to
 
@@ -19,12 +21,12 @@ def check_Cs(Cs):
     expected = "an integer of at least 1, a list of positive finite numbers, or 'auto'"
     if isinstance(Cs, str) and Cs == "auto":
         return None
-    if isinstance(Cs, numbers.Integral) and not isinstance(Cs, bool) and Cs >= 1:
+    if is_count(Cs):
         return np.logspace(-4, 4, int(Cs))
     try:
-        values = np.array([float(C) for C in Cs if not isinstance(C, str)])
+        values = np.array([float(C) for C in Cs if isinstance(C, numbers.Real) and not is_flag(C)])
         complete = len(values) == len(Cs)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         complete = False
     if not complete or isinstance(Cs, str):
         raise ValueError(f"Cs is {Cs!r}; expected {expected}")

@@ -76,11 +76,15 @@ def logits_of(rows, W, some):
     size = max(1, BLOCK_VALUES // rows.d)
     Z = np.empty((len(some), rows.k), rows.real)
     for start in range(0, len(some), size):
-        taken = some[start : start + size]
-        first, last = int(taken[0]), int(taken[-1])
-        together = last - first + 1 == len(taken) and (np.diff(taken) == 1).all()
-        Z[start : start + size] = rows.logits(W, slice(first, last + 1) if together else taken)
+        Z[start : start + size] = rows.logits(W, as_slice(some[start : start + size]))
     return Z
+
+
+def as_slice(some):
+    """Indices (m,) as a slice if they follow each other: it takes no copy."""
+    first, last = int(some[0]), int(some[-1])
+    together = last - first + 1 == len(some) and (np.diff(some) == 1).all()
+    return slice(first, last + 1) if together else some
 
 
 def losses_and_grads(views, models):

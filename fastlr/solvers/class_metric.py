@@ -35,12 +35,19 @@ _TINY = np.finfo(np.float32).tiny
 
 
 class Covariance:
-    """S of an objective's features, and products with inverses of S + alpha P / rho."""
+    """S of an objective's features, and products with inverses of S + alpha P / rho.
+
+    Attributes
+    ----------
+    gram : ndarray (D, D) or None
+        Mean of u u', where S is made of it.
+    """
 
     def __init__(self, objective):
         rows = objective.rows
         self.penalty, self.n_threads, self.inverses = objective.penalty.strength, rows.n_threads, {}
         self.curvature = (_FewRows if rows.D**2 > 2 * KEPT_VALUES else _Gram)(rows)
+        self.gram = self.curvature.gram
 
     def solve(self, G, rho):
         """(S + alpha P / rho_c)^-1 times the row of G (k, D) for each c, in float32."""
@@ -69,9 +76,9 @@ class _Gram:
 
     def __init__(self, rows):
         step = max(1, rows.n // (COVARIANCE_ROWS * rows.d))
-        self.S = mean_gram(rows, slice(None, None, step))
-        if rows.intercept:
-            self.S -= np.outer(self.S[-1], self.S[-1])
+        self.gram = mean_gram(rows, slice(None, None, step))
+        mean = self.gram[-1] * rows.intercept
+        self.S = self.gram - np.outer(mean, mean)
         diagonal = np.einsum("jj->j", self.S)
         diagonal += (WHOLE if step == 1 else SAMPLED) * diagonal.mean() + _TINY
         if rows.intercept:
@@ -99,6 +106,8 @@ class _FewRows:
 
     takes memory in proportion to m D in place of D^2.
     """
+
+    gram = None
 
     def __init__(self, rows):
         m = max(1, min(rows.n // FEW_ROWS, KEPT_VALUES // (4 * rows.D)))

@@ -17,9 +17,7 @@ import numpy as np
 from scipy.linalg import blas, lapack
 
 from fastlr import _core
-from fastlr.model.hessian import mean_gram
 from fastlr.model.memory import KEPT_VALUES
-from fastlr.solvers.class_metric import COVARIANCE_ROWS
 
 _OWN, _LEAST, _MOST = 2.4, 32, 192  # m: times the rows of a class, and its limits
 _COUPLED = 1.2  # times the curvature of a class alone: what classes that share rows do to each other
@@ -36,15 +34,12 @@ def serves(objective):
 
 
 class Spectrum:
-    """T (D, D) with T' (alpha P + rho Gram) T = diag(penal + rho spread), D = d + 1 with an intercept."""
+    """T (D, D) with T' (alpha P + rho Gram) T = diag(penal + rho spread), from Gram (D, D), a mean of u u'."""
 
-    def __init__(self, objective):
+    def __init__(self, objective, gram):
         self.objective, self._rotated = objective, None
-        rows = objective.rows
-        n_rows = max(COVARIANCE_ROWS * rows.d, rows.k * rows.n // (3 * rows.d))  # of a twelfth of a pass
-        rate = rows.base_rate
+        rate = objective.rows.base_rate
         self.rho = float(np.mean(rate * (1 - rate)))
-        gram = mean_gram(rows, slice(None, None, max(1, rows.n // n_rows)))
         base = self.rho * gram
         diagonal = np.einsum("jj->j", base)
         diagonal += 1e-9 * diagonal.mean()

@@ -11,10 +11,19 @@ from functools import cached_property
 from fastlr.model.hessian import hessian
 from fastlr.model.line import Point
 from fastlr.model.row_space import is_wide
-from fastlr.solvers import auto
+from fastlr.solvers.auto import minimise
 from fastlr.solvers.block_metric import BlockMetric
 from fastlr.solvers.lbfgs import MEMORY, Pairs, lbfgs
 from fastlr.solvers.newton import factorised
+from fastlr.solvers.plan import (
+    BLOCK_PASSES,
+    NEWTON_SIZE,
+    block_rows,
+    blocks_fit,
+    has_cheap_hessian,
+    pays_for_probabilities,
+    samples_weigh,
+)
 from fastlr.solvers.state import STALLED, Progress
 
 NEAR = 60  # passes after which class blocks have not served,
@@ -43,8 +52,8 @@ class Curvature:
     """
 
     def __init__(self, objective, w, before=None, passes=0):
-        self.is_whole = objective.size <= auto.NEWTON_SIZE
-        self._objective, self._point, self._passes = objective, Point(w, 0.0, None), max(passes, auto.BLOCK_PASSES)
+        self.is_whole = objective.size <= NEWTON_SIZE
+        self._objective, self._point, self._passes = objective, Point(w, 0.0, None), max(passes, BLOCK_PASSES)
         self._changes = deque(() if before is None else before._changes, maxlen=MEMORY)
 
     def solver(self, objective):
@@ -75,7 +84,7 @@ class Curvature:
 
     @cached_property
     def _metric(self):
-        n_rows = auto._block_rows(self._objective.rows, self._passes)
+        n_rows = block_rows(self._objective.rows, self._passes)
         return BlockMetric(self._objective, self._point, n_rows, CALM)
 
     @cached_property
@@ -93,9 +102,9 @@ def share_curvature(objective, solver):
 
     Tiny problems have Newton steps of their own that cost less.
     """
-    fits = objective.size <= auto.NEWTON_SIZE or auto._blocks_fit(objective.rows)
+    fits = objective.size <= NEWTON_SIZE or blocks_fit(objective.rows)
     shares = solver == "auto" and fits and objective.has_dual and not is_wide(objective)
-    return shares and not auto._pays_for_probabilities(objective)
+    return shares and not pays_for_probabilities(objective)
 
 
 def go_on(objective, points, curvature=None, *, bound=0.0, solver="auto", tol=1e-4, max_iter=1000, callback=None,
@@ -143,7 +152,7 @@ def go_on(objective, points, curvature=None, *, bound=0.0, solver="auto", tol=1e
         if progress.message not in ("", STALLED):
             return progress.result(), progress.point
     w, done = None if progress.point is None else progress.point.w, progress.n_iter
-    result = auto.minimise(objective, w, solver=solver, tol=tol, max_iter=max(max_iter - done, 0), callback=callback)
+    result = minimise(objective, w, solver=solver, tol=tol, max_iter=max(max_iter - done, 0), callback=callback)
     if result.message == "interrupted":
         raise KeyboardInterrupt
     return replace(result, n_iter=result.n_iter + done), None
@@ -153,6 +162,6 @@ def _sampled(objective):
     """The objective, or that of some of its rows where they tell enough of its curvature."""
     rows = objective.rows
     step = rows.n // max(SAMPLE_ROWS * objective.size, rows.n // SAMPLE_STEP)
-    if step < 2 or auto._has_cheap_hessian(objective) or not auto._samples_weigh(rows, step):
+    if step < 2 or has_cheap_hessian(objective) or not samples_weigh(rows, step):
         return objective
     return objective.sample(step)
