@@ -22,7 +22,7 @@ from fastlr.functional import (  # noqa: E402  (an instruction set that does not
     softmax,
     softmax_jacobian,
 )
-from fastlr.linear_loss import loss_and_grad  # noqa: E402
+from fastlr.linear_loss import loss_and_grad, partial_loss_and_grad  # noqa: E402
 from fastlr.losses import (  # noqa: E402
     binary_cross_entropy,
     binary_cross_entropy_and_grad,
@@ -42,8 +42,8 @@ _LAZY = {
 __all__ = [
     "LogisticRegression", "LogisticRegressionCV", "Trainer", "__version__", "binary_cross_entropy",
     "binary_cross_entropy_and_grad", "cross_entropy", "cross_entropy_and_grad", "datasets", "log_sigmoid",
-    "log_softmax", "logit", "logsumexp", "loss_and_grad", "one_hot", "show_config", "sigmoid", "sigmoid_derivative",
-    "softmax", "softmax_jacobian",
+    "log_softmax", "logit", "logsumexp", "loss_and_grad", "one_hot", "partial_loss_and_grad", "show_config", "sigmoid",
+    "sigmoid_derivative", "softmax", "softmax_jacobian",
 ]
 
 

@@ -1,4 +1,4 @@
-"""Mean loss and gradient of a linear model in one pass over X: `loss_and_grad`.
+"""Loss and gradient of a linear model in one pass over X: the mean, or sums that add up over parts of the rows.
 
 The logits, their loss, the residual R = w (A - Y) and the gradient R' X are made tile by tile while a tile is in the
 cache.  Parameters, gradients and sums are float64; tiles compute in float32 for float32, 8- and 16-bit X, else float64.
@@ -68,9 +68,51 @@ def loss_and_grad(X, W, b, y, *, loss="softmax", sample_weight=None, alpha=0.0, 
         weights are negative or all zero, an option has an unknown value, or X is memory-mapped and its file has become
         too short (if that happens during the pass, the system ends the process).
     """
+    X, alpha = check_X(X), check_number("alpha", alpha, minimum=0)
+    weight, _ = _core.moderate_weights(check_sample_weight(sample_weight, len(X)))
+    value, grad_W, grad_b, _ = partial_loss_and_grad(X, y, W, b, loss=loss, sample_weight=weight, scale=scale,
+                                                     shift=shift, n_threads=n_threads)
+    per_weight = mean_factor(len(X), weight)
+    value, grad_W, grad_b = value * per_weight, grad_W * per_weight, grad_b * per_weight
+    if alpha:
+        W = as_real(W, "W").astype(np.float64, copy=False)
+        grad_W += alpha * W
+        value += 0.5 * alpha * float(np.einsum("...j,...j->...", W, W).sum())  # a BLAS would leave its threads spinning
+    return value, grad_W, grad_b
+
+
+@np.errstate(all="ignore")
+def partial_loss_and_grad(X, y, W, b, *, loss="softmax", sample_weight=None, scale=None, shift=None, n_threads=None):
+    """Sums over some of the rows that add up to the loss and gradient of all, in one pass over X.
+
+    Of parts of the data, wherever they lie, the four results are added; the mean loss is the sum of the losses over the
+    sum of the weights, its gradient likewise, and alpha / 2 ||W||^2 and alpha W are added once.
+
+    Parameters
+    ----------
+    X, y, W, b, loss, scale, shift, n_threads
+        As in `loss_and_grad`, X and y of this part; X may have no rows.
+    sample_weight : array-like (n,), default=None
+        Non-negative, all 0 too; None means 1.
+
+    Returns
+    -------
+    loss : float
+        sum(w * loss(Z, y)).
+    grad_W : ndarray of W's shape, float64
+        R' X' of residuals R = w (A - Y) and features X' = (X - shift) * scale.
+    grad_b : ndarray of b's shape, float64
+        Sums of the columns of R.
+    weight : float
+        sum(w).
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `loss_and_grad`.
+    """
     X = check_X(X)
     check_option("loss", loss, _core.LOSSES)
-    alpha = check_number("alpha", alpha, minimum=0)
     n_threads = resolve_n_threads(n_threads)
     n, d = X.shape
     W, b = (as_real(value, name).astype(np.float64, copy=False) for value, name in ((W, "W"), (b, "b")))
@@ -81,7 +123,7 @@ def loss_and_grad(X, W, b, y, *, loss="softmax", sample_weight=None, alpha=0.0, 
     if b.shape != (k,) and not (W.ndim == 1 and b.ndim == 0):
         raise ValueError(f"b has shape {b.shape} and W {W.shape}; expected b ({k},), one intercept a row of W")
     target = _model_targets(y, n, k, loss, _core.real_dtype(X.dtype))
-    weight, _ = _core.moderate_weights(check_sample_weight(sample_weight, n))
+    weight = check_sample_weight(sample_weight, n, may_be_zero=True)
     problem = _core.Problem(X, target, k, loss=loss, weight=weight, scale=check_feature_vector(scale, d, "scale"),
                             shift=check_feature_vector(shift, d, "shift"), n_threads=n_threads)
     value, grad_W, grad_b = problem.loss_and_grad(W_rows, b.reshape(k))
@@ -90,14 +132,8 @@ def loss_and_grad(X, W, b, y, *, loss="softmax", sample_weight=None, alpha=0.0, 
             if not np.isfinite(parameter).all():
                 raise ValueError(f"{name} has values that are not finite; expected finite parameters")
         check_finite(X, n_threads)
-    per_weight = mean_factor(n, weight)
-    grad_W *= per_weight
-    grad_b *= per_weight
-    value *= per_weight
-    if alpha:
-        grad_W += alpha * W_rows
-        value += 0.5 * alpha * float(np.einsum("cj,cj->", W_rows, W_rows))  # a BLAS would leave its threads spinning
-    return value, grad_W.reshape(W.shape), grad_b.reshape(b.shape)[()]
+    total = float(n if weight is None else weight.sum())
+    return value, grad_W.reshape(W.shape), grad_b.reshape(b.shape)[()], total
 
 
 def _model_targets(y, n, k, loss, dtype):

@@ -1,5 +1,7 @@
 """Cross-entropy and the fused loss as users call them: targets, weights, reductions, shapes, `out`."""
 
+from itertools import pairwise
+
 import ml_dtypes
 import numpy as np
 import pytest
@@ -188,3 +190,25 @@ def test_arguments_are_left_alone():
     fastlr.cross_entropy_and_grad(X[:, :2], y)
     for a, copy in zip((X, W, b, y), copies, strict=True):
         np.testing.assert_array_equal(a, copy)
+
+
+@pytest.mark.parametrize("loss", ["softmax", "sigmoid", "squared_error"])
+def test_partial_sums_add_up_to_the_mean_and_its_gradient(loss):
+    rng = np.random.default_rng(5)
+    X, W, b = rng.normal(size=(90, 6)), rng.normal(size=(4, 6)), rng.normal(size=4)
+    y, weight = rng.integers(0, 4, 90), rng.random(90)
+    weight[20:50] = 0
+    options = {"loss": loss, "scale": rng.random(6), "shift": rng.random(6)}
+    bounds = [0, 20, 20, 50, 90]  # a part without rows, a part whose weights are all 0
+    parts = [fastlr.partial_loss_and_grad(X[a:e], y[a:e], W, b, sample_weight=weight[a:e], **options)
+             for a, e in pairwise(bounds)]
+    value, grad_W, grad_b, total = (sum(each) for each in zip(*parts, strict=True))
+    expected = fastlr.loss_and_grad(X, W, b, y, sample_weight=weight, alpha=0.3, **options)
+    np.testing.assert_allclose(value / total + 0.15 * (W**2).sum(), expected[0], rtol=1e-14)
+    np.testing.assert_allclose(grad_W / total + 0.3 * W, expected[1], atol=1e-14)
+    np.testing.assert_allclose(grad_b / total, expected[2], atol=1e-14)
+    assert total == pytest.approx(weight.sum(), rel=1e-15)
+    unweighted = fastlr.partial_loss_and_grad(X[:20], y[:20], W[0], 0.5, loss="squared_error")
+    assert unweighted[3] == 20
+    assert unweighted[1].shape == (6,)
+    assert np.ndim(unweighted[2]) == 0

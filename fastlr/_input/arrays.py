@@ -247,8 +247,8 @@ def _with_sums_of_1(y, given, name):
         return (y / sums[:, None]).astype(y.dtype, copy=False)
 
 
-def check_sample_weight(weight, n, name="sample_weight"):
-    """float64 (n,) weights, C-contiguous, or None; ValueError for negative ones and where all are 0."""
+def check_sample_weight(weight, n, name="sample_weight", *, may_be_zero=False):
+    """float64 (n,) weights, C-contiguous, or None; ValueError for negative ones and, unless they may, all 0."""
     if weight is None:
         return None
     weight = _as_float64(weight, name)
@@ -257,7 +257,7 @@ def check_sample_weight(weight, n, name="sample_weight"):
     wrong = np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))
     if len(wrong):
         raise ValueError(f"{name} has {weight[wrong[0]]} at row {wrong[0]}; expected finite weights of at least 0")
-    if n and not weight.any():
+    if n and not may_be_zero and not weight.any():
         raise ValueError(f"{name} is zero at all {n} rows; expected at least one positive weight")
     return weight
 
