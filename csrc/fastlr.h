@@ -10,6 +10,7 @@ typedef struct {
     const char *data;
     flr_dtype dtype;
     int64_t n, d, row_stride, col_stride;
+    int release;          /* X is a file mapped for reading only: give pages back to the system once they are read */
 } flr_matrix;
 
 /* rowwise.c: the element-wise and row kernels on many threads, chunk by chunk.  FLR_OK or FLR_NO_MEMORY. */

@@ -34,13 +34,14 @@ from fastlr.losses import (  # noqa: E402
 _LAZY = {
     "LogisticRegression": "fastlr.linear_model",
     "LogisticRegressionCV": "fastlr.linear_model_cv",
+    "RowBlocks": "fastlr._input.row_blocks",
     "Trainer": "fastlr.trainer",
     "datasets": "fastlr.datasets",
     "show_config": "fastlr.config",
 }
 
 __all__ = [
-    "LogisticRegression", "LogisticRegressionCV", "Trainer", "__version__", "binary_cross_entropy",
+    "LogisticRegression", "LogisticRegressionCV", "RowBlocks", "Trainer", "__version__", "binary_cross_entropy",
     "binary_cross_entropy_and_grad", "cross_entropy", "cross_entropy_and_grad", "datasets", "log_sigmoid",
     "log_softmax", "logit", "logsumexp", "loss_and_grad", "one_hot", "partial_loss_and_grad", "show_config", "sigmoid",
     "sigmoid_derivative", "softmax", "softmax_jacobian",

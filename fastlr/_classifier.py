@@ -8,6 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastlr import _core
 from fastlr._input.estimator import check_input, check_offset
 from fastlr._input.fitted import NEEDED, fitted_model
+from fastlr._input.row_blocks import take_blocks
 from fastlr._runtime.threads import resolve_n_threads
 
 
@@ -47,13 +48,14 @@ class LogitClassifier(ClassifierMixin, BaseEstimator):
         _core.map("log_sigmoid", Z, Z, n_threads)
         return Z
 
-    def score(self, X, y, sample_weight=None, *, offset=None):
+    def score(self, X, y=None, sample_weight=None, *, offset=None):
         """Fraction of the rows of X, or of their weight, that are predicted correctly.
 
         y (n_samples,) are labels. Of a matrix of class probabilities a row's class is the largest; of an indicator of
         independent labels a row counts if all its labels are right. `offset` is as in `fit`. TypeError if y is text and
         the classes are numbers, or the reverse.
         """
+        X, y, sample_weight = take_blocks(X, y, sample_weight)
         outputs, Z = self._logits(X, offset)
         return outputs.accuracy(Z, y, sample_weight)
 

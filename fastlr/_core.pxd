@@ -13,6 +13,7 @@ cdef extern from "fastlr.h" nogil:
         const char *data
         flr_dtype dtype
         int64_t n, d, row_stride, col_stride
+        bint release
     ctypedef struct flr_pass:
         flr_matrix X
         flr_loss loss
@@ -68,6 +69,7 @@ cdef extern from "fastlr.h" nogil:
     int flr_epoch(double *loss_out, int64_t *correct_out, const flr_pass *p, const flr_epoch_options *options)
     int64_t flr_label_outside(const int32_t *label, int64_t n, int64_t k)
     int64_t flr_order_outside(const int64_t *order, int64_t n, int64_t end)
+    void flr_release_pages(const void *data, int64_t bytes)
     int flr_find_nonfinite(int64_t *row_out, int64_t *col_out, const flr_matrix *X, int n_threads)
     void flr_map_values(void *out, const void *z, int64_t n, int64_t size, flr_map map, int n_threads)
     int flr_map_rows(void *out, const void *Z, int64_t n, int64_t k, int64_t size, flr_row_map map, int n_threads)

@@ -13,6 +13,7 @@ from fastlr._classifier import LogitClassifier
 from fastlr._input.estimator import unchanged_on_error
 from fastlr._input.fitted import fitted_model, is_fitted
 from fastlr._input.options import LOGISTIC_RULES, check_option, check_rules
+from fastlr._input.row_blocks import take_blocks
 from fastlr._input.targets import warn_of_one_class
 from fastlr._runtime.callbacks import CallbackSupportMixin, FitMonitor, with_callbacks
 from fastlr._training_data import check_training_data
@@ -136,13 +137,13 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
         self.shift = shift
         self.targets = targets
 
-    def fit(self, X, y, sample_weight=None, *, offset=None):
+    def fit(self, X, y=None, sample_weight=None, *, offset=None):
         """Find the optimum.
 
         Parameters
         ----------
-        X : array-like (n_samples, n_features)
-        y : array-like (n_samples,) or (n_samples, k)
+        X : array-like (n_samples, n_features), or RowBlocks
+        y : array-like (n_samples,) or (n_samples, k); None where RowBlocks have it
             Labels: integers, whole floats, strings or booleans, all of one kind; in arrays of objects and columns of
             data frames too. Or a matrix, see `targets`.
         sample_weight : array-like (n_samples,), default=None
@@ -172,6 +173,7 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
     def _fit(self, X, y, sample_weight, offset):
         """Set the attributes of the fit; returns what there is to say if Ctrl-C ended it, else None."""
         check_rules(self, LOGISTIC_RULES)
+        X, y, sample_weight = take_blocks(X, y, sample_weight)
         check_option("solver", self.solver, solvers.SOLVERS)
         data = check_training_data(self, X, y, sample_weight, offset)
         outputs, d = data.outputs, data.X.shape[1]

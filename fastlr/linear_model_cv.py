@@ -11,6 +11,7 @@ from fastlr._classifier import LogitClassifier
 from fastlr._input.arrays import as_array
 from fastlr._input.estimator import unchanged_on_error
 from fastlr._input.options import LOGISTIC_RULES, check_option, check_rules
+from fastlr._input.row_blocks import take_blocks
 from fastlr._runtime.terminal import ProgressLine
 from fastlr._search.folds import make_folds, warn_of_absent
 from fastlr._search.scoring import HeldOutScorer, classifier_like, scorer_of
@@ -125,7 +126,7 @@ class LogisticRegressionCV(LogitClassifier):
         self.shift = shift
         self.targets = targets
 
-    def fit(self, X, y, sample_weight=None, *, offset=None, **params):
+    def fit(self, X, y=None, sample_weight=None, *, offset=None, **params):
         """Fit all folds along C, choose the best C, and fit all rows with it.
 
         Parameters
@@ -191,6 +192,7 @@ class LogisticRegressionCV(LogitClassifier):
         check_rules(self, LOGISTIC_RULES)
         check_option("solver", self.solver, solvers.SOLVERS)
         Cs = check_Cs(self.Cs)
+        X, y, sample_weight = take_blocks(X, y, sample_weight)
         routed = self._routed("fit", sample_weight, params)
         data = check_training_data(self, X, y, sample_weight, offset)
         outputs, n = data.outputs, len(data.X)

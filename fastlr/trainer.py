@@ -18,6 +18,7 @@ from fastlr import _core
 from fastlr._input.arrays import check_feature_vector, check_sample_weight
 from fastlr._input.fitted import fitted_model, is_fitted
 from fastlr._input.options import TRAINER_RULES, check_option, check_rules, generator_of
+from fastlr._input.row_blocks import take_blocks
 from fastlr._input.targets import learn_outputs, warn_of_one_class
 from fastlr._input.training_data import check_rows
 from fastlr._runtime.threads import resolve_n_threads
@@ -122,7 +123,7 @@ class Trainer:
         changed = {k: v for k, v in self.get_params().items() if v is not _DEFAULTS[k] and v != _DEFAULTS[k]}
         return f"Trainer({', '.join(f'{name}={value!r}' for name, value in changed.items())})"
 
-    def fit(self, X, y, sample_weight=None, validation_data=None, *, scale=None, shift=None):
+    def fit(self, X, y=None, sample_weight=None, validation_data=None, *, scale=None, shift=None):
         """Train from zero weights for `epochs` epochs.
 
         Parameters
@@ -154,6 +155,7 @@ class Trainer:
         """
         check_rules(self, TRAINER_RULES)
         n_threads = resolve_n_threads(self.n_threads)
+        X, y, sample_weight = take_blocks(X, y, sample_weight)
         X, names = check_rows(X, n_threads)
         n, d = X.shape
         outputs, targets = learn_outputs(y, n, _core.real_dtype(X.dtype), self.loss)
@@ -171,7 +173,7 @@ class Trainer:
         self._start(outputs, d, names, **scaling)
         return train(self, problem, int(self.epochs), validation)
 
-    def partial_fit(self, X, y, classes=None, sample_weight=None, *, scale=None, shift=None):
+    def partial_fit(self, X, y=None, classes=None, sample_weight=None, *, scale=None, shift=None):
         """Train one epoch over these rows, keeping the weights and velocities there are.
 
         Parameters
@@ -190,6 +192,7 @@ class Trainer:
         """
         check_rules(self, TRAINER_RULES)
         model = fitted_model(self, self.loss) if is_fitted(self) else None
+        X, y, sample_weight = take_blocks(X, y, sample_weight)
         X, names = check_rows(X, resolve_n_threads(self.n_threads), *self._features(model))
         n, d = X.shape
         real = _core.real_dtype(X.dtype)
@@ -224,11 +227,12 @@ class Trainer:
         outputs, Z = self._forward(X)
         return outputs.predict(Z)
 
-    def score(self, X, y, sample_weight=None):
+    def score(self, X, y=None, sample_weight=None):
         """Part of the rows of X, or of their weight, predicted as in y; for an indicator, rows with every label right.
 
         TypeError if y is text and the classes are numbers, or the reverse.
         """
+        X, y, sample_weight = take_blocks(X, y, sample_weight)
         outputs, Z = self._forward(X)
         return outputs.accuracy(Z, y, sample_weight)
 

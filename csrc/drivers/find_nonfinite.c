@@ -40,6 +40,7 @@ static void check_chunk(void *context, int64_t task, int worker) {
             return;
         }
     }
+    flr_release_rows(j->X, begin, end, 1);
 }
 
 int flr_find_nonfinite(int64_t *row_out, int64_t *col_out, const flr_matrix *X, int n_threads) {

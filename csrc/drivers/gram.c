@@ -56,6 +56,7 @@ static void do_chunk(void *context, int64_t chunk, int worker) {
     const scratch s = lay_out(j, &arena);
 
     memset(s.s, 0, (size_t)(d * 8));
+    int64_t held = begin;
     for (int64_t first = begin; first < end; first += rows) {
         const int64_t m = end - first < rows ? end - first : rows;
         flr_load_tile(s.x, s.tile, X, &j->tiling, size, first, NULL, m);
@@ -64,7 +65,9 @@ static void do_chunk(void *context, int64_t chunk, int worker) {
             if (weight[i] == 0) s.x[i] = s.zeros;
         j->kernels->standardise(s.tile, ld, s.s, s.x, j->scale, j->shift, weight, m, d);
         j->kernels->many.gram(s.G, s.tile, ld, s.packed, m, d);
+        held = flr_release_rows(X, held, first + m, 0);
     }
+    flr_release_rows(X, held, end, 1);
     flr_await_turn(&j->turn, chunk);
     j->kernels->many.flush_gram(j->G, s.G, d);
     for (int64_t a = 0; a < d; a++) j->s[a] += s.s[a];

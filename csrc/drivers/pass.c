@@ -46,7 +46,7 @@ static int64_t do_chunk(pass_job *j, int64_t chunk, const pass_buffers *all) {
     const void **x = s.x;
     if (pass_has_gradient(j)) memset(s.g, 0, (size_t)(j->p->k * 8));
     double loss = 0;
-    int64_t correct = 0, next = -1;
+    int64_t correct = 0, next = -1, held = begin;
     int counts = 1;
     for (int64_t first = begin, unflushed = 0; first < end; first += j->tiling.rows) {
         const int64_t left = end - first, m = left < j->tiling.rows ? left : j->tiling.rows;
@@ -63,12 +63,14 @@ static int64_t do_chunk(pass_job *j, int64_t chunk, const pass_buffers *all) {
             later = flr_chunk_begin(j, next) + at;
         }
         if (counts) loss += flr_pass_tile(j, &s, &correct, first, m, later);
+        held = flr_release_rows(&j->p->X, held, first + m, 0);
         unflushed += m;
         if (pass_has_gradient(j) && !j->packed && (unflushed + j->tiling.rows > most || first + m == end)) {
             flush(j, &s);
             unflushed = 0;
         }
     }
+    flr_release_rows(&j->p->X, held, end, 1);
     if (j->op != PASS_LOGITS) add_in_turn(j, &s, loss, correct, chunk);
     return next < 0 ? claim_chunk(j) : next;
 }

@@ -7,6 +7,7 @@ static const int64_t sizes[FLR_N_DTYPES] = {8, 4, 2, 2, 1, 1, 2, 2, 4, 4, 8, 8};
 enum {
     LINE = 64, /* bytes of a cache line */
     TILES_OF_COLUMNS = 3,
+    RELEASE_BYTES = 4 << 20,
     ROWS_STEP = 24, /* whole blocks of rows for each kernel */
 };
 
@@ -40,6 +41,13 @@ void flr_load_tile(const void **x_out, void *buffer, const flr_matrix *X, const 
     const char *data = rows ? X->data : X->data + first * X->row_stride;
     flr_kernels_of(size)->convert[X->dtype](buffer, tiling->ld, data, X->row_stride, X->col_stride, rows, m, X->d);
     for (int64_t i = 0; i < m; i++) x_out[i] = (char *)buffer + i * tiling->ld * size;
+}
+
+int64_t flr_release_rows(const flr_matrix *X, int64_t first, int64_t end, int last) {
+    const int64_t bytes = (end - first) * X->row_stride;
+    if (!X->release || X->row_stride <= 0 || (bytes < RELEASE_BYTES && !last)) return first;
+    flr_release_pages(X->data + first * X->row_stride, bytes);
+    return end;
 }
 
 flr_ahead flr_rows_ahead(const char **runs_out, const flr_matrix *X, int64_t first, const int64_t *rows, int64_t m) {

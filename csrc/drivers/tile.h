@@ -21,6 +21,10 @@ flr_tiling flr_tiling_of(const flr_matrix *X, int64_t size, int64_t bytes, int n
 void flr_load_tile(const void **x_out, void *buffer, const flr_matrix *X, const flr_tiling *tiling, int64_t size,
                    int64_t first, const int64_t *rows, int64_t m);
 
+/* Rows first to end - 1 have been read: if X is to be released, and they span much or are the chunk's last, whole pages
+ * among them leave this process's memory.  Returns the first row that is still held. */
+int64_t flr_release_rows(const flr_matrix *X, int64_t first, int64_t end, int last);
+
 /* What a later tile will load, to be prefetched: X[rows[i]] or X[first + i], i < m, as m runs of rows or d of columns;
  * none where neither is contiguous.  runs_out (max(m, d),). */
 flr_ahead flr_rows_ahead(const char **runs_out, const flr_matrix *X, int64_t first, const int64_t *rows, int64_t m);

@@ -41,6 +41,9 @@ void flr_end_turn(atomic_llong *turn);
 void *flr_take_scratch(int64_t bytes);
 void flr_return_scratch(void *scratch);
 
+/* pages.c: let the system take back the whole pages within; they are read from their file again */
+void flr_release_pages(const void *data, int64_t bytes);
+
 /* arena.c: scratch in pieces, for all workers and for each.  A driver's layout is a function that takes them from an
  * arena: an empty one, {0}, whose base is NULL, tells how many bytes there will be (-1: too many); pieces are NULL
  * then. */

@@ -1,9 +1,18 @@
 # Memory-mapped X: to read what its file no longer has would end the process (SIGBUS), so its size is looked at before.
 # That leaves the time of one pass: a file cut while a pass reads it ends the process, as it does in NumPy.
 
+cimport numpy as np
+
 import mmap
 
 import numpy as np
+
+
+class PassingMap(mmap.mmap):
+    """A file mapped for reading, of which passes keep no more in this process than what they are reading.
+
+    Its pages go back to the system, which reads them from its cache of files the next time.
+    """
 
 
 cdef class MappedFile:
@@ -40,3 +49,14 @@ def check_file(file, name="X"):
     if size < file.needed:
         raise ValueError(f"{name} is memory-mapped and needs {file.needed} bytes of its file, which has {size}: it was "
                          f"cut after {name} was mapped; write it anew and map it again")
+
+
+def is_read_once(file):
+    """Whether pages of the file, a result of file_behind, are given back once they have been read."""
+    return file is not None and isinstance(file.mapping, PassingMap)
+
+
+def release(np.ndarray X):
+    """Give back the pages that hold rows of X (n, ...), if they are of a PassingMap and follow each other."""
+    if X.shape[0] and X.strides[0] > 0 and not X.flags.writeable and is_read_once(file_behind(X)):
+        flr_release_pages(np.PyArray_DATA(X), X.shape[0] * X.strides[0])

@@ -174,6 +174,7 @@ cdef class Problem(_ProblemData):
         _alive = _take(&c, self.padded(self.k), np.zeros(self.k, self.real))
         with nogil:
             status = flr_epoch(&loss, &correct, &c, &options)
+        release(self.X)
         if status == FLR_INTERRUPTED:
             raise interrupt.error
         _check(status)

@@ -22,6 +22,7 @@ from fastlr._input.arrays import (
     check_X,
     refuse_nonfinite,
 )
+from fastlr._input.row_blocks import RowBlocks
 
 
 @contextmanager
@@ -44,13 +45,16 @@ def convert(estimator, X, *, fitting):
         As `check_X`, and as scikit-learn does for other features than in `fit`; with the name of the column where
         values are not numbers.
     """
-    X = as_table(X, "X")
+    names = X.feature_names if isinstance(X, RowBlocks) else None
+    X = X.X if isinstance(X, RowBlocks) else as_table(X, "X")
     plain = type(X) in (np.ndarray, np.memmap) and X.dtype != object
     if plain:
         X = check_X(X)
     try:
         array = validate_data(estimator, X, reset=fitting, skip_check_array=plain, dtype="numeric",
                               ensure_all_finite=False)
+        if names is not None:
+            _check_names(estimator, names, fitting=fitting)
         return check_X(array.astype(np.float64) if array.dtype == object else array)  # categories, None in a list
     except (TypeError, ValueError) as error:
         column = _column_without_numbers(X)
@@ -59,6 +63,15 @@ def convert(estimator, X, *, fitting):
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"{error}; column {column!r} of X has values that are not numbers: encode it as numbers, or leave "
                    f"it out") from None
+
+
+def _check_names(estimator, names, *, fitting):
+    """Names of features that do not come with a data frame: set in `fit`, else compared."""
+    if fitting:
+        estimator.feature_names_in_ = np.array(names, object)
+    elif list(getattr(estimator, "feature_names_in_", names)) != list(names):
+        raise ValueError(f"The feature names should match those that were passed during fit: X has {list(names)}; "
+                         f"expected {list(estimator.feature_names_in_)}")
 
 
 def _column_without_numbers(X):

@@ -14,6 +14,7 @@ from fastlr.model import rows_moments
 from fastlr.model.affine import Affine
 from fastlr.model.memory import BLOCK_VALUES
 from fastlr.model.rows_kernel import kernel
+from fastlr.model.rows_taken import every, taken
 from fastlr.model.rows_targets import base_rate, dense_targets, gradient_of_classes, link, target_offsets
 
 SMALL = 1 << 19  # values of X: up to here they are computed with in float64, whatever their type
@@ -94,7 +95,7 @@ class DenseRows:
     def sample(self, step):
         """Every step-th row, as data of their own."""
         part = copy.copy(self)
-        part._X = self._X[::step].copy() if step >= FAR else self._X[::step]
+        part._X = every(self._X, step) if step >= FAR else self._X[::step]
         part.y = np.ascontiguousarray(self.y[::step])
         part.weight, part.offset = (
             None if values is None else np.ascontiguousarray(values[::step]) for values in (self.weight, self.offset)
@@ -180,10 +181,7 @@ class DenseRows:
         return result
 
     def outer(self, R, part=slice(None), n_threads=None):
-        """sum_i r_i u_i' (k, D) of values R (m, k) of part of the rows.
-
-        Callers on threads of their own say n_threads and count the trip themselves.
-        """
+        """sum_i r_i u_i' (k, D) of values R (m, k) of part of the rows; n_threads as for `gram`."""
         problem = self._pass(part, n_threads=n_threads)
         if n_threads is None:
             self.n_passes += 0.5 * problem.n / max(self.n, 1)
@@ -217,7 +215,7 @@ class DenseRows:
 
     # ---- row by row -------------------------------------------------------------------------------------------------
     def logits(self, W, part=slice(None), *, with_offset=True, n_threads=None):
-        """Z (m, k) of part of the rows in the real type; n_threads as for `outer`."""
+        """Z (m, k) of part of the rows in the real type; n_threads as for `gram`."""
         is_all = isinstance(part, slice) and part == slice(None) and (with_offset or self.offset is None)
         problem = self._all if is_all else self._pass(part, with_offset=with_offset, n_threads=n_threads)
         if n_threads is None:
@@ -240,16 +238,17 @@ class DenseRows:
 
     def project(self, T, part=slice(None)):
         """U T (m, p) in the real type of part of the rows U (m, D) and T (D, p)."""
-        map_, X = self.affine, self._X[part]
+        map_, X = self.affine, taken(self._X, part)
         problem = _core.Problem(X, None, T.shape[1], scale=map_.scale, shift=map_.shift, n_threads=self.n_threads)
         self.n_passes += 0.5 * problem.n / max(self.n, 1)
         return problem.logits(np.ascontiguousarray(T[: self.d].T), T[self.d :].sum(axis=0))
 
     def features(self, part, dtype=np.float64):
         """U (m, D) of part of the rows, the intercept's 1 in the last column."""
-        X = self._X[part]
+        X = taken(self._X, part)
         U = np.ones((len(X), self.D), dtype)
         self.affine.apply(X, U[:, : self.d])
+        _core.release(X)
         return U
 
     def targets(self, part=slice(None)):
@@ -282,8 +281,8 @@ class DenseRows:
         """The passes over part of the rows, with weights (m,) of their own."""
         offset = None if self.offset is None or not with_offset else np.ascontiguousarray(self.offset[part])
         return _core.Problem(
-            self._X[part], np.ascontiguousarray(self.y[part]), self.k, loss=self.loss, weight=weight, offset=offset,
-            scale=self.affine.scale, shift=self.affine.shift, n_threads=n_threads or self.n_threads,
+            taken(self._X, part), np.ascontiguousarray(self.y[part]), self.k, loss=self.loss, weight=weight,
+            offset=offset, scale=self.affine.scale, shift=self.affine.shift, n_threads=n_threads or self.n_threads,
         )
 
     def _parts(self, W):

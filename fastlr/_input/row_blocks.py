@@ -1,0 +1,264 @@
+"""Rows that come in blocks, from files or a program, and need not fit in memory: `RowBlocks`.
+
+Blocks are read once, in order.  Their features go to a file without a name, as they are (uint8, float16), which is
+mapped for reading: from then on X is an array like any other, whose pages are in the system's cache of files and in no
+process.  As the file has no name nothing is left of it, however the process ends, and no other program can change it.
+"""
+
+import errno
+import mmap
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from fastlr import _core
+from fastlr._input import row_sources
+from fastlr._input.arrays import as_array, check_finite, check_X
+from fastlr._runtime.threads import resolve_n_threads
+
+
+class RowBlocks:
+    """Rows in blocks, as X of `LogisticRegression`, `LogisticRegressionCV` and `Trainer`.
+
+    `fit(blocks)` takes labels and weights from the blocks too. Memory in use is that of a block, of the labels and of
+    the weights; features are kept on disk, as they are, until the object is deleted.
+
+    Parameters
+    ----------
+    blocks : iterable, or callable that returns an iterator
+        Of (X, y) or (X, y, weight): arrays or data frames (m, d) of one width and dtype, labels or targets (m,) or
+        (m, k), weights (m,). For predictions X alone will do.
+    cache : str or os.PathLike, default=None
+        Folder of the file of decoded features; None means the system's folder for temporary files, which may lie in
+        memory (`tempfile.gettempdir()`).
+
+    Attributes
+    ----------
+    shape : (int, int)
+        Rows and features; this and `dtype` read the blocks if that has not been done.
+    dtype : dtype
+    y, weight : ndarray or None
+    feature_names : list of str or None
+
+    Raises
+    ------
+    TypeError, ValueError
+        When the blocks are read: if one is of another width or dtype than the first, has labels or weights of another
+        length, has NaN or infinities, or if there are none. The message names the block.
+    OSError
+        If the folder has no room; the message names it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastlr
+    >>> def blocks():
+    ...     rng = np.random.default_rng(0)
+    ...     for _ in range(3):
+    ...         X = rng.normal(size=(1000, 4)).astype(np.float32)
+    ...         yield X, X[:, 0] > 0
+    >>> model = fastlr.LogisticRegression().fit(fastlr.RowBlocks(blocks))
+    >>> model.coef_.shape
+    (1, 4)
+    """
+
+    def __init__(self, blocks, *, cache=None):
+        if not callable(blocks) and not hasattr(blocks, "__iter__"):
+            raise TypeError(f"blocks is of type {type(blocks).__name__}; expected an iterable of (X, y) or "
+                            f"(X, y, weight), or a function that returns an iterator")
+        self.feature_names, self._rows = None, None
+        self._blocks, self._cache = blocks, cache
+
+    @classmethod
+    def from_npy(cls, paths, y=None, *, weight=None, cache=None):
+        """Rows of .npy files (m, d), one after the other.
+
+        Parameters
+        ----------
+        paths : str, os.PathLike or list of them
+            A file, files in order, or a pattern such as "img_emb_*.npy", whose files are taken in the order of the
+            numbers in their names. One file is mapped where it is; of several a copy is made.
+        y : array-like (n,) or (n, k), or paths of .npy files, default=None
+        weight : array-like (n,), default=None
+        cache
+            As for `RowBlocks`.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If there is no such file, or one is cut or no array of numbers in .npy form; objects are never unpickled.
+        """
+        paths = row_sources.files(paths)
+        if isinstance(y, str | os.PathLike) or (isinstance(y, list) and y and isinstance(y[0], str | os.PathLike)):
+            y = np.concatenate([np.array(row_sources.map_npy(path)) for path in row_sources.files(y)])
+        y, weight = (None if part is None else as_array(part, name) for part, name in ((y, "y"), (weight, "weight")))
+        whole = row_sources.map_npy(paths[0]) if len(paths) == 1 else None
+        rows = cls(lambda: row_sources.npy_blocks(paths, y, weight), cache=cache)
+        if whole is not None:
+            n = len(whole)
+            for part, name in ((y, "y"), (weight, "weight")):
+                if part is not None and len(part) != n:
+                    raise ValueError(f"{name} has {len(part)} rows and {paths[0]} {n}; expected as many")
+            rows._rows = _checked(whole, str(paths[0])), y, weight
+        return rows
+
+    @classmethod
+    def from_parquet(cls, path, target=None, *, features=None, weight=None, cache=None):
+        """Rows of a Parquet file, of a folder of them, or of any pyarrow dataset. Needs pyarrow (extra `data`).
+
+        Parameters
+        ----------
+        path : str, os.PathLike, list of them, or pyarrow.dataset.Dataset
+        target : str, default=None
+            Name of the column of labels; None for predictions.
+        features : str or list of str, default=None
+            Columns of numbers, or one column of lists of one length; None means all others.
+        weight : str, default=None
+            Name of the column of weights.
+        cache
+            As for `RowBlocks`.
+        """
+        source = row_sources.ParquetSource(path, target, features, weight)
+        rows = cls(source.blocks, cache=cache)
+        rows.feature_names = source.feature_names
+        return rows
+
+    shape = property(lambda self: self._read()[0].shape)
+    dtype = property(lambda self: self._read()[0].dtype)
+    y = property(lambda self: self._read()[1])
+    weight = property(lambda self: self._read()[2])
+
+    def __len__(self):
+        return self.shape[0]
+
+    @property
+    def X(self):
+        """The features (n, d): a read-only array in a file, or in memory where there are few."""
+        return self._read()[0]
+
+    def predictions(self, model, method="predict"):
+        """Results of a fitted model's `method`, block by block: an iterator of arrays.
+
+        Blocks are read from their source and not kept, so that memory stays that of one block.
+        """
+        predict = getattr(model, method)
+        for i, block in enumerate(self._iterate()):
+            X = _parts(block, i)[0]
+            if len(X):
+                yield predict(X if self.feature_names is None else self._named(X))
+
+    def write_predictions(self, path, model, method="predict"):
+        """Write a fitted model's results to a file, block by block.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            Ends with .npy or .parquet. Written under another name first: an error leaves no half of it.
+        model : estimator
+        method : str, default="predict"
+            "predict", "predict_proba", "decision_function", ...
+
+        Returns
+        -------
+        int
+            Rows written.
+        """
+        return row_sources.write(Path(path).expanduser(), self.predictions(model, method))
+
+    def _named(self, X):
+        """A block whose features have names."""
+        rows = RowBlocks(())
+        rows.feature_names, rows._rows = self.feature_names, (X, None, None)
+        return rows
+
+    def _iterate(self):
+        return iter(self._blocks() if callable(self._blocks) else self._blocks)
+
+    def _read(self):
+        if self._rows is None:
+            self._rows = _keep(self._iterate(), self._cache)
+        return self._rows
+
+
+def take_blocks(X, y, sample_weight):
+    """X, y and weights of what `fit` was passed: those of RowBlocks, and anything else as it is."""
+    if not isinstance(X, RowBlocks):
+        return X, y, sample_weight
+    for given, own, name in ((y, X.y, "y"), (sample_weight, X.weight, "sample_weight")):
+        if given is not None and own is not None:
+            raise ValueError(f"{name} was passed, and the blocks have their own; expected one of the two")
+    return X, X.y if y is None else y, X.weight if sample_weight is None else sample_weight
+
+
+def _keep(blocks, cache):
+    """X, y and weight of an iterator of blocks: X in a file of its own, mapped."""
+    folder = tempfile.gettempdir() if cache is None else os.fspath(Path(cache).expanduser())
+    targets, weights, first, n = [], [], None, 0
+    with tempfile.TemporaryFile(dir=folder) as file:
+        for i, block in enumerate(blocks):
+            X, y, weight = _parts(block, i)
+            if first is None:
+                first = X, y is None, weight is None
+            _compare(X, y, weight, first, i)
+            _write(file, X, folder)
+            n += len(X)
+            targets.append(y)
+            weights.append(weight)
+        if first is None or not n * first[0].shape[1]:
+            raise ValueError(f"the blocks have {n} rows of {first[0].shape[1] if first else 0} features; expected at "
+                             f"least one of each")
+        X = first[0]
+        mapping = _core.PassingMap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    kept = np.frombuffer(mapping, np.uint8).view(X.dtype).reshape(n, X.shape[1])
+    return kept, *(None if missing else np.concatenate(parts)
+                   for parts, missing in zip((targets, weights), first[1:], strict=True))
+
+
+def _write(file, X, folder):
+    try:
+        file.write(X.tobytes())
+        file.flush()
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise OSError(error.errno, f"no room for {X.nbytes} more bytes of decoded features in {folder}; expected room "
+                                   f"for all of them: name another folder with cache=") from error
+
+
+def _parts(block, i):
+    """X, y and weight of block i, the latter two None where they are not given."""
+    parts = tuple(block) if isinstance(block, tuple | list) else (block,)
+    if not 1 <= len(parts) <= 3:
+        raise ValueError(f"block {i} has {len(parts)} parts; expected (X, y) or (X, y, weight)")
+    X, y, weight = (*parts, None, None)[:3]
+    try:
+        X = check_X(X.to_numpy() if hasattr(X, "to_numpy") else X)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"block {i}: {error}") from None
+    y, weight = (None if part is None else as_array(part, name) for part, name in ((y, "y"), (weight, "weight")))
+    for part, name in ((y, "y"), (weight, "weight")):
+        if part is not None and (part.ndim == 0 or len(part) != len(X)):
+            raise ValueError(f"block {i}: {name} has shape {part.shape} and X {X.shape}; expected {len(X)} rows")
+    return _checked(X, f"block {i}"), y, weight
+
+
+def _checked(X, name):
+    check_finite(X, resolve_n_threads(None), name)
+    return X
+
+
+def _compare(X, y, weight, first, i):
+    """ValueError if block i is not like the first."""
+    like, no_y, no_weight = first
+    if X.shape[1] != like.shape[1]:
+        raise ValueError(f"block {i} has {X.shape[1]} features and the first {like.shape[1]}; expected as many")
+    if X.dtype != like.dtype:
+        raise ValueError(f"block {i} has dtype {X.dtype} and the first {like.dtype}; expected one dtype: convert one "
+                         f"of them with astype")
+    for part, missing, name in ((y, no_y, "y"), (weight, no_weight, "weight")):
+        if (part is None) != missing:
+            there, first_has = ("no", "some") if part is None else ("some", "none")
+            raise ValueError(f"block {i} has {there} {name} and the first {first_has}; expected it in all blocks or "
+                             f"in none")

@@ -1,0 +1,203 @@
+"""Where blocks of rows come from and where predictions go: .npy files, Parquet, Arrow datasets."""
+
+import glob
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+
+BLOCK_BYTES = 1 << 24  # of a block of features
+
+
+def files(paths):
+    """Paths of files, from one, a list or a pattern; FileNotFoundError where there is none."""
+    if isinstance(paths, str | os.PathLike):
+        name = os.path.expanduser(os.fspath(paths))
+        if not glob.has_magic(name) or os.path.exists(name):
+            found = [name]
+        else:
+            found = sorted(glob.glob(name), key=_by_number)
+            if not found:
+                raise FileNotFoundError(f"no file matches {name}")
+    else:
+        found = [os.path.expanduser(os.fspath(path)) for path in paths]
+        if not found:
+            raise ValueError("paths is empty; expected at least one file")
+    return [Path(name) for name in found]
+
+
+def _by_number(name):
+    """Sorts part_2 before part_10."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+
+
+def map_npy(path):
+    """The array of a .npy file, mapped; ValueError if the file is cut or something else."""
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{path} is no .npy file of numbers, or is cut: {error}") from None
+
+
+def npy_blocks(paths, y, weight):
+    """Blocks of the rows of .npy files, with their parts of y and weight (n, ...)."""
+    begin = 0
+    for path in paths:
+        X = map_npy(path)
+        if X.ndim != 2:
+            raise ValueError(f"{path} has shape {X.shape}; expected two dimensions (rows, features)")
+        step = max(1, BLOCK_BYTES // max(1, X.shape[1] * X.itemsize))
+        for start in range(0, len(X), step):
+            block = X[start : start + step]
+            end = begin + len(block)
+            for part, name in ((y, "y"), (weight, "weight")):
+                if part is not None and len(part) < end:
+                    raise ValueError(f"{name} has {len(part)} rows and the files up to {path} at least {end}; expected "
+                                     f"one a row")
+            yield block, *(None if part is None else part[begin:end] for part in (y, weight))
+            begin = end
+    for part, name in ((y, "y"), (weight, "weight")):
+        if part is not None and len(part) != begin:
+            raise ValueError(f"{name} has {len(part)} rows and the files {begin}; expected as many")
+
+
+class ParquetSource:
+    """Columns of an Arrow dataset as blocks of rows."""
+
+    def __init__(self, path, target, features, weight):
+        dataset = _pyarrow("dataset")
+        if not isinstance(path, dataset.Dataset):
+            some = isinstance(path, list | tuple)
+            path = [os.path.expanduser(os.fspath(p)) for p in path] if some else os.path.expanduser(os.fspath(path))
+            path = dataset.dataset(path, format="parquet")
+        self.data, self.target, self.weight = path, target, weight
+        names = self.data.schema.names
+        if features is None:
+            features = [name for name in names if name not in (target, weight)]
+        self.features = [features] if isinstance(features, str) else list(features)
+        for name in [*self.features, *(name for name in (target, weight) if name is not None)]:
+            if name not in names:
+                raise ValueError(f"there is no column {name!r}; expected one of {', '.join(map(repr, names))}")
+        if not self.features:
+            raise ValueError("there are no columns of features beside the target; expected at least one")
+        self.lists = len(self.features) == 1 and _is_list(self.data.schema.field(self.features[0]).type)
+        self.feature_names = None if self.lists else self.features
+
+    def blocks(self):
+        """Iterator of (X, y, weight)."""
+        columns = list(dict.fromkeys([*self.features, *(n for n in (self.target, self.weight) if n is not None)]))
+        types = [self.data.schema.field(name).type for name in self.features]
+        width = types[0].list_size if self.lists and hasattr(types[0], "list_size") else len(columns)
+        rows = max(1024, BLOCK_BYTES // (8 * max(1, width)))
+        for batch in self.data.to_batches(columns=columns, batch_size=rows, batch_readahead=2, fragment_readahead=1):
+            if batch.num_rows:
+                X = self._matrix(batch)
+                yield X, *(None if n is None else _column(batch, n) for n in (self.target, self.weight))
+
+    def _matrix(self, batch):
+        if self.lists:
+            return _list_column(batch, self.features[0])
+        columns = [_column(batch, name, numbers=True) for name in self.features]
+        X = np.empty((batch.num_rows, len(columns)), np.result_type(*columns))
+        for j, column in enumerate(columns):
+            X[:, j] = column
+        return X
+
+
+def _column(batch, name, *, numbers=False):
+    column = batch.column(name)
+    if column.null_count:
+        row = column.is_null().to_pylist().index(True)
+        raise ValueError(f"column {name!r} has a missing value at row {row} of its block; expected none: fill them in, "
+                         f"or leave out these rows")
+    values = column.to_numpy(zero_copy_only=False)
+    if numbers and values.dtype.kind not in "fiub":
+        raise TypeError(f"column {name!r} has type {column.type}, which are not numbers; encode it as numbers, or "
+                        f"leave it out of features")
+    return values
+
+
+def _is_list(kind):
+    types = _pyarrow("types")
+    return types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+
+
+def _list_column(batch, name):
+    """A column of lists of one length as a matrix, without a copy where their length is fixed."""
+    column = batch.column(name)
+    values = column.flatten()
+    if column.null_count or values.null_count:
+        raise ValueError(f"column {name!r} has missing values; expected none")
+    width, left = divmod(len(values), batch.num_rows)
+    lengths = column.value_lengths().to_numpy() if hasattr(column, "value_lengths") else np.array([width])
+    if left or (lengths != width).any():
+        raise ValueError(f"column {name!r} has lists of {lengths.min()} to {lengths.max()} values; expected one length")
+    return values.to_numpy(zero_copy_only=False).reshape(batch.num_rows, width)
+
+
+def _pyarrow(part):
+    try:
+        return __import__(f"pyarrow.{part}", fromlist=[part])
+    except ImportError as error:
+        raise ImportError("Parquet files need pyarrow: pip install pyarrow") from error
+
+
+def write(path, results):
+    """Write arrays (m, ...), one after the other, as one .npy or Parquet file; returns the number of rows."""
+    writers = {".npy": _write_npy, ".parquet": _write_parquet}
+    if path.suffix not in writers:
+        raise ValueError(f"path is {path}; expected a name that ends with .npy or .parquet")
+    partial = path.with_name(path.name + ".partial")
+    try:
+        n = writers[path.suffix](partial, results)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return n
+
+
+def _write_npy(path, results):
+    """A header of room for any length first; it is written again when the length is known."""
+    n, first = 0, None
+    with path.open("wb") as file:
+        for result in results:
+            if first is None:
+                first = result
+                if result.dtype.hasobject:
+                    raise TypeError("classes of type object cannot be written as .npy; expected numbers or strings: "
+                                    "write Parquet")
+                _header(file, first, 2**62)
+            file.write(np.ascontiguousarray(result.astype(first.dtype, copy=False)).tobytes())
+            n += len(result)
+        if first is None:
+            raise ValueError("there are no blocks to predict; expected at least one")
+        file.seek(0)
+        _header(file, first, n)
+    return n
+
+
+def _header(file, like, n):
+    header = {"descr": np.lib.format.dtype_to_descr(like.dtype), "fortran_order": False,
+              "shape": (n, *like.shape[1:])}
+    text = repr(header).ljust(244).encode("latin1") + b"\n"
+    file.write(np.lib.format.magic(1, 0) + len(text).to_bytes(2, "little") + text)
+
+
+def _write_parquet(path, results):
+    arrow, parquet = _pyarrow("lib"), _pyarrow("parquet")
+    n, writer = 0, None
+    try:
+        for result in results:
+            columns = {"prediction": result} if result.ndim == 1 else {
+                f"prediction_{j}": np.ascontiguousarray(result[:, j]) for j in range(result.shape[1])}
+            table = arrow.Table.from_pydict(columns)
+            writer = writer or parquet.ParquetWriter(path, table.schema)
+            writer.write_table(table)
+            n += len(result)
+    finally:
+        if writer is not None:
+            writer.close()
+    if writer is None:
+        raise ValueError("there are no blocks to predict; expected at least one")
+    return n

@@ -1,0 +1,31 @@
+"""Some rows of X, and no more of a mapped file in memory than is being read."""
+
+import numpy as np
+
+from fastlr import _core
+from fastlr.model.memory import BLOCK_VALUES
+
+APART = 1024  # rows from all over X; for each the system may map 64 KiB
+
+
+def taken(X, part):
+    """X[part]: a view for slices, for indices (m,), in any order, a copy that is made block by block."""
+    if isinstance(part, slice):
+        return X[part]
+    rows = np.empty((len(part), X.shape[1]), X.dtype)
+    for start in range(0, len(part), APART):
+        some = slice(start, start + APART)
+        np.take(X, part[some], axis=0, out=rows[some], mode="clip")
+        _core.release(X)
+    return rows
+
+
+def every(X, step):
+    """A copy of every step-th row of X (n, d)."""
+    rows = np.empty((-(-len(X) // step), X.shape[1]), X.dtype)
+    size = max(1, BLOCK_VALUES // (X.shape[1] * step))
+    for start in range(0, len(rows), size):
+        block = X[start * step : (start + size) * step]
+        rows[start : start + size] = block[::step]
+        _core.release(block)
+    return rows
