@@ -55,6 +55,15 @@ def test_searches_and_trainers_take_blocks():
     trained.partial_fit(rows)
 
 
+def test_labels_may_grow():
+    y = np.array(["a", "b"] * 450), np.array(["long", "a"] * 450), np.array(["b", "c"] * 450)
+    assert list(RowBlocks([(X, part) for part in y]).y) == [label for part in y for label in part]
+    small, large = np.arange(900, dtype=np.uint8) % 7, np.arange(900) * 1000 - 5
+    np.testing.assert_array_equal(RowBlocks([(X, small), (X, large)]).y, np.concatenate([small, large]))
+    objects = np.array(["x", "yy"] * 450, object)
+    np.testing.assert_array_equal(LogisticRegression().fit(RowBlocks([(X, objects)])).classes_, ["x", "yy"])
+
+
 def test_matrices_of_targets_and_frames(tmp_path):
     pandas = pytest.importorskip("pandas")
     P = RNG.dirichlet(np.ones(3), 900)
@@ -148,12 +157,13 @@ def test_predictions_go_to_a_file_block_by_block(tmp_path, name, method):
 NAN = X[:50].copy()
 NAN[7, 2] = np.nan
 WRONG = {
-    "another width": ([(X, Y), (X[:, :3], Y)], "block 1 has 3 features and the first 6"),
+    "another width": ([(X, Y), (X[:, :3], Y)], "block 1 has 3 features and those before 6"),
     "another dtype": ([(X, Y), (X.astype(np.float64), Y)], "block 1 has dtype float64"),
     "not finite": ([(X, Y), (NAN, Y[:50])], "block 1.*(?s:.)*row 7"),
     "labels of another length": ([(X, Y[:-1])], "block 0: y has shape"),
     "no labels in one": ([(X, Y), (X,)], "block 1 has no y"),
     "weights in one": ([(X, Y), (X, Y, WEIGHT)], "block 1 has some weight"),
+    "labels of another kind": ([(X, Y), (X, np.arange(900))], "block 1 has y of shape .* and dtype int64"),
     "too many parts": ([(X, Y, WEIGHT, WEIGHT)], "4 parts"),
     "no blocks": ([], "0 rows"),
     "no rows": ([(X[:0], Y[:0])], "0 rows"),

@@ -7,6 +7,7 @@ import numpy as np
 from fastlr._input.arrays import as_array
 from fastlr._input.options import is_flag
 
+_BLOCK = 1 << 16  # labels that are numbered at a time
 _COUNTABLE_RANGE = 1 << 16  # integers closer together are numbered by counting, ten times as fast as by sorting
 
 
@@ -73,13 +74,23 @@ def number_labels(y):
     if y.dtype.kind in "iu" and len(y):
         lowest = y.min()
         if int(y.max()) - int(lowest) < _COUNTABLE_RANGE:
-            wide = np.uint64 if y.dtype.kind == "u" else np.int64
-            offsets = np.subtract(y, lowest, dtype=wide).astype(np.intp)
-            present = np.bincount(offsets) > 0
-            classes = np.flatnonzero(present).astype(wide) + wide(lowest)
-            return classes.astype(y.dtype), (np.cumsum(present, dtype=np.int32) - 1)[offsets]
+            return _number_by_counting(y, lowest)
     classes, codes = np.unique(y, return_inverse=True)
     return classes, codes.astype(np.int32)
+
+
+def _number_by_counting(y, lowest):
+    """`number_labels` of integers that are close together."""
+    wide = np.uint64 if y.dtype.kind == "u" else np.int64
+    blocks = [slice(start, start + _BLOCK) for start in range(0, len(y), _BLOCK)]
+    present = np.zeros(_COUNTABLE_RANGE, bool)
+    for block in blocks:
+        present[np.subtract(y[block], lowest, dtype=wide)] = True
+    classes = np.flatnonzero(present).astype(wide) + wide(lowest)
+    places, codes = np.cumsum(present, dtype=np.int32) - 1, np.empty(len(y), np.int32)
+    for block in blocks:
+        codes[block] = places[np.subtract(y[block], lowest, dtype=wide)]
+    return classes.astype(y.dtype), codes
 
 
 def encode_labels(y, classes, name="y"):

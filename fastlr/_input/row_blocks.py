@@ -18,6 +18,8 @@ from fastlr._input import row_sources
 from fastlr._input.arrays import as_array, check_finite, check_X
 from fastlr._runtime.threads import resolve_n_threads
 
+BLOCK_VALUES = 1 << 16  # labels that are converted at a time
+
 
 class RowBlocks:
     """Rows in blocks, as X of `LogisticRegression`, `LogisticRegressionCV` and `Trainer`.
@@ -193,38 +195,63 @@ def take_blocks(X, y, sample_weight):
 
 
 def _keep(blocks, cache):
-    """X, y and weight of an iterator of blocks: X in a file of its own, mapped."""
+    """X, y and weight of an iterator of blocks, each in a file of its own, mapped."""
     folder = tempfile.gettempdir() if cache is None else os.fspath(Path(cache).expanduser())
-    targets, weights, first, n = [], [], None, 0
-    with tempfile.TemporaryFile(dir=folder) as file:
-        for i, block in enumerate(blocks):
-            X, y, weight = _parts(block, i)
-            if first is None:
-                first = X, y is None, weight is None
-            _compare(X, y, weight, first, i)
-            _write(file, X, folder)
-            n += len(X)
-            targets.append(y)
-            weights.append(weight)
-        if first is None or not n * first[0].shape[1]:
-            raise ValueError(f"the blocks have {n} rows of {first[0].shape[1] if first else 0} features; expected at "
-                             f"least one of each")
-        X = first[0]
-        mapping = _core.PassingMap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    kept = np.frombuffer(mapping, np.uint8).view(X.dtype).reshape(n, X.shape[1])
-    return kept, *(None if missing else np.concatenate(parts)
-                   for parts, missing in zip((targets, weights), first[1:], strict=True))
+    kept = None
+    for i, block in enumerate(blocks):
+        parts = _parts(block, i)
+        if kept is None:
+            kept = [None if part is None else _Kept(folder, part) for part in parts]
+        _compare(parts, kept, i)
+        for part, array in zip(kept, parts, strict=True):
+            if array is not None:
+                part.add(array)
+    shape = kept[0].shape if kept else (0, 0)
+    if not np.prod(shape):
+        raise ValueError(f"the blocks have {shape[0]} rows of {shape[1]} features; expected at least one of each")
+    return [part and part.array() for part in kept]
 
 
-def _write(file, X, folder):
-    try:
-        file.write(X.tobytes())
-        file.flush()
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise OSError(error.errno, f"no room for {X.nbytes} more bytes of decoded features in {folder}; expected room "
-                                   f"for all of them: name another folder with cache=") from error
+class _Kept:
+    """Arrays, one after the other, in a file without a name; objects in memory."""
+
+    def __init__(self, folder, first):
+        self.folder, self.dtype, self.shape = folder, first.dtype, (0, *first.shape[1:])
+        self.file, self.objects = tempfile.TemporaryFile(dir=folder), []  # noqa: SIM115 -- closed by `array`
+
+    def add(self, array):
+        self.shape = (self.shape[0] + len(array), *self.shape[1:])
+        if self.dtype.hasobject:
+            self.objects.append(array)
+            return
+        if array.dtype != self.dtype:
+            self._widen(np.result_type(array, self.dtype))
+        try:
+            self.file.write(array.astype(self.dtype, copy=False).tobytes())
+            self.file.flush()
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise OSError(error.errno, f"no room for {array.nbytes} more bytes of decoded rows in {self.folder}; "
+                                       f"expected room for all of them: name another folder with cache=") from error
+
+    def _widen(self, dtype):
+        """Longer strings, or larger integers, have come."""
+        if dtype != self.dtype:
+            before, self.file = self.file, tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115
+            with before:
+                before.seek(0)
+                while some := before.read(BLOCK_VALUES * self.dtype.itemsize):
+                    self.file.write(np.frombuffer(some, self.dtype).astype(dtype).tobytes())
+            self.dtype = dtype
+
+    def array(self):
+        """All of them as one array, mapped for reading."""
+        with self.file:
+            if self.dtype.hasobject:
+                return np.concatenate(self.objects)
+            mapping = _core.PassingMap(self.file.fileno(), 0, access=mmap.ACCESS_READ)
+        return np.frombuffer(mapping, np.uint8).view(self.dtype).reshape(self.shape)
 
 
 def _parts(block, i):
@@ -249,16 +276,23 @@ def _checked(X, name):
     return X
 
 
-def _compare(X, y, weight, first, i):
-    """ValueError if block i is not like the first."""
-    like, no_y, no_weight = first
-    if X.shape[1] != like.shape[1]:
-        raise ValueError(f"block {i} has {X.shape[1]} features and the first {like.shape[1]}; expected as many")
+def _compare(parts, kept, i):
+    """ValueError if block i is not like those before."""
+    X, like = parts[0], kept[0]
+    if X.shape[1:] != like.shape[1:]:
+        raise ValueError(f"block {i} has {X.shape[1]} features and those before {like.shape[1]}; expected as many")
     if X.dtype != like.dtype:
-        raise ValueError(f"block {i} has dtype {X.dtype} and the first {like.dtype}; expected one dtype: convert one "
-                         f"of them with astype")
-    for part, missing, name in ((y, no_y, "y"), (weight, no_weight, "weight")):
-        if (part is None) != missing:
-            there, first_has = ("no", "some") if part is None else ("some", "none")
-            raise ValueError(f"block {i} has {there} {name} and the first {first_has}; expected it in all blocks or "
-                             f"in none")
+        raise ValueError(f"block {i} has dtype {X.dtype} and those before {like.dtype}; expected one dtype: convert "
+                         f"one of them with astype")
+    for part, before, name in zip(parts[1:], kept[1:], ("y", "weight"), strict=True):
+        if (part is None) != (before is None):
+            here, there = ("no", "some") if part is None else ("some", "none")
+            raise ValueError(f"block {i} has {here} {name} and those before {there}; expected it in all blocks or in "
+                             f"none")
+        if part is not None and (part.shape[1:] != before.shape[1:] or _kind(part.dtype) != _kind(before.dtype)):
+            raise ValueError(f"block {i} has {name} of shape {part.shape} and dtype {part.dtype}, those before "
+                             f"{before.shape} and {before.dtype}; expected one kind")
+
+
+def _kind(dtype):
+    return dtype.kind.replace("u", "i")

@@ -90,7 +90,12 @@ class ParquetSource:
         types = [self.data.schema.field(name).type for name in self.features]
         width = types[0].list_size if self.lists and hasattr(types[0], "list_size") else len(columns)
         rows = max(1024, BLOCK_BYTES // (8 * max(1, width)))
-        for batch in self.data.to_batches(columns=columns, batch_size=rows, batch_readahead=2, fragment_readahead=1):
+        options = {"batch_size": rows, "batch_readahead": 0, "fragment_readahead": 0, "use_threads": False}
+        if isinstance(getattr(self.data, "format", None), _pyarrow("dataset").ParquetFileFormat):
+            options["fragment_scan_options"] = _pyarrow("dataset").ParquetFragmentScanOptions(
+                pre_buffer=False, use_buffered_stream=True)
+        # threads and buffers of pyarrow's own would hold several groups of rows at a time
+        for batch in self.data.to_batches(columns=columns, **options):
             if batch.num_rows:
                 X = self._matrix(batch)
                 yield X, *(None if n is None else _column(batch, n) for n in (self.target, self.weight))
