@@ -24,7 +24,7 @@ class LogitClassifier(ClassifierMixin, BaseEstimator):
         float32 or float64, by the dtype of X; `offset` as in `fit`.
         """
         outputs, Z = self._logits(X, offset)
-        return Z if outputs.k > 1 or outputs.multilabel else Z.ravel()
+        return outputs.decisions(Z)
 
     def predict(self, X, *, offset=None):
         """Most probable classes (n_samples,), or 0/1 indicators (n_samples, k) of labels."""

@@ -52,6 +52,12 @@ class TrainingData:
             weight = counts if weight is None else counts * weight
         return weigh_classes(class_weight, weight, self.outputs, self.targets)
 
+    def accuracy(self, Z, rows=slice(None), weight=None):
+        """Part of some rows, or of their weight, that logits Z (m, k) predict right."""
+        outputs = self.outputs
+        codes = Outputs(outputs.loss, np.arange(len(outputs.classes)), outputs.k, outputs.multilabel)
+        return codes.accuracy(Z, self.targets[rows], weight)
+
     def penalty(self, C, weight):
         """alpha and factors of the penalty of rows of these weights."""
         total = float(len(self.X) if weight is None else weight.sum())

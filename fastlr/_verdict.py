@@ -11,7 +11,30 @@ from fastlr.model.separation import are_separable
 from fastlr.solvers.state import LATE
 
 
-def verdict(estimator, result, objective, dtype, separated_below, *, hard, stopped):
+def no_optimum(result, objective, separated_below, *, hard):
+    """Why there is none, or None.
+
+    Parameters
+    ----------
+    result : fastlr.solvers.Result
+    objective : Objective
+    separated_below : float
+        A value below this is that of a model that classifies every row right.
+    hard : bool
+        Whether the targets are labels and nothing is penalised: then there may be no optimum.
+    """
+    if result.value < separated_below:
+        return ("the classes are separable: some coefficients classify every row right, and without a penalty "
+                "(C=inf) larger ones always fit better, so there is no optimum. The coefficients found do so; use a "
+                "finite C for a unique model")
+    if hard and result.lower_bound == 0 and are_separable(objective.rows):
+        return ("the classes are separable, perhaps but for rows on the border (quasi-complete separation): without "
+                "a penalty (C=inf) some coefficients always fit better when they grow, so there is no optimum; use "
+                "a finite C for a unique model")
+    return None
+
+
+def verdict(estimator, result, dtype, unattainable, *, stopped):
     """Warn if the fit ended short of `tol`, saying why; returns what there is to say if Ctrl-C ended it, else None.
 
     Parameters
@@ -19,26 +42,17 @@ def verdict(estimator, result, objective, dtype, separated_below, *, hard, stopp
     estimator : LogisticRegression
         With all attributes of its fit.
     result : fastlr.solvers.Result
-    objective : Objective
     dtype : dtype
         Of the user's X.
-    separated_below : float
-        A value below this is that of a model that classifies every row right.
-    hard : bool
-        Whether the targets are labels and nothing is penalised: then there may be no optimum.
+    unattainable : str or None
+        Why there is no optimum.
     stopped : bool
         A callback asked for the end.
     """
     if result.message == "interrupted":
         return _shortfall(estimator, result.message, dtype)
-    if result.value < separated_below:
-        _warn("the classes are separable: some coefficients classify every row right, and without a penalty "
-              "(C=inf) larger ones always fit better, so there is no optimum. The coefficients found do so; use a "
-              "finite C for a unique model")
-    elif hard and result.lower_bound == 0 and not stopped and are_separable(objective.rows):
-        _warn("the classes are separable, perhaps but for rows on the border (quasi-complete separation): without "
-              "a penalty (C=inf) some coefficients always fit better when they grow, so there is no optimum; use "
-              "a finite C for a unique model")
+    if unattainable:
+        _warn(unattainable)
     elif estimator.suboptimality_ > estimator.tol and not stopped:
         _warn(_shortfall(estimator, result.message, dtype))
     return None

@@ -13,7 +13,7 @@ from fastlr._input.estimator import unchanged_on_error
 from fastlr._input.options import LOGISTIC_RULES, check_option, check_rules
 from fastlr._input.row_blocks import take_blocks
 from fastlr._runtime.terminal import ProgressLine
-from fastlr._search.folds import make_folds, warn_of_absent
+from fastlr._search.folds import is_leave_one_out, make_folds, warn_of_absent
 from fastlr._search.scoring import HeldOutScorer, classifier_like, scorer_of
 from fastlr._search.search import Search
 from fastlr._search.selection import Selection, check_Cs
@@ -33,10 +33,11 @@ class LogisticRegressionCV(LogitClassifier):
         Values of C to try. An integer means so many, evenly spaced from 1e-4 to 1e4 on a logarithmic scale. "auto"
         tries 0.01 to 100 by factors of 10, goes on beyond an end of these while it is the best, to 1e-6 and 1e6 at
         most, and then tries sqrt(10) times less and more than the best.
-    cv : int, splitter, iterable of (train, test) or None, default=None
+    cv : int, "loo", splitter, iterable of (train, test) or None, default=None
         As in scikit-learn: None means 5 folds, an integer so many, stratified where y are labels. `PredefinedSplit`
         with -1 for all training rows holds out a fixed validation part. A row that a fold's `train` names twice counts
-        twice.
+        twice. "loo" leaves out one row at a time, approximately, from one fit of all rows a value of C; see
+        `LogisticRegression`'s `leave_one_out`. It counts as one fold.
     scoring : str, callable or None, default=None
         A scorer's name, or scorer(estimator, X, y) of a fitted classifier and the rows held out. None means accuracy.
         Accuracy and "neg_log_loss" are computed from logits; other scorers get the rows held out as a copy, one fold
@@ -68,6 +69,10 @@ class LogisticRegressionCV(LogitClassifier):
         Out of fold: the logits of each row by the model at C_ that did not see it (without `refit`, at its fold's own
         C). The mean over folds where several hold a row out, nan where none does. None where n k is more than 2^25
         (see FASTLR_KEPT_MIB).
+    loo_decision_function_ : ndarray (n,) or (n, k)
+        Only with cv="loo", and so is the next: logits of each row without it at C_, the same as out of fold.
+    loo_score_ : float
+        Their score by `scoring`.
     coef_, intercept_, classes_, scale_, shift_, targets_, n_features_in_, feature_names_in_
         As of `LogisticRegression`.
     objective_, suboptimality_ : float
@@ -197,15 +202,21 @@ class LogisticRegressionCV(LogitClassifier):
         data = check_training_data(self, X, y, sample_weight, offset)
         outputs, n = data.outputs, len(data.X)
         y = outputs.classes[data.targets] if data.targets.ndim == 1 else as_array(y, "y")
-        folds = make_folds(self.cv, data.X, y.ravel() if y.ndim == 2 and y.shape[1] == 1 else y,
-                           routed["splitter"]["split"])
         scorer = HeldOutScorer(self, data, y, routed["scorer"]["score"])
-        selection = Selection(folds, Cs, by_fold=not self.refit, keep_logits=n * outputs.k <= KEPT_VALUES)
-        search = Search.of_folds(
-            data, folds, whole_leads=self.refit and len(folds) > 1, C0=1.0 if Cs is None else float(Cs.min()),
-            class_weight=self.class_weight, intercept=self.fit_intercept, seed=self._seed(), solver=self.solver,
-            tol=float(self.tol), max_iter=int(self.max_iter),
-        )
+        options = {
+            "C0": 1.0 if Cs is None else float(Cs.min()), "class_weight": self.class_weight,
+            "intercept": self.fit_intercept, "seed": self._seed(), "solver": self.solver, "tol": float(self.tol),
+            "max_iter": int(self.max_iter),
+        }
+        keep_logits = n * outputs.k <= KEPT_VALUES
+        if is_leave_one_out(self.cv):
+            search, keep_logits = Search.leaving_one_out(data, **options), True
+        else:
+            folds = make_folds(self.cv, data.X, y.ravel() if y.ndim == 2 and y.shape[1] == 1 else y,
+                               routed["splitter"]["split"])
+            search = Search.of_folds(data, folds, whole_leads=self.refit and len(folds) > 1, **options)
+        folds = [member.fold for member in search.folds]
+        selection = Selection(folds, Cs, by_fold=not self.refit, keep_logits=keep_logits)
         warn_of_absent(folds, search.base_rates(), outputs)
         line = ProgressLine(self.verbose)
         try:
@@ -245,5 +256,10 @@ class LogisticRegressionCV(LogitClassifier):
             for name in ("objective_", "suboptimality_"):  # of an earlier fit
                 vars(self).pop(name, None)
         Z = selection.out_of_fold(len(data.X), outputs.k, search.real)
-        self.oof_decision_function_ = Z if Z is None or outputs.k > 1 or outputs.multilabel else Z.ravel()
+        self.oof_decision_function_ = None if Z is None else outputs.decisions(Z)
+        for name in ("loo_decision_function_", "loo_score_"):
+            vars(self).pop(name, None)
+        if is_leave_one_out(self.cv):
+            self.loo_decision_function_ = self.oof_decision_function_
+            self.loo_score_ = float(selection.scores[best[0]][0])
         self.n_passes_ = search.n_passes

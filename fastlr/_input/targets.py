@@ -66,6 +66,10 @@ class Outputs:
         second = Z[:, 0] >= 0.5 if self.loss == "squared_error" else Z[:, 0] > 0
         return self.classes[second.astype(np.intp)]
 
+    def decisions(self, Z):
+        """Logits Z (n, k) as `decision_function` returns them: (n,) for two classes."""
+        return Z if self.k > 1 or self.multilabel else Z.ravel()
+
     def probabilities(self, Z, n_threads=1):
         """Probabilities of logits Z (n, k), which is overwritten: (n, n_classes), rows summing to 1, or (n, k) labels.
 

@@ -39,8 +39,9 @@ def make_folds(cv, X, y, params):
     TypeError, ValueError
         Naming the fold that is empty, overlaps or lies outside the rows, and what the splitter itself raises.
     """
-    if isinstance(cv, bool) or (isinstance(cv, numbers.Real) and not isinstance(cv, numbers.Integral)):
-        raise ValueError(f"cv is {cv!r}; expected None, a number of folds, a splitter, or an iterable of (train, test)")
+    if isinstance(cv, bool | str) or (isinstance(cv, numbers.Real) and not isinstance(cv, numbers.Integral)):
+        raise ValueError(f"cv is {cv!r}; expected None, a number of folds, 'loo', a splitter, or an iterable of "
+                         f"(train, test)")
     if hasattr(cv, "__iter__") and not hasattr(cv, "split"):
         cv = [_pair(pair, number) for number, pair in enumerate(cv)]
     part = getattr(cv, "test_fold", None)
@@ -62,6 +63,16 @@ def make_folds(cv, X, y, params):
     if not folds:
         raise ValueError("cv gives no fold; expected at least one pair (train, test)")
     return folds
+
+
+def is_leave_one_out(cv):
+    """Whether it asks for leave-one-out from leverages."""
+    return isinstance(cv, str) and cv == "loo"
+
+
+def left_out(n):
+    """The one fold of leave-one-out: all n rows train, and each is predicted as if it did not."""
+    return Fold(0, np.arange(n), np.arange(n))
 
 
 def _pair(pair, number):

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastlr._runtime.threads import blas_limit
 from fastlr._verdict import finished, proved_suboptimality
+from fastlr.model.leave_one_out import leave_one_out
 from fastlr.model.line import Point
 from fastlr.model.memory import KEPT_VALUES
 from fastlr.model.rows_folds import logits_of
@@ -132,3 +134,16 @@ class Member:
         """Keep the held-out logits of the last two models, unless they are large."""
         if self.objective.rows.n * self.objective.rows.k <= KEPT_VALUES:
             self._held_out = [*self._held_out[-1:], (W, Z)]
+
+
+class LeaveOneOut(Member):
+    """All rows, of which each is held out from the model that predicts it, nearly."""
+
+    def held_out_logits(self, C):
+        """Logits (n, k) of the rows."""
+        objective = self.at(C)
+        with blas_limit(), np.errstate(all="ignore"):
+            return leave_one_out(objective, objective.start(*self.parts(C)))
+
+    def _remember(self, W, Z):
+        """Logits of the model of all rows are none of rows that are held out."""

@@ -11,7 +11,6 @@ from sklearn.metrics import get_scorer
 
 from fastlr import _core
 from fastlr._input.fitted import fitted_model
-from fastlr._input.targets import Outputs
 from fastlr.linear_model import LogisticRegression
 from fastlr.model.rows_folds import as_slice
 
@@ -96,9 +95,7 @@ class HeldOutScorer:
         return np.asarray(value)[rows] if is_rowwise else value
 
     def _accuracy(self, test, Z, weight):
-        outputs = self.data.outputs
-        codes = Outputs(outputs.loss, np.arange(len(outputs.classes)), outputs.k, outputs.multilabel)
-        return codes.accuracy(Z, self.data.targets[test], weight)
+        return self.data.accuracy(Z, test, weight)
 
     def _neg_log_loss(self, test, Z, weight):
         """Minus the mean loss that a fit minimises; probabilities of 0 are not clipped."""

@@ -13,8 +13,10 @@ from sklearn.exceptions import ConvergenceWarning
 
 from fastlr._runtime.threads import blas_limit
 from fastlr._runtime.warnings import warn_user
-from fastlr._search.member import Member
+from fastlr._search.folds import left_out
+from fastlr._search.member import LeaveOneOut, Member
 from fastlr._verdict import are_hard, certain_separation
+from fastlr.model.leave_one_out import check_leverages
 from fastlr.model.line import Point
 from fastlr.model.objective import Objective
 from fastlr.solvers.auto import REFRESH
@@ -71,10 +73,23 @@ class Search:
         members = [Member(part, C0, fold) for part, fold in zip(parts, folds, strict=True)]
         return cls(Member(objective, C0), members, **options)
 
+    @classmethod
+    def leaving_one_out(cls, data, *, C0, class_weight, intercept, seed, **options):
+        """The search of all rows by leave-one-out, a path of fits of all rows."""
+        objective = data.objective(C0, data.weight(class_weight), intercept=intercept, seed=seed)
+        check_leverages(objective)
+        whole = LeaveOneOut(objective, C0, left_out(len(data.X)))
+        return cls(whole, [whole], whole_leads=False, **options)
+
+    @property
+    def members(self):
+        """All rows and the folds, each once."""
+        return list(dict.fromkeys([self.whole, *self.folds]))
+
     @property
     def n_passes(self):
         """Passes over X of all fits."""
-        return float(sum(member.objective.n_passes for member in (self.whole, *self.folds)))
+        return float(sum(member.objective.n_passes for member in self.members))
 
     def base_rates(self):
         """The mean targets (k,) of each fold's training rows."""
@@ -179,11 +194,11 @@ class Search:
     def warn_of_shortfalls(self):
         """Warn if fits ended short of the tolerance."""
         tol = self.options["tol"]
-        short = [(model.suboptimality, C, model.message) for member in (*self.folds, self.whole)
+        short = [(model.suboptimality, C, model.message) for member in self.members
                  for C, model in member.models.items() if model.suboptimality > tol and model.message != LACKING]
         if short:
             worst, C, message = max(short)
-            n_fits = sum(len(member.models) for member in (*self.folds, self.whole))
+            n_fits = sum(len(member.models) for member in self.members)
             known = f"proved to be within {worst:.1e} of the optimum" if math.isfinite(worst) else "not proved"
             warn_user(f"{len(short)} of {n_fits} fits ended short of tol={tol:g}; the worst, at C={C:g}, is {known} "
                       f"({message}). The models are usable; raise tol or max_iter, or leave out large values of C",

@@ -14,6 +14,7 @@ caller's to use up.
 from functools import partial
 
 import numpy as np
+from scipy.linalg import lapack
 
 from fastlr import _core
 from fastlr.model.memory import BLOCK_VALUES, KEPT_VALUES
@@ -170,13 +171,38 @@ def hessian(rows, activations):
             add_hessian(H, rows, rows.features(part), A, weight)
         rows.n_passes += 0.5
     else:
-        slopes = _slopes(activations(slice(None)).astype(np.float64), rows.loss)
-        if rows.weight is not None:
-            slopes *= rows.weight[:, None]
-        for c in range(k):
-            H[c, :, c] = rows.gram(slopes[:, c].copy())
+        for c, block in enumerate(label_blocks(rows, activations)):
+            H[c, :, c] = block
     H /= rows.total_weight
     return H.reshape(k * D, k * D)
+
+
+def label_blocks(rows, activations):
+    """H_c (D, D) of the sum of the losses, exactly, for one logit after the other: of labels these are the Hessian."""
+    slopes = _slopes(activations(slice(None)).astype(np.float64), rows.loss)
+    if rows.weight is not None:
+        slopes *= rows.weight[:, None]
+    for c in range(rows.k):
+        yield rows.gram(slopes[:, c].copy())
+
+
+def cholesky(H, n_logits, loss):
+    """L (size, size), lower, of L L' = H, a Hessian of so many logits, finite and used up.
+
+    What rounding made indefinite, and features without curvature, are raised as little as will do. For softmax one row
+    added to all classes changes no probability: that freedom gets a curvature.
+    """
+    diagonal = np.einsum("jj->j", H)
+    if loss == "softmax":
+        H += np.tile(np.diag(diagonal.reshape(n_logits, -1).mean(axis=0)), (n_logits, n_logits))
+    relative = np.finfo(float).eps
+    while True:
+        diagonal *= 1 + relative
+        L, failed = lapack.dpotrf(H, lower=1)
+        if not failed:
+            return L
+        relative *= 10
+        diagonal[diagonal <= 0] = 1.0
 
 
 def add_hessian(H, rows, U, A, weight):

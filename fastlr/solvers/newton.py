@@ -10,6 +10,7 @@ superlinear convergence without solving early systems too well (Dembo and Steiha
 import numpy as np
 from scipy.linalg import lapack
 
+from fastlr.model.hessian import cholesky
 from fastlr.solvers.lbfgs import Pairs, lbfgs
 from fastlr.solvers.line_search import search
 
@@ -37,20 +38,10 @@ def hessian_solver(objective, point):
 
 def factorised(objective, H):
     """A function that multiplies (size,) with the inverse of a Hessian (size, size), which is used up."""
-    k = objective.rows.k
-    diagonal = np.einsum("jj->j", H)
-    if not np.isfinite(diagonal).all():
+    if not np.isfinite(np.einsum("jj->j", H)).all():
         raise objective.blame()
-    if objective.rows.loss == "softmax":  # adding one row to all classes changes no probability: fix that freedom
-        H += np.tile(np.diag(diagonal.reshape(k, -1).mean(axis=0)), (k, k))
-    relative = np.finfo(float).eps
-    while True:
-        diagonal *= 1 + relative
-        L, failed = lapack.dpotrf(H, lower=1)
-        if not failed:
-            return lambda x: lapack.dpotrs(L, x, lower=1)[0]
-        relative *= 10  # rounding made it indefinite, or a feature has no curvature
-        diagonal[diagonal <= 0] = 1.0
+    L = cholesky(H, objective.rows.k, objective.rows.loss)
+    return lambda x: lapack.dpotrs(L, x, lower=1)[0]
 
 
 def newton_cg(objective, progress, metric):
