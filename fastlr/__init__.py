@@ -7,7 +7,15 @@ The functions load with the package; the trainer, the estimators and the data re
 import importlib
 import os
 
-from fastlr import _core
+try:
+    import fastlr._core as _core
+except ModuleNotFoundError as error:
+    if error.name != "fastlr._core":
+        raise
+    raise ImportError(
+        f"{os.path.dirname(__file__)} holds fastlr's source, not its compiled module, and Python finds it before an "
+        f"installed fastlr. Start Python in another folder, or compile here with: pip install -e ."
+    ) from None
 
 _core.select_isa(os.environ.get("FASTLR_ISA") or None)
 
@@ -64,7 +72,7 @@ def _version():
     from importlib.metadata import version
 
     try:
-        return version("fastlr") or "unknown"
+        return version("fastlr-ml") or "unknown"
     except Exception:  # none, or broken: which errors that gives, importlib leaves open
         return "unknown"
 
