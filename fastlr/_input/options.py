@@ -105,5 +105,6 @@ LOGISTIC_RULES = {
     "random_state": (lambda v: v is None or (is_count(v, 0) and v < 2**32) or isinstance(v, np.random.RandomState),
                      "None, an integer of 0 to 2**32 - 1, or a numpy RandomState"),
     "refit": _FLAG,
+    "use_legacy_attributes": (lambda v: v is None or is_flag(v), "None, True or False"),
     "targets": one_of("auto", "classes", "labels"),
 }
