@@ -1,11 +1,11 @@
 """scikit-learn's own tests with fastlr's classes in place of its own: how many pass.
 
-    python -m fastlr.bench.sklearn_suite [--modules | FILE ...] [--peer] [-- PYTEST_ARGUMENTS]
+    python -m fastlr.bench.sklearn_suite [--modules | FILE ...] [--patched | --peer] [-- PYTEST_ARGUMENTS]
 
 The files are those of the scikit-learn that is installed: test_logistic.py, or with --modules those of other modules
-that use the class. Copies import LogisticRegression and LogisticRegressionCV from fastlr; nothing else is changed.
---peer runs the copies without that change, for what passes on this machine at all. Lists what fails; the exit status
-is 0 where anything was run.
+that use the class. Copies import LogisticRegression and LogisticRegressionCV from fastlr, with --patched those of
+`fastlr.patch_sklearn`, with --peer scikit-learn's own, for what passes on this machine at all; nothing else is changed.
+Lists what fails; the exit status is 0 where anything was run.
 """
 
 import argparse
@@ -27,7 +27,11 @@ def main(argv=None):
     parser = argparse.ArgumentParser(prog="fastlr.bench.sklearn_suite", description=__doc__.partition("\n")[0])
     parser.add_argument("files", nargs="*", help="below sklearn/ (default: linear_model/tests/test_logistic.py)")
     parser.add_argument("--modules", action="store_true", help="the other modules' test files that use the class")
-    parser.add_argument("--peer", action="store_true", help="leave scikit-learn's own classes in place")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--patched", dest="source", action="store_const", const="fastlr.patch.estimators",
+                       help="the classes of fastlr.patch_sklearn")
+    which.add_argument("--peer", dest="source", action="store_const", const=None, default="fastlr",
+                       help="leave scikit-learn's own classes in place")
     argv = list(sys.argv[1:] if argv is None else argv)
     cut = argv.index("--") if "--" in argv else len(argv)
     args = parser.parse_args(argv[:cut])
@@ -37,7 +41,7 @@ def main(argv=None):
     files = component_files(root) if args.modules else [root / f for f in args.files or [LOGISTIC]]
     total, failed = Counter(), []
     for file in files:
-        counts, names = run(file, replaced=not args.peer, pytest_arguments=argv[cut + 1 :])
+        counts, names = run(file, args.source, pytest_arguments=argv[cut + 1 :])
         print(f"{file.relative_to(root)!s:<60} {tell(counts)}", flush=True)
         total += counts
         failed += [f"{file.relative_to(root)}::{name}" for name in names]
@@ -56,11 +60,13 @@ def tell(counts):
 def component_files(root):
     """Test files that import one of the classes, but for test_logistic.py."""
     return [path for path in sorted(root.rglob("tests/test_*.py"))
-            if path != root / LOGISTIC and with_fastlr(path.read_text()) != path.read_text()]
+            if path != root / LOGISTIC and importing_from("fastlr", path.read_text()) != path.read_text()]
 
 
-def with_fastlr(source):
-    """The source, its imports of the two classes from fastlr."""
+def importing_from(package, source):
+    """The source of a module, with its imports of the two classes from a package; as it is for None."""
+    if package is None:
+        return source
     lines = source.splitlines(keepends=True)
     nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom) and node.module in HOMES]
     for node in sorted(nodes, key=lambda node: -node.lineno):
@@ -68,18 +74,17 @@ def with_fastlr(source):
         ours = [name for name in names if name.split()[0] in REPLACED]
         others = [name for name in names if name.split()[0] not in REPLACED]
         if ours:
-            imports = [f"from fastlr import {', '.join(ours)}"]
+            imports = [f"from {package} import {', '.join(ours)}"]
             imports += [f"from {node.module} import {', '.join(others)}"] if others else []
             lines[node.lineno - 1 : node.end_lineno] = [" " * node.col_offset + "; ".join(imports) + "\n"]
     return "".join(lines)
 
 
-def run(file, *, replaced, pytest_arguments):
+def run(file, package, pytest_arguments):
     """How many tests of a file passed, failed and were skipped, and the names of those that failed."""
     with tempfile.TemporaryDirectory() as folder:
         copy, report = Path(folder) / file.name, Path(folder) / "report.xml"
-        source = file.read_text()
-        copy.write_text(with_fastlr(source) if replaced else source)
+        copy.write_text(importing_from(package, file.read_text()))
         command = [sys.executable, "-m", "pytest", "-q", "-p", "sklearn.conftest", "-p", "no:cacheprovider", "--tb=no",
                    "--rootdir", folder, f"--junitxml={report}", *pytest_arguments, str(copy)]
         process = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=os.environ)

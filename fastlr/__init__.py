@@ -44,14 +44,16 @@ _LAZY = {
     "LogisticRegressionCV": "fastlr.linear_model_cv",
     "Trainer": "fastlr.trainer",
     "datasets": "fastlr.datasets",
+    "patch_sklearn": "fastlr.patch",
     "show_config": "fastlr.config",
+    "unpatch_sklearn": "fastlr.patch",
 }
 
 __all__ = [
     "LogisticRegression", "LogisticRegressionCV", "Trainer", "__version__", "binary_cross_entropy",
     "binary_cross_entropy_and_grad", "cross_entropy", "cross_entropy_and_grad", "datasets", "log_sigmoid",
-    "log_softmax", "logit", "logsumexp", "loss_and_grad", "one_hot", "show_config", "sigmoid", "sigmoid_derivative",
-    "softmax", "softmax_jacobian",
+    "log_softmax", "logit", "logsumexp", "loss_and_grad", "one_hot", "patch_sklearn", "show_config", "sigmoid",
+    "sigmoid_derivative", "softmax", "softmax_jacobian", "unpatch_sklearn",
 ]
 
 

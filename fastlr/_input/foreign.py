@@ -66,7 +66,8 @@ def understood(estimator, own_solvers):
         raise ValueError(f"solver is {estimator.solver!r}; expected {expected}")
     many = hasattr(estimator, "l1_ratios")
     name, ratio = ("l1_ratios", estimator.l1_ratios) if many else ("l1_ratio", estimator.l1_ratio)
-    penalty = _penalty(estimator, name, ratio)
+    penalty = penalty_of(estimator.penalty, ratio, getattr(estimator, "C", 1.0))
+    _warn_of_deprecations(estimator, name, ratio)
     _check_combination(estimator.solver, penalty, estimator.dual)
     _warn_of_inconsistency(estimator, penalty, name, ratio)
     if penalty == "elasticnet" and ratio is None:
@@ -75,9 +76,6 @@ def understood(estimator, own_solvers):
         raise ValueError(f"{name}={ratio!r}, penalty={estimator.penalty!r} asks for an L1 penalty; fastlr has L2 only: "
                          f"use {name}={'(0,)' if many else 0}, or scikit-learn's {type(estimator).__name__} with "
                          f"solver='saga'")
-    if not many and estimator.n_jobs is not None:
-        warn_user(f"'n_jobs' has no effect since scikit-learn 1.8 and will be removed there in 1.10. You provided "
-                  f"'n_jobs={estimator.n_jobs}'; please leave it out: fastlr's threads are n_threads", FutureWarning)
     if estimator.solver == "liblinear" and estimator.fit_intercept:
         warn_user("solver='liblinear' penalises the intercept in scikit-learn; fastlr never does: the fit is that of "
                   "any other solver. Use solver='auto'")
@@ -109,20 +107,33 @@ def refuse_classes_for_liblinear(solver, n_classes):
                          "solver='auto' for softmax regression, or a OneVsRestClassifier for one binary model a class")
 
 
-def _penalty(estimator, name, ratio):
-    """The penalty that scikit-learn 1.9 makes of `penalty`, C and the ratio: "l1", "l2", "elasticnet" or None."""
+def penalty_of(penalty, ratio, C):
+    """The penalty that scikit-learn 1.9 makes of `penalty`, l1_ratio or l1_ratios, and C, where it is known.
+
+    Returns
+    -------
+    {"l1", "l2", "elasticnet"} or None
+    """
+    if penalty != "deprecated":
+        return penalty
+    if np.isposinf(C):
+        return None
+    ratios = np.zeros(1) if ratio is None else np.atleast_1d(np.asarray(ratio, np.float64))
+    return "l2" if not ratios.any() else "l1" if (ratios == 1).all() else "elasticnet"
+
+
+def _warn_of_deprecations(estimator, name, ratio):
+    """scikit-learn's warnings of what it is about to remove."""
     if estimator.penalty != "deprecated":
         warn_user(f"'penalty' was deprecated in scikit-learn 1.8 and will be removed in 1.10. To avoid this warning, "
                   f"leave it out: the penalty is L2, and C=np.inf means none. {name}=0 is the same as penalty='l2'",
                   FutureWarning)
-        return estimator.penalty
-    if ratio is None and name == "l1_ratio":
-        warn_user(f"'{name}=None' was deprecated in scikit-learn 1.8 and will trigger an error in 1.10. Use 0 for the "
-                  f"L2 penalty, which is the default", FutureWarning)
-    ratios = np.zeros(1) if ratio is None else np.atleast_1d(np.asarray(ratio, np.float64))
-    if getattr(estimator, "C", 1.0) == math.inf:
-        return None
-    return "l2" if not ratios.any() else "l1" if (ratios == 1).all() else "elasticnet"
+    elif ratio is None and name == "l1_ratio":
+        warn_user("'l1_ratio=None' was deprecated in scikit-learn 1.8 and will trigger an error in 1.10. Use 0 for the "
+                  "L2 penalty, which is the default", FutureWarning)
+    if name == "l1_ratio" and estimator.n_jobs is not None:
+        warn_user(f"'n_jobs' has no effect since scikit-learn 1.8 and will be removed there in 1.10. You provided "
+                  f"'n_jobs={estimator.n_jobs}'; please leave it out: fastlr's threads are n_threads", FutureWarning)
 
 
 def _check_combination(solver, penalty, dual):
@@ -143,7 +154,7 @@ def _warn_of_inconsistency(estimator, penalty, name, ratio):
     """scikit-learn's warnings of a ratio that is not that of `penalty`."""
     if estimator.penalty == "deprecated" or ratio is None:
         return
-    if name == "l1_ratio" and penalty != "elasticnet" and 0 < ratio < 1:
+    if name == "l1_ratio" and penalty != "elasticnet" and ratio not in (0, 1):
         warn_user(f"l1_ratio parameter is only used when penalty is 'elasticnet'. Got (penalty={penalty})")
     if name == "l1_ratio" and ((penalty == "l2" and ratio != 0) or (penalty == "l1" and ratio != 1)):
         warn_user(f"Inconsistent values: penalty={penalty} with l1_ratio={ratio}. penalty is deprecated. Please use "
