@@ -41,7 +41,7 @@ def logits(n, k, dtype):
 def mnist_folder():
     """Where the four IDX files of MNIST are, or None: FASTLR_DATA/mnist, or ../shared/data/mnist of the checkout."""
     checkout = Path(__file__).resolve().parent.parent
-    root = Path(os.environ.get("FASTLR_DATA") or checkout.parent / "shared" / "data")
+    root = Path(os.environ.get("FASTLR_DATA") or checkout.parent / "shared" / "data").expanduser()
     return next((folder for folder in (root / "mnist", root) if list(folder.glob("train-images*"))), None)
 
 

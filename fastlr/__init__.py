@@ -7,7 +7,15 @@ The functions load with the package; the trainer, the estimators and the data re
 import importlib
 import os
 
-from fastlr import _core
+try:
+    import fastlr._core as _core
+except ModuleNotFoundError as error:
+    if error.name != "fastlr._core":
+        raise
+    raise ImportError(
+        f"{os.path.dirname(__file__)} holds fastlr's source, not its compiled module, and Python finds it before an "
+        f"installed fastlr. Start Python in another folder, or compile here with: pip install -e ."
+    ) from None
 
 _core.select_isa(os.environ.get("FASTLR_ISA") or None)
 
@@ -37,14 +45,16 @@ _LAZY = {
     "RowBlocks": "fastlr._input.row_blocks",
     "Trainer": "fastlr.trainer",
     "datasets": "fastlr.datasets",
+    "patch_sklearn": "fastlr.patch",
     "show_config": "fastlr.config",
+    "unpatch_sklearn": "fastlr.patch",
 }
 
 __all__ = [
     "LogisticRegression", "LogisticRegressionCV", "RowBlocks", "Trainer", "__version__", "binary_cross_entropy",
     "binary_cross_entropy_and_grad", "cross_entropy", "cross_entropy_and_grad", "datasets", "log_sigmoid",
-    "log_softmax", "logit", "logsumexp", "loss_and_grad", "one_hot", "partial_loss_and_grad", "show_config", "sigmoid",
-    "sigmoid_derivative", "softmax", "softmax_jacobian",
+    "log_softmax", "logit", "logsumexp", "loss_and_grad", "one_hot", "partial_loss_and_grad", "patch_sklearn",
+    "show_config", "sigmoid", "sigmoid_derivative", "softmax", "softmax_jacobian", "unpatch_sklearn",
 ]
 
 
@@ -65,7 +75,7 @@ def _version():
     from importlib.metadata import version
 
     try:
-        return version("fastlr") or "unknown"
+        return version("fastlr-ml") or "unknown"
     except Exception:  # none, or broken: which errors that gives, importlib leaves open
         return "unknown"
 

@@ -6,6 +6,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from fastlr import _core
+from fastlr._input.foreign import failure
 from fastlr._runtime.warnings import warn_user
 from fastlr.model.separation import are_separable
 from fastlr.solvers.state import LATE
@@ -62,21 +63,23 @@ def _shortfall(estimator, message, dtype):
     """What is known of a fit that did not get within tol, and what to do."""
     known = (f"its objective is proved to be within {estimator.suboptimality_:.1e} of the optimum, relatively"
              if math.isfinite(estimator.suboptimality_) else "how far it is from the optimum is not known")
-    easier = "a stronger penalty is easier to fit"
+    n_iter = estimator.n_iter_[0]
+    what = "the fit" if message == "interrupted" else f"{failure(estimator.solver, n_iter)}: the fit"
+    easier = "or lower C: a stronger penalty is easier to fit"
     if message == "interrupted":
         remedy = "warm_start=True goes on from here"
     elif message == LATE:
-        remedy = f"raise max_time ({estimator.max_time:g} s), or go on with warm_start=True"
-    elif estimator.n_iter_[0] >= estimator.max_iter:
-        remedy = f"raise max_iter ({estimator.max_iter}), or lower C ({estimator.C:g}): {easier}"
+        remedy = f"Raise max_time ({estimator.max_time:g} s), or go on with warm_start=True"
+    elif n_iter >= estimator.max_iter:
+        remedy = f"Increase the number of iterations: raise max_iter ({estimator.max_iter}), {easier}"
     elif not math.isfinite(estimator.suboptimality_):
-        remedy = "it may well be optimal, but a proof takes a penalty on every feature and labels that vary"
+        remedy = "It may well be optimal, but a proof takes a penalty on every feature and labels that vary"
     elif _core.real_dtype(dtype) == np.float32:
-        remedy = f"raise tol, or pass X as float64: {dtype} data are computed in float32"
+        remedy = f"Raise tol, or pass X as float64: {dtype} data are computed in float32"
     else:
-        remedy = f"raise tol, or lower C ({estimator.C:g}): {easier}"
-    return (f"the fit ended after {estimator.n_iter_[0]} iterations ({message}): {known}; tol is {estimator.tol:g}. "
-            f"The model is usable; {remedy}")
+        remedy = f"Raise tol, {easier}"
+    return (f"{what} ended after {n_iter} iterations ({message}): {known}; tol is {estimator.tol:g}. The model is "
+            f"usable. {remedy}")
 
 
 def finished(objective, w, value):

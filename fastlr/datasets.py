@@ -53,7 +53,7 @@ def load_idx(path, *, max_bytes=MAX_BYTES):
     OSError
         If the file cannot be read.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
         if file.peek(2)[:2] != GZIP_MAGIC:
@@ -176,7 +176,7 @@ def _describe(shape, dtype):
 
 def _find(folder, prefix, kind, n_dimensions):
     """The first of the usual names that exists."""
-    folder = Path(folder)
+    folder = Path(folder).expanduser()
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder; expected one with the MNIST files in IDX form")
     stems = [f"{prefix}-{kind}{mark}idx{n_dimensions}-ubyte" for mark in "-."]

@@ -12,7 +12,8 @@ from fastlr import solvers
 from fastlr._classifier import LogitClassifier
 from fastlr._input.estimator import unchanged_on_error
 from fastlr._input.fitted import fitted_model, is_fitted
-from fastlr._input.options import LOGISTIC_RULES, check_option, check_rules
+from fastlr._input.foreign import refuse_classes_for_liblinear, understood
+from fastlr._input.options import LOGISTIC_RULES, check_rules
 from fastlr._input.row_blocks import take_blocks
 from fastlr._input.targets import warn_of_one_class
 from fastlr._runtime.callbacks import CallbackSupportMixin, FitMonitor, with_callbacks
@@ -38,7 +39,8 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
         Weights of the classes (1 for those that a dict does not name), multiplied with those of the rows; "balanced"
         gives all classes the same total.
     solver : {"auto", "lbfgs", "newton-cholesky", "newton-cg"}, default="auto"
-        "auto" takes the one that should be fastest for the shape and type of the data.
+        "auto" takes the one that should be fastest for the shape and type of the data. scikit-learn's "liblinear",
+        "sag" and "saga" are taken for "auto": the optimum is the same.
     max_iter : int, default=1000
         Most iterations of the solver; 0 leaves the start, with a warning.
     max_time : float or None, default=None
@@ -67,6 +69,9 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
     leave_one_out : bool, default=False
         After the fit, predict each row as if the model had been fitted without it: `loo_decision_function_` and
         `loo_score_`. ValueError where the Hessian is too large to be inverted.
+    penalty, l1_ratio, dual, intercept_scaling, n_jobs
+        scikit-learn's, for those who come from it: its defaults, rules and deprecations hold, and an L1 penalty is a
+        ValueError. They change nothing, but for penalty=None, which is C=np.inf.
 
     Attributes
     ----------
@@ -136,7 +141,8 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
 
     def __init__(self, C=1.0, *, tol=1e-4, fit_intercept=True, class_weight=None, solver="auto", max_iter=1000,
                  max_time=None, warm_start=False, verbose=0, n_threads=None, random_state=None, penalty_factors=None,
-                 scale=None, shift=None, targets="auto", leave_one_out=False):
+                 scale=None, shift=None, targets="auto", leave_one_out=False, penalty="deprecated", l1_ratio=0.0,
+                 dual=False, intercept_scaling=1, n_jobs=None):
         self.C = C
         self.tol = tol
         self.fit_intercept = fit_intercept
@@ -153,6 +159,11 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
         self.shift = shift
         self.targets = targets
         self.leave_one_out = leave_one_out
+        self.penalty = penalty
+        self.l1_ratio = l1_ratio
+        self.dual = dual
+        self.intercept_scaling = intercept_scaling
+        self.n_jobs = n_jobs
 
     def fit(self, X, y=None, sample_weight=None, *, offset=None):
         """Find the optimum.
@@ -191,12 +202,13 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
         """Set the attributes of the fit; returns what there is to say if Ctrl-C ended it, else None."""
         check_rules(self, LOGISTIC_RULES)
         X, y, sample_weight = take_blocks(X, y, sample_weight)
-        check_option("solver", self.solver, solvers.SOLVERS)
+        solver, C = understood(self, solvers.SOLVERS)
         data = check_training_data(self, X, y, sample_weight, offset)
         outputs, d = data.outputs, data.X.shape[1]
+        refuse_classes_for_liblinear(self.solver, len(outputs.classes))
         weight = data.weight(self.class_weight)
         warn_of_one_class(outputs, data.targets, weight)
-        objective = data.objective(self.C, weight, intercept=self.fit_intercept, seed=self._seed())
+        objective = data.objective(C, weight, intercept=self.fit_intercept, seed=self._seed())
         if self.leave_one_out:
             check_leverages(objective)
         last = self._last_fit(outputs, d)
@@ -212,7 +224,7 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
         monitor = FitMonitor(self, model_at, data.X, y, data.sample_weight, enough=separated_below)
         monitor.begin(w)
         result = solvers.minimise(
-            objective, w if last else None, solver=self.solver, tol=float(self.tol), max_iter=int(self.max_iter),
+            objective, w if last else None, solver=solver, tol=float(self.tol), max_iter=int(self.max_iter),
             max_time=np.inf if self.max_time is None else float(self.max_time), callback=monitor,
         )
         self.coef_, self.intercept_, value = finished(objective, result.w, float(result.value))

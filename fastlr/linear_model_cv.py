@@ -10,9 +10,11 @@ from fastlr import solvers
 from fastlr._classifier import LogitClassifier
 from fastlr._input.arrays import as_array
 from fastlr._input.estimator import unchanged_on_error
-from fastlr._input.options import LOGISTIC_RULES, check_option, check_rules
+from fastlr._input.foreign import refuse_classes_for_liblinear, understood
+from fastlr._input.options import LOGISTIC_RULES, check_rules
 from fastlr._input.row_blocks import take_blocks
 from fastlr._runtime.terminal import ProgressLine
+from fastlr._search.attributes import as_scikit_learn_has_them
 from fastlr._search.folds import is_leave_one_out, make_folds, warn_of_absent
 from fastlr._search.scoring import HeldOutScorer, classifier_like, scorer_of
 from fastlr._search.search import Search
@@ -51,6 +53,11 @@ class LogisticRegressionCV(LogitClassifier):
         rows.
     verbose : int, default=0
         1 writes a line to stderr for each C.
+    use_legacy_attributes : bool or None, default=None
+        None leaves the axis of l1_ratios out of the attributes. False gives them scikit-learn 1.9's shapes with that
+        axis, as does a sequence for `l1_ratios`; True its older ones, dicts by class.
+    penalty, l1_ratios, dual, intercept_scaling, n_jobs
+        scikit-learn's, as of `LogisticRegression`.
 
     Attributes
     ----------
@@ -59,8 +66,7 @@ class LogisticRegressionCV(LogitClassifier):
         The values that were tried, in the order of `Cs`; ascending for "auto".
     scores_ : ndarray (n_folds, n_Cs)
     coefs_paths_ : ndarray (n_folds, n_Cs, k, n_features + 1), float64
-        The folds' models, the intercepts in the last column; without an intercept there is no such column. This and
-        `scores_` are scikit-learn's of `use_legacy_attributes=False` without the axis of l1_ratios.
+        The folds' models, the intercepts in the last column; without an intercept there is no such column.
     n_iter_ : ndarray (n_folds, n_Cs), int32
         Points at which each fit looked: 1 where its start was proved to be near enough.
     n_passes_ : float
@@ -112,7 +118,8 @@ class LogisticRegressionCV(LogitClassifier):
     def __init__(
         self, Cs=10, *, cv=None, scoring=None, refit=True, tol=1e-4, fit_intercept=True, class_weight=None,
         solver="auto", max_iter=1000, verbose=0, n_threads=None, random_state=None, penalty_factors=None, scale=None,
-        shift=None, targets="auto",
+        shift=None, targets="auto", penalty="deprecated", l1_ratios=None, dual=False, intercept_scaling=1, n_jobs=None,
+        use_legacy_attributes=None,
     ):
         self.Cs = Cs
         self.cv = cv
@@ -130,6 +137,12 @@ class LogisticRegressionCV(LogitClassifier):
         self.scale = scale
         self.shift = shift
         self.targets = targets
+        self.penalty = penalty
+        self.l1_ratios = l1_ratios
+        self.dual = dual
+        self.intercept_scaling = intercept_scaling
+        self.n_jobs = n_jobs
+        self.use_legacy_attributes = use_legacy_attributes
 
     def fit(self, X, y=None, sample_weight=None, *, offset=None, **params):
         """Fit all folds along C, choose the best C, and fit all rows with it.
@@ -163,7 +176,8 @@ class LogisticRegressionCV(LogitClassifier):
         if offset is None:
             return scorer_of(self.scoring)(self, X, y, **routed)
         outputs, Z = self._logits(X, offset)
-        model = classifier_like(self, self.C_, self.coef_, self.intercept_, outputs, self.scale_, self.shift_)
+        model = classifier_like(self, float(np.ravel(self.C_)[0]), self.coef_, self.intercept_, outputs, self.scale_,
+                                self.shift_)
         return scorer_of(self.scoring)(model.know(X, Z), X, y, **routed)
 
     def get_metadata_routing(self):
@@ -195,17 +209,18 @@ class LogisticRegressionCV(LogitClassifier):
     def _fit(self, X, y, sample_weight, offset, params):
         """Set the attributes of the search and of its best model."""
         check_rules(self, LOGISTIC_RULES)
-        check_option("solver", self.solver, solvers.SOLVERS)
+        solver, _ = understood(self, solvers.SOLVERS)
         Cs = check_Cs(self.Cs)
         X, y, sample_weight = take_blocks(X, y, sample_weight)
         routed = self._routed("fit", sample_weight, params)
         data = check_training_data(self, X, y, sample_weight, offset)
         outputs, n = data.outputs, len(data.X)
+        refuse_classes_for_liblinear(self.solver, len(outputs.classes))
         y = outputs.classes[data.targets] if data.targets.ndim == 1 else as_array(y, "y")
         scorer = HeldOutScorer(self, data, y, routed["scorer"]["score"])
         options = {
             "C0": 1.0 if Cs is None else float(Cs.min()), "class_weight": self.class_weight,
-            "intercept": self.fit_intercept, "seed": self._seed(), "solver": self.solver, "tol": float(self.tol),
+            "intercept": self.fit_intercept, "seed": self._seed(), "solver": solver, "tol": float(self.tol),
             "max_iter": int(self.max_iter),
         }
         keep_logits = n * outputs.k <= KEPT_VALUES
@@ -263,3 +278,5 @@ class LogisticRegressionCV(LogitClassifier):
             self.loo_decision_function_ = self.oof_decision_function_
             self.loo_score_ = float(selection.scores[best[0]][0])
         self.n_passes_ = search.n_passes
+        if self.l1_ratios is not None or self.use_legacy_attributes is not None:
+            vars(self).update(as_scikit_learn_has_them(self))

@@ -32,7 +32,7 @@ def check_picture_path(path):
         If the name does not end in a format matplotlib can write.
     """
     formats = _new_figure().canvas.get_supported_filetypes()
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: {path.parent} is not a folder; make it first")
     if path.suffix.lstrip(".").lower() not in formats:
@@ -78,7 +78,7 @@ def save_run(path, history, confusion, coef, image_shape, *, classes=None, title
     draw_weights(bottom, coef, image_shape, classes)
     if title:
         figure.suptitle(title, fontsize=14, fontweight="bold")
-    figure.savefig(path, dpi=120)
+    figure.savefig(Path(path).expanduser(), dpi=120)
 
 
 def draw_history(figure, history):
@@ -163,5 +163,5 @@ def _new_figure(**options):
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError("drawing needs matplotlib, which is not installed: pip install 'fastlr[plot]'") from error
+        raise ImportError("drawing needs matplotlib, which is not installed: pip install 'fastlr-ml[plot]'") from error
     return Figure(**options)

@@ -18,6 +18,7 @@ ROOMS = (
     {"solvers"},
     {"_verdict", "_training", "_training_data", "_classifier"},
     {"trainer", "linear_model", "linear_model_cv", "_search", "datasets", "plotting", "config"},
+    {"patch"},
     {"cli", "__main__"},
 )
 """From the lowest to the highest; `fastlr` itself, which names what is public, and the benchmarks stand above them."""

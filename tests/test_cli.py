@@ -105,7 +105,7 @@ def test_demo_of_images_that_do_not_fit(mnist_folder, capsys):
 def test_demo_without_matplotlib(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert main(["demo", "--plot", "run.png"]) == 2
-    assert "pip install 'fastlr[plot]'" in capsys.readouterr().err
+    assert "pip install 'fastlr-ml[plot]'" in capsys.readouterr().err
 
 
 def test_demo_that_diverges_at_once(capsys):

@@ -56,7 +56,7 @@ def iris():
     ({"Cs": [10**400]}, "expected an integer of at least 1"),
     ({"refit": "yes"}, "refit is 'yes'; expected True or False"),
     ({"tol": -1}, "tol is -1; expected a finite number"),
-    ({"solver": "sag"}, "solver is 'sag'; expected one of 'auto'"),
+    ({"solver": "sgd"}, "solver is 'sgd'; expected one of 'auto'"),
     ({"cv": 2.5}, "cv is 2.5; expected None, a number of folds"),
     ({"cv": 1}, "n_splits=1"),
     ({"cv": []}, "cv gives no fold; expected at least one pair"),

@@ -68,6 +68,14 @@ def test_idx_gzip_of_several_members_and_zero_padding(write):
     assert load_idx(str(path)).shape == (2, 3)
 
 
+def test_home_folder(write, monkeypatch):
+    path = write(INT16)
+    monkeypatch.setenv("HOME", str(path.parent))
+    assert load_idx(f"~/{path.name}").shape == (2, 3)
+    with pytest.raises(FileNotFoundError, match=f"{path.parent} has no images file"):
+        load_mnist("~")
+
+
 # ---- bad files ------------------------------------------------------------------------------------------------------
 def corrupted(data, position):
     return data[:position] + bytes([data[position] ^ 0xFF]) + data[position + 1 :]

@@ -151,7 +151,7 @@ def test_bad_data_change_nothing(case):
     ({"C": 0}, "C is 0; expected a positive number"),
     ({"C": "1"}, "C is '1'"),
     ({"tol": -1e-4}, "tol is -0.0001"),
-    ({"solver": "liblinear"}, "solver is 'liblinear'; expected one of 'auto', 'lbfgs'"),
+    ({"solver": "sgd"}, "solver is 'sgd'; expected one of 'auto', 'lbfgs'"),
     ({"max_iter": -1}, "max_iter is -1"),
     ({"fit_intercept": "yes"}, "fit_intercept is 'yes'"),
     ({"class_weight": "even"}, "class_weight is 'even'"),

@@ -1,8 +1,10 @@
 """What the package finds around it: threads, control groups, instruction sets; what it names, and what it imports."""
 
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -84,6 +86,15 @@ def test_import_is_light():
     heavy = "[m for m in ('sklearn', 'matplotlib', 'pandas', 'scipy.optimize', 'scipy.sparse') if m in sys.modules]"
     process = python(f"import sys, fastlr; print({heavy})")
     assert process.stdout.strip() == "[]", process.stderr
+
+
+def test_source_without_the_compiled_module_says_so(tmp_path):
+    package = shutil.copytree(Path(fastlr.__file__).parent, tmp_path / "fastlr",
+                              ignore=shutil.ignore_patterns("*.so", "*.pyd", "__pycache__"))
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import fastlr"
+    process = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, timeout=60)
+    error = process.stderr.splitlines()[-1]
+    assert error.startswith(f"ImportError: {package} holds fastlr's source, not its compiled module")
 
 
 def test_public_names():

@@ -57,7 +57,14 @@ def test_picture_path(tmp_path):
         check_picture_path(tmp_path / "run.doc")
 
 
+def test_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    check_picture_path("~/run.svg")
+    save_run("~/run.svg", {"loss": [1.0]}, np.diag([3, 0]), np.zeros((2, 4)), (2, 2))
+    assert (tmp_path / "run.svg").exists()
+
+
 def test_without_matplotlib_the_extra_is_named(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ImportError, match=r"pip install 'fastlr\[plot\]'"):
+    with pytest.raises(ImportError, match=r"pip install 'fastlr-ml\[plot\]'"):
         check_picture_path(tmp_path / "run.png")

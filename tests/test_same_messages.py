@@ -38,7 +38,7 @@ MISTAKES = {
     "mixed labels": (X, [1, "a"] * 3, {}, "Unknown label type: y has 'a' at row 1; expected numbers in all rows"),
     "missing label": (X, np.array(["a", None] * 3, object), {}, "y has None at row 1; expected strings in all rows"),
     "fractions": (X, X[:, 0], {}, r"Unknown label type: y has 0.1\d+ at row 0; expected labels"),
-    "nan label": (X, [0, 1, np.nan] * 2, {}, "Unknown label type: y has nan at row 2; expected labels"),
+    "nan label": (X, [0, 1, np.nan] * 2, {}, "Input y contains NaN: y has nan at row 2; expected labels"),
     "bytes": (X, np.array([b"a", b"b"] * 3), {}, r"Unknown label type: y has dtype \|S1.*: use y.astype\(str\)"),
     "sparse y": (X, sparse.csr_array(np.eye(6)), {}, "y is sparse .*: pass y.toarray"),
     "text in a matrix": (X, np.array([["a", "b"]] * 6), {}, r"y has dtype <U1; expected real target values \(6, 2\)"),

@@ -26,14 +26,16 @@ def check_label_array(y, n, name="y"):
     """
     y = as_array(y, name)
     if y.shape != (n,):
-        raise ValueError(f"{name} has shape {y.shape}; expected ({n},), one label for each of the {n} rows")
+        lengths = f". Found input variables with inconsistent numbers of samples: [{n}, {len(y)}]" if y.ndim else ""
+        raise ValueError(f"{name} has shape {y.shape}; expected ({n},), one label for each of the {n} rows{lengths}")
     if y.dtype.kind == "O" or hasattr(y.dtype, "na_object"):
         y = _labels_of_objects(y, name)
     if y.dtype.kind == "f":
         # NumPy makes floats of a list with integers of 2^63 and more, and rounds them
         wrong = np.flatnonzero(~(np.abs(y) < np.float64(2**63)) | (np.trunc(y) != y))
         if len(wrong):
-            raise ValueError(f"Unknown label type: {name} has {y[wrong[0]]} at row {wrong[0]}; expected labels: whole "
+            what = _not_finite(y[wrong[0]], name)
+            raise ValueError(f"{what}: {name} has {y[wrong[0]]} at row {wrong[0]}; expected labels: whole "
                              f"numbers, strings or booleans (target probabilities go in a matrix, a column for each "
                              f"class; integers of 2^63 and more in an array of dtype uint64)")
     elif y.dtype.kind not in "iubUTO":
@@ -41,6 +43,13 @@ def check_label_array(y, n, name="y"):
         raise TypeError(f"Unknown label type: {name} has dtype {y.dtype}; expected labels: integers, whole "
                         f"floats, strings or booleans{remedy}")
     return y
+
+
+def _not_finite(label, name):
+    """What is wrong with it, in scikit-learn's words."""
+    if isinstance(label, float | np.floating) and not np.isfinite(label):
+        return f"Input {name} contains {'NaN' if np.isnan(label) else 'infinity'}"
+    return "Unknown label type"
 
 
 def _is_missing(label):
@@ -58,7 +67,8 @@ def _labels_of_objects(y, name):
                          (_OBJECT_LABELS["strings"], "strings"))
     wrong = next((i for i, label in enumerate(y) if not is_kind(label)), None)
     if wrong is not None:
-        raise TypeError(f"Unknown label type: {name} has {y[wrong]!r} at row {wrong}; expected {kind} in all rows: "
+        what = _not_finite(y[wrong], name)
+        raise TypeError(f"{what}: {name} has {y[wrong]!r} at row {wrong}; expected {kind} in all rows: "
                         f"drop such rows, or use labels of one kind")
     if kind == "strings":
         return y

@@ -106,5 +106,6 @@ LOGISTIC_RULES = {
                      "None, an integer of 0 to 2**32 - 1, or a numpy RandomState"),
     "refit": _FLAG,
     "leave_one_out": _FLAG,
+    "use_legacy_attributes": (lambda v: v is None or is_flag(v), "None, True or False"),
     "targets": one_of("auto", "classes", "labels"),
 }
