@@ -9,6 +9,7 @@ from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 from fastlr import solvers
 from fastlr._classifier import LogitClassifier
 from fastlr._input.arrays import as_array
+from fastlr._input.csr import Csr
 from fastlr._input.estimator import unchanged_on_error
 from fastlr._input.options import LOGISTIC_RULES, check_option, check_rules
 from fastlr._runtime.terminal import ProgressLine
@@ -195,7 +196,8 @@ class LogisticRegressionCV(LogitClassifier):
         data = check_training_data(self, X, y, sample_weight, offset)
         outputs, n = data.outputs, len(data.X)
         y = outputs.classes[data.targets] if data.targets.ndim == 1 else as_array(y, "y")
-        folds = make_folds(self.cv, data.X, y.ravel() if y.ndim == 2 and y.shape[1] == 1 else y,
+        shown = data.X.to_scipy() if isinstance(data.X, Csr) else data.X
+        folds = make_folds(self.cv, shown, y.ravel() if y.ndim == 2 and y.shape[1] == 1 else y,
                            routed["splitter"]["split"])
         scorer = HeldOutScorer(self, data, y, routed["scorer"]["score"])
         selection = Selection(folds, Cs, by_fold=not self.refit, keep_logits=n * outputs.k <= KEPT_VALUES)

@@ -35,7 +35,6 @@ def raises(error, message, function, *args, **kwargs):
         (X + 1j, ValueError, "X has dtype complex128.*X.real"),
         (X.astype(np.longdouble), TypeError, r"X.astype\(np.float64\)"),
         (X.astype("M8[s]"), TypeError, "datetime64"),
-        (scipy.sparse.csr_array(X), TypeError, r"X is sparse \(csr_array\).*toarray"),
     ],
 )
 def test_X(bad, error, message):

@@ -1,0 +1,135 @@
+"""Rows of a sparse matrix: what solvers see is centred and scaled, what is read is X's stored values and nothing else.
+
+A pass folds the affine map into the parameters and takes it off the gradient, so that it costs what X's stored values
+do.  Written out are only blocks of rows, for Hessians of few features.
+"""
+
+import copy
+
+import numpy as np
+
+from fastlr import _core
+from fastlr._input.csr import first_nonfinite
+from fastlr.model.memory import BLOCK_VALUES
+from fastlr.model.rows_base import SAFE, Rows
+
+DOUBTFUL = 1e-6  # of the mean square: variances less than this may be rounding
+
+
+class CsrRows(Rows):
+    """Rows of X, a `Csr` (n, d); see `Rows`."""
+
+    is_sparse = True
+    is_measured = True
+
+    def _some(self, part):
+        """Every so many-th row of X."""
+        return self._X[part]
+
+    @staticmethod
+    def _problem(X, y, k, **options):
+        return _core.CsrProblem(X.data, X.indices, X.indptr, X.shape[1], y, k, **options)
+
+    def within_range(self):
+        """The rows, or a copy of them with features divided by powers of two, and the exponents (d,)."""
+        mean, deviation = self.moments()
+        safe = SAFE[self.real.itemsize]
+        size = np.frexp(np.abs(mean) + deviation)[1]
+        if (np.isfinite(deviation) & (np.abs(size) <= safe)).all():
+            return self, np.zeros(self.d, np.intc)
+        exponent = self._exponents()
+        exponent[np.abs(exponent) <= safe] = 0
+        part = copy.copy(self)
+        part._X, part._moments = self._X.with_data(np.ldexp(self._X.data, -exponent[self._X.indices])), None
+        part._all = part._pass(weight=self.weight)
+        return part, exponent
+
+    def _exponents(self):
+        """For each feature the e (d,) of the power of two above its largest value; 0 for zeros."""
+        largest = np.zeros(self.d)
+        np.maximum.at(largest, self._X.indices, np.abs(self._X.data).astype(np.float64))
+        return np.frexp(largest)[1].astype(np.intc)
+
+    def moments(self):
+        """Weighted means and deviations (d,) of X's own features."""
+        if self._moments is None:
+            self._moments = self.measured()
+        return self._moments
+
+    def measured(self):
+        """The same for the weights that the rows have now."""
+        X, weight = self._X, self.weight
+        total, squares = _core.csr_column_sums(X.data, X.indices, X.indptr, self.d, weight, self.n_threads)
+        self.n_passes += 0.5
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, square = total / self.total_weight, squares / self.total_weight
+            variance = square - mean * mean
+            doubtful = ~(variance > DOUBTFUL * square)  # nan too
+            if not square.all():  # nothing is stored, or squares underflow
+                stored = np.zeros(self.d, bool)
+                stored[X.indices[X.data != 0]] = True
+                doubtful &= stored
+            doubtful = np.flatnonzero(doubtful)
+        deviation = np.sqrt(np.maximum(variance, 0.0))
+        if len(doubtful):
+            self._measure(doubtful, mean, deviation)
+        return mean, deviation
+
+    def _measure(self, some, mean, deviation):
+        """Put the moments of some columns right whose sums of squares do not tell them."""
+        from scipy.sparse import csc_array
+
+        X, weight = self._X, self.weight
+        number = np.full(self.d, -1)
+        number[some] = np.arange(len(some))
+        places = np.flatnonzero(number[X.indices] >= 0)
+        row, column = np.searchsorted(X.indptr, places, side="right") - 1, number[X.indices[places]]
+        power = np.zeros(len(some))
+        values = X.data[places].astype(np.float64)
+        np.maximum.at(power, column, np.abs(values))
+        power = np.frexp(power)[1]
+        part = csc_array((np.ldexp(values, -power[column]), (row, column)), shape=(self.n, len(some)))  # adds up places
+        weight = np.ones(self.n) if weight is None else weight
+        n_counted = np.count_nonzero(weight)
+        for j in range(len(some)):
+            column = slice(part.indptr[j], part.indptr[j + 1])
+            w, x = weight[part.indices[column]], part.data[column]
+            w, x = w[w > 0], x[w > 0]
+            if len(x) < n_counted:
+                w, x = np.append(w, max(self.total_weight - w.sum(), 0.0)), np.append(x, 0.0)
+            m = float(w @ x) / self.total_weight
+            is_constant = (x == x[0]).all()
+            deviates = 0.0 if is_constant else np.sqrt(float(w @ (x - m) ** 2) / self.total_weight)
+            if not (is_constant or deviates > 0):
+                deviates = np.abs(x - m).max()
+            mean[some[j]], deviation[some[j]] = np.ldexp((x[0] if is_constant else m, deviates), power[j])
+
+    def constant_features(self):
+        """Mask (d,) of features whose values are all equal in the rows that have a weight."""
+        return self.measured()[1] == 0
+
+    def first_nonfinite(self):
+        """(row, column) and value of the first one of X that is nan or infinite, or None."""
+        return first_nonfinite(self._X, self.n_threads)
+
+    def gram(self, weight=None, part=slice(None), n_threads=None):
+        """sum_i weight_i u_i u_i' (D, D) over part of the rows, as of `DenseRows`: some rows at a time are written out."""
+        X, G = self._X[part], np.zeros((self.D, self.D))
+        size = max(1, BLOCK_VALUES // self.D)
+        for start in range(0, len(X), size):
+            some = slice(start, start + size)
+            w = None if weight is None else weight[some]
+            G += _core.Problem(self._written_out(X[some], self.real), None, 1, weight=w,
+                               n_threads=n_threads or self.n_threads).gram()[0]
+        if n_threads is None:
+            self.n_passes += len(X) / max(self.n, 1)
+        return G
+
+    def features(self, part, dtype=np.float64):
+        """U (m, D) of part of the rows, the intercept's 1 in the last column."""
+        return self._written_out(self._X[part], dtype)
+
+    def _written_out(self, X, dtype):
+        U = np.ones((len(X), self.D), dtype)
+        self.affine.apply(X.toarray(dtype), U[:, : self.d])
+        return U
