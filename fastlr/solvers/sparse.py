@@ -75,7 +75,6 @@ def newton_step(objective, point, solve):
     s, r = np.zeros(objective.size), -point.grad
     z = solve(r)
     p, rz, gain = z, float(r @ z), 0.0
-    first = rz
     for j in range(1, MAX_CG + 1):
         Hp = objective.hessp(point, p)
         curvature = float(p @ Hp)
