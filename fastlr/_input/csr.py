@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastlr import _core
-from fastlr._input import csr_standin  # noqa: F401
 from fastlr._input.arrays import as_kernels_read
 
 _INDEX = (np.dtype(np.int32), np.dtype(np.int64))
@@ -102,17 +101,18 @@ def is_sparse(value):
     return hasattr(value, "tocsr") and hasattr(value, "toarray")
 
 
-def check_csr(X, n_threads, name="X"):
+def check_csr(X, n_threads, *, finite=False, name="X"):
     """The `Csr` of a sparse matrix or array of SciPy.
 
-    Values of float32 and float64 stay what they are, those of other types are converted.
+    Values of float32 and float64 stay what they are, those of other types are converted.  `finite` asks for finite ones.
 
     Raises
     ------
     TypeError
         For values that are no real numbers.
     ValueError
-        If X is complex, not two-dimensional, its parts do not fit together, or an index lies outside.
+        If X is complex, not two-dimensional, its parts do not fit together, an index lies outside, or a value is not
+        finite.
     """
     if X.dtype.kind == "c":
         raise ValueError(f"Complex data not supported: {name} has dtype {X.dtype}; use {name}.real and {name}.imag as "
@@ -126,7 +126,7 @@ def check_csr(X, n_threads, name="X"):
         _check_before_conversion(X, name)
         X = X.tocsr()
     parts = [_part(getattr(X, part), f"{name}.{part}") for part in ("data", "indices", "indptr")]
-    return _checked(*parts, tuple(map(int, X.shape)), n_threads, name)
+    return _checked(*parts, tuple(map(int, X.shape)), n_threads, finite, name)
 
 
 def _part(array, name):
@@ -144,14 +144,13 @@ def _part(array, name):
     return as_kernels_read(array, native if native in _REAL else _core.real_dtype(native))
 
 
-def _checked(data, indices, indptr, shape, n_threads, name):
+def _checked(data, indices, indptr, shape, n_threads, finite, name):
     n, d = shape
     if len(indptr) != n + 1:
         raise ValueError(f"{name}.indptr has {len(indptr)} values; expected {n + 1}, one more than the {n} rows")
-    fault = _core.csr_first_fault(data, indices, indptr, d, n_threads)
+    fault = _core.csr_first_fault(data, indices, indptr, d, n_threads, values=finite)
     if fault is not None:
-        raise ValueError(f"{name} is no CSR matrix of shape {shape}: {fault}; nothing was read: build it anew, for "
-                         f"instance from (values, (rows, columns))")
+        _refuse(*fault, Csr(data, indices, indptr, shape), name)
     nnz = int(indptr[-1])
     return Csr(data[:nnz], indices[:nnz], indptr, shape)
 
@@ -180,21 +179,35 @@ def _check_range(index, size, name):
         raise ValueError(f"{name} has {index[place]} at place {place}; expected indices from 0 to {size - 1}")
 
 
+def _refuse(what, row, place, value, X, name):
+    """Raise ValueError for what `_core.csr_first_fault` has found."""
+    (n, d), n_entries = X.shape, min(len(X.indices), len(X.data))
+    if what == "value":
+        number = "NaN" if np.isnan(value) else "infinity"
+        raise ValueError(f"Input {name} contains {number}, first at row {row}, column {X.indices[place]}; expected "
+                         f"finite numbers: drop such rows or fill in the values")
+    found, expected = {
+        "start": (f"{name}.indptr begins with {value}", "0"),
+        "falls": (f"{name}.indptr falls to {value} at the end of row {row}", "at least the value before it"),
+        "end": (f"{name}.indptr ends with {value}, and {name}.indices and {name}.data have {n_entries} entries",
+                "at most as many"),
+        "index": (f"{name}.indices has {value} in row {row}, at place {place}", f"columns from 0 to {d - 1}"),
+    }[what]
+    raise ValueError(f"{found}; expected {expected}: build the matrix anew, as its parts do not describe one of shape "
+                     f"{(n, d)}")
+
+
 def check_finite_values(X, n_threads, name="X"):
     """Raise ValueError naming the first stored value of a `Csr` that is nan or infinite; return nothing."""
-    found = first_nonfinite(X, n_threads)
-    if found is not None:
-        (row, column), value = found
-        what = "NaN" if np.isnan(value) else "infinity"
-        raise ValueError(f"Input {name} contains {what}, first at row {row}, column {column}; expected finite numbers: "
-                         f"drop such rows or fill in the values")
+    fault = _core.csr_first_fault(X.data, X.indices, X.indptr, X.shape[1], n_threads)
+    if fault is not None:
+        _refuse(*fault, X, name)
 
 
 def first_nonfinite(X, n_threads):
     """(row, column) and value of the first stored value that is nan or infinite, or None."""
-    found = _core.first_nonfinite(X.data[None], n_threads) if X.size else None
-    if found is None:
+    fault = _core.csr_first_fault(X.data, X.indices, X.indptr, X.shape[1], n_threads)
+    if fault is None:
         return None
-    place = found[1]
-    row = int(np.searchsorted(X.indptr, place, side="right")) - 1
-    return (row, int(X.indices[place])), float(X.data[place])
+    _, row, place, value = fault
+    return (row, int(X.indices[place])), value

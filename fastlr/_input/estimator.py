@@ -49,7 +49,7 @@ def convert(estimator, X, n_threads, *, fitting):
     """
     if csr.is_sparse(X):
         validate_data(estimator, X, reset=fitting, skip_check_array=True)
-        return csr.check_csr(X, n_threads)
+        return csr.check_csr(X, n_threads, finite=not sklearn.get_config()["assume_finite"])
     X = as_table(X, "X")
     plain = type(X) in (np.ndarray, np.memmap) and X.dtype != object
     if plain:
@@ -109,8 +109,8 @@ def check_input(estimator, X, n_threads, *, fitting):
     """
     X = convert(estimator, X, n_threads, fitting=fitting)
     check_size(X)
-    if not sklearn.get_config()["assume_finite"]:
-        (csr.check_finite_values if isinstance(X, csr.Csr) else check_finite)(X, n_threads)
+    if not isinstance(X, csr.Csr) and not sklearn.get_config()["assume_finite"]:
+        check_finite(X, n_threads)
     return X
 
 

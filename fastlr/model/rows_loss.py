@@ -16,7 +16,8 @@ def loss_in_float64(rows, W):
         y = y if y.ndim == 1 and y.dtype.kind == "i" else y.astype(np.float64)
         problem = rows._problem(
             rows._X[part].astype(np.float64), y, rows.k, loss=rows.loss, weight=weight,
-            offset=None if offset is None else offset.astype(np.float64), scale=rows.affine.scale, shift=rows.affine.shift, n_threads=rows.n_threads,
+            offset=None if offset is None else offset.astype(np.float64), scale=rows.affine.scale,
+            shift=rows.affine.shift, n_threads=rows.n_threads,
         )
         if rows.is_sparse:
             Z = problem.logits(*rows._parts(W))

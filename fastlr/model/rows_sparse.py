@@ -37,18 +37,17 @@ class CsrRows(Rows):
         size = np.frexp(np.abs(mean) + deviation)[1]
         if (np.isfinite(deviation) & (np.abs(size) <= safe)).all():
             return self, np.zeros(self.d, np.intc)
-        exponent = self._exponents()
+        exponent = np.frexp(self._column_sums("largest")["largest"])[1].astype(np.intc)
         exponent[np.abs(exponent) <= safe] = 0
         part = copy.copy(self)
         part._X, part._moments = self._X.with_data(np.ldexp(self._X.data, -exponent[self._X.indices])), None
         part._all = part._pass(weight=self.weight)
         return part, exponent
 
-    def _exponents(self):
-        """For each feature the e (d,) of the power of two above its largest value; 0 for zeros."""
-        largest = np.zeros(self.d)
-        np.maximum.at(largest, self._X.indices, np.abs(self._X.data).astype(np.float64))
-        return np.frexp(largest)[1].astype(np.intc)
+    def _column_sums(self, *want):
+        X = self._X
+        self.n_passes += 0.5
+        return _core.csr_column_sums(X.data, X.indices, X.indptr, self.d, self.weight, self.n_threads, want=want)
 
     def moments(self):
         """Weighted means and deviations (d,) of X's own features."""
@@ -58,19 +57,12 @@ class CsrRows(Rows):
 
     def measured(self):
         """The same for the weights that the rows have now."""
-        X, weight = self._X, self.weight
-        total, squares = _core.csr_column_sums(X.data, X.indices, X.indptr, self.d, weight, self.n_threads)
-        self.n_passes += 0.5
+        sums = self._column_sums("sums", "squares", "count")
         with np.errstate(over="ignore", invalid="ignore"):
-            mean, square = total / self.total_weight, squares / self.total_weight
+            mean, square = sums["sums"] / self.total_weight, sums["squares"] / self.total_weight
             variance = square - mean * mean
-            doubtful = ~(variance > DOUBTFUL * square)  # nan too
-            if not square.all():  # nothing is stored, or squares underflow
-                stored = np.zeros(self.d, bool)
-                stored[X.indices[X.data != 0]] = True
-                doubtful &= stored
-            doubtful = np.flatnonzero(doubtful)
         deviation = np.sqrt(np.maximum(variance, 0.0))
+        doubtful = np.flatnonzero(~(variance > DOUBTFUL * square) & (sums["count"] > 0))  # nan too
         if len(doubtful):
             self._measure(doubtful, mean, deviation)
         return mean, deviation
@@ -113,7 +105,7 @@ class CsrRows(Rows):
         return first_nonfinite(self._X, self.n_threads)
 
     def gram(self, weight=None, part=slice(None), n_threads=None):
-        """sum_i weight_i u_i u_i' (D, D) over part of the rows, as of `DenseRows`: some rows at a time are written out."""
+        """sum_i weight_i u_i u_i' (D, D) over part of the rows, as of `DenseRows`: a block at a time is written out."""
         X, G = self._X[part], np.zeros((self.D, self.D))
         size = max(1, BLOCK_VALUES // self.D)
         for start in range(0, len(X), size):
