@@ -104,7 +104,7 @@ def is_sparse(value):
 def check_csr(X, n_threads, *, finite=False, name="X"):
     """The `Csr` of a sparse matrix or array of SciPy.
 
-    Values of float32 and float64 stay what they are, those of other types are converted.  `finite` asks for finite ones.
+    Values of float32 and float64 stay what they are, others are converted.  `finite` asks for finite ones.
 
     Raises
     ------

@@ -14,6 +14,7 @@ from fastlr.model.memory import BLOCK_VALUES
 from fastlr.model.rows_base import SAFE, Rows
 
 DOUBTFUL = 1e-6  # of the mean square: variances less than this may be rounding
+PILOT_ROWS = 1000  # that tell how many products of two values a row has
 
 
 class CsrRows(Rows):
@@ -125,3 +126,25 @@ class CsrRows(Rows):
         U = np.ones((len(X), self.D), dtype)
         self.affine.apply(X.toarray(dtype), U[:, : self.d])
         return U
+
+    def covariance(self, columns, n_rows, cost):
+        """Covariance (m, m) of some features u, from so many rows at least, and as many as so many passes cost."""
+        X, affine = self._X, self.affine
+        weight = np.ones(self.n) if self.weight is None else self.weight
+        is_in = np.zeros(self.d, bool)
+        is_in[columns] = True
+        step = max(1, self.n // n_rows)
+        pilot = X[:: max(1, self.n // PILOT_ROWS)]
+        counts = np.add.reduceat(np.append(is_in[pilot.indices], False).astype(np.int64), pilot.indptr[:-1])
+        counts[np.diff(pilot.indptr) == 0] = 0
+        products = float(np.mean(counts * (counts + 1))) / 2 * self.n
+        step = min(step, max(1, int(products / (cost * max(self.n_values, 1)))))
+        sampled = np.zeros(self.n)
+        sampled[::step] = weight[::step]
+        if not sampled.any():
+            sampled, step = weight, 1
+        G, s = _core.csr_gram(X.data, X.indices, X.indptr, self.d, columns.astype(np.int64), sampled, self.n_threads)
+        self.n_passes += products / step / max(self.n_values, 1)
+        total, scale = sampled.sum(), affine.scale[columns]
+        G, s = G / total, s / total
+        return (G - np.outer(s, s)) * np.outer(scale, scale)

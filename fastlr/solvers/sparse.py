@@ -1,16 +1,32 @@
-"""Sparse rows of many features: nothing is made of them but sums over their stored values.
+"""Sparse rows of many features: L-BFGS in a metric that is diagonal but for the features that vary most.
 
-Truncated Newton steps by conjugate gradients, each product one trip over the rows at kept logits, the length of the
-step an exact search along kept logits.
+Solvers see features u of mean 0 and variance 1.  Where they hardly depend on each other the class block of the Hessian
+is about
+
+    rho_c I + alpha P        rho_c the mean slope of the class's activation,
+
+which costs no look at X.  A few frequent features depend on each other, though, and the penalty hardly holds them: text
+has its topics, the columns of a one-hot encoding exclude each other.  For these their covariance S stands in place of
+I, made of some rows, when it is seen that a fit takes many passes.  One factorisation serves all rho_c.
 """
 
 import numpy as np
+from scipy.linalg import blas, lapack
 
-from fastlr.solvers.lbfgs import Pairs, lbfgs
-from fastlr.solvers.line_search import search
+from fastlr.model.memory import KEPT_VALUES
+from fastlr.solvers.lbfgs import MEMORY, Pairs, lbfgs
+from fastlr.solvers.newton import newton_cg
+from fastlr.solvers.state import STALLED
 
-MAX_CG = 500  # products of a step
-QUADRATIC = 0.5  # part of the mean gain of a product, at which the next one is not worth it
+METRIC_PASSES = 10  # that a metric serves
+BLOCK_AFTER = 10  # passes that show whether features depend on each other
+BLOCK = 400  # features of the block,
+BLOCK_ROWS = 8  # rows for each of them at least,
+BLOCK_COST = 2  # passes that its covariance may cost
+DAMPING = 1e-3  # of the covariance
+LEAST_MEMORY = 4  # pairs
+_LEAST = 1e-9  # of the largest rho
+_TINY = np.finfo(float).tiny
 
 
 def run_sparse(objective, w, progress, solver):
@@ -19,78 +35,98 @@ def run_sparse(objective, w, progress, solver):
         progress.begin(np.zeros(objective.size) if w is None else w)
         progress.stop()
         return
-    if w is not None:
-        point = objective.at(w)
-        w = w if point.value <= objective.constant_value() else None
-    if w is None:
+    point = None if w is None else objective.at(w)
+    if point is None or not point.value <= objective.constant_value():
         progress.begin(objective.start())
     else:
         progress.see(point)
-    progress.solver = "newton-cg" if solver == "auto" else solver
-    if solver == "lbfgs":
-        lbfgs(objective, progress, DiagonalMetric(objective, progress.point).solve, Pairs(), np.inf)
-    else:
-        truncated_newton(objective, progress)
+    block = None
+    if solver == "newton-cg":
+        progress.solver = solver
+        newton_cg(objective, progress, lambda point: SparseMetric(objective, point))
+        return
+    progress.solver = "lbfgs"
+    pairs = Pairs(int(min(MEMORY, max(LEAST_MEMORY, KEPT_VALUES // objective.size))))
+    began, stalls = objective.n_passes, 0
+    while not progress.message:
+        if block is None and objective.n_passes >= began + BLOCK_AFTER and not objective.coordinates.is_constant.all():
+            block = Block(objective, progress.point)
+        solve = SparseMetric(objective, progress.point, block).solve
+        lbfgs(objective, progress, solve, pairs, METRIC_PASSES, scaled=True)
+        stalls = stalls + 1 if progress.message == STALLED else 0
+        if stalls == 1:  # it may be for the metric
+            progress.message = ""
 
 
-class DiagonalMetric:
-    """The Hessian's diagonal at a Point, but for what slopes have to do with features: variances of features are 1."""
+def solves_by_hessian(objective, solver):
+    """Whether the user wants "newton-cholesky"; ValueError where its matrix is too large."""
+    if solver == "newton-cholesky" and objective.size**2 > KEPT_VALUES:
+        raise ValueError(f"solver='newton-cholesky' makes a matrix of {objective.size} x {objective.size} for these "
+                         f"data; expected at most {KEPT_VALUES} values: use solver='auto'")
+    return solver == "newton-cholesky"
 
-    def __init__(self, objective, point):
+
+class SparseMetric:
+    """The metric at a Point; `block` replaces its part for some features."""
+
+    def __init__(self, objective, point, block=None):
         rows = objective.rows
-        self.shape, self.centred = (rows.k, rows.D), rows.loss == "softmax"
-        A = objective.activations(point)(slice(None))
-        slopes = np.ones_like(A) if rows.loss == "squared_error" else A * (1 - A)
-        self.diagonal = np.maximum(rows.mean(slopes), 1e-9)[:, None] + objective.penalty.strength
+        self.shape, self.centred, self.block = (rows.k, rows.D), rows.loss == "softmax", block
+        self.rho = mean_slopes(objective, point)
+        self.strength = objective.penalty.strength
 
     def solve(self, grad):
         """The step M^-1 grad (size,)."""
-        S = grad.reshape(self.shape) / self.diagonal
+        G = grad.reshape(self.shape)
+        S = G / (self.rho[:, None] + self.strength)
+        if self.block is not None:
+            S[:, self.block.columns] = self.block.solve(G[:, self.block.columns], self.rho)
         if self.centred:  # a row added to all classes changes no probability
             S -= S.mean(axis=0)
         return S.ravel()
 
 
-def truncated_newton(objective, progress):
-    """Minimise from the best point of `progress`."""
-    point = progress.point
-    while not progress.stop():
-        solve = DiagonalMetric(objective, point).solve
-        found = search(objective, point, newton_step(objective, point, solve))
-        if found is None:
-            progress.stall()
-            return
-        progress.see(found)
-        point = found
+def mean_slopes(objective, point):
+    """rho (k,)."""
+    rows = objective.rows
+    if rows.loss == "squared_error":
+        return np.ones(rows.k)
+    part = slice(None, None, max(1, -(-rows.n * rows.k // KEPT_VALUES)))
+    A = objective.activations(point)(part)
+    A *= 1 - A
+    weight = None if rows.weight is None else rows.weight[part]
+    rho = A.mean(axis=0, dtype=np.float64) if weight is None else weight @ A / (weight.sum() + _TINY)
+    return np.maximum(rho, _LEAST * rho.max() + _TINY)
 
 
-def newton_step(objective, point, solve):
-    """A step s (size,) towards the minimum of g s + s' H s / 2, by conjugate gradients in the metric of `solve`.
+class Block:
+    """Products with (rho S + alpha P)^-1 for any rho, of the features that vary most.
 
-    The j-th product is the last when j times what it gained is no more than a part of all that was gained: further ones
-    are not worth it as long as the quadratic model is that of a point which is not the minimum (Nash and Sofer 1990,
-    Assessing a search direction within a truncated-Newton method; Galli and Lin 2021, A study on truncated Newton
-    methods for linear classification).
+    With rho_0 S + alpha P = L L' and the eigenvalues s and vectors V of L^-1 S L^-T, T = L^-T V makes both matrices
+    diagonal: (rho S + alpha P)^-1 = T diag(1 / (1 + (rho - rho_0) s)) T'.
+
+    Attributes
+    ----------
+    columns : ndarray (m,)
     """
-    s, r = np.zeros(objective.size), -point.grad
-    z = solve(r)
-    p, rz, gain = z, float(r @ z), 0.0
-    for j in range(1, MAX_CG + 1):
-        Hp = objective.hessp(point, p)
-        curvature = float(p @ Hp)
-        if not (rz > 0 and curvature > objective.resolution * float(np.linalg.norm(p) * np.linalg.norm(Hp))):
-            break
-        t = rz / curvature
-        s += t * p
-        r -= t * Hp
-        last, rz = rz, None
-        gained = 0.5 * t * last
-        gain += gained
-        if j * gained <= QUADRATIC * gain:
-            break
-        z = solve(r)
-        rz = float(r @ z)
-        if not rz > 0:
-            break
-        p = z + (rz / last) * p
-    return s if s.any() else solve(-point.grad)
+
+    def __init__(self, objective, point):
+        rows = objective.rows
+        deviation = np.where(objective.coordinates.is_constant, 0.0, objective.coordinates.deviation)
+        m = min(BLOCK, np.count_nonzero(deviation))
+        self.columns = np.sort(np.argpartition(-deviation, m - 1)[:m])
+        S, strength = rows.covariance(self.columns, BLOCK_ROWS * m, BLOCK_COST), objective.penalty.strength
+        diagonal = np.einsum("jj->j", S)
+        diagonal += DAMPING * diagonal.mean() + _TINY
+        self.rho = float(mean_slopes(objective, point).mean())
+        M = self.rho * S
+        np.einsum("jj->j", M)[:] += strength[self.columns]
+        L, _ = lapack.dpotrf(M, lower=1, clean=1)
+        reduced, _ = lapack.dsygst(S, L, lower=1)
+        self.spread, vectors = np.linalg.eigh(reduced)
+        self.T = blas.dtrsm(1.0, L, vectors, lower=1, trans_a=1)
+
+    def solve(self, G, rho):
+        """The rows of G (k, m), each times the inverse for its rho (k,)."""
+        scaled = (G @ self.T) / np.maximum(1 + np.outer(rho - self.rho, self.spread), _LEAST)
+        return scaled @ self.T.T
