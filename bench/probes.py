@@ -109,7 +109,8 @@ def fastlr_course(X, y, C, tol, n_threads):
     """The course of a fit of LogisticRegression's objective, and F's best value and bound."""
     from fastlr import solvers
     from fastlr.model.objective import Objective
-    from fastlr.model.rows import DenseRows, as_computed
+    from fastlr.model.rows import DenseRows
+    from fastlr.model.rows_base import as_computed
 
     course = Course([], [], [], [])
     start = time.perf_counter()

@@ -65,6 +65,61 @@ int64_t flr_order_outside(const int64_t *order, int64_t n, int64_t end);
 /* loss sum and the number of rows the model labels correctly (label targets only) */
 int flr_evaluate(double *loss_out, int64_t *correct_out, const flr_pass *pass);
 
+/* ---- sparse X ------------------------------------------------------------------------------------------------------ */
+/* X in compressed sparse rows, as the user has it.  Drivers but flr_csr_first_fault trust it. */
+typedef struct {
+    const void *data;                /* (nnz,) double or float, by dtype */
+    flr_dtype dtype;                 /* FLR_F64 or FLR_F32 */
+    const void *indices, *indptr;    /* (nnz,) columns; (n + 1,) places: int32_t or int64_t, by their sizes, 4 or 8 */
+    int64_t index_size, indptr_size;
+    int64_t n, d;
+} flr_csr;
+
+/* flr_pass for such X.  real is X's type. */
+typedef struct {
+    flr_csr X;
+    flr_loss loss;
+    int64_t k;
+    const double *W;      /* (k, d) */
+    const void *b;        /* (k,) real */
+    const void *offset;   /* these, R_out and logits are what they are in flr_pass */
+    const int32_t *label;
+    const void *prob;
+    const double *weight;
+    void *R_out;
+    const void *logits;
+    int n_threads;
+} flr_csr_pass;
+
+/* csr_pass.c: all return FLR_OK or FLR_NO_MEMORY */
+int flr_csr_loss_and_grad(double *loss_out, double *G_out, double *g_out, const flr_csr_pass *pass);
+/* V (k, d), c (k,) real */
+int flr_csr_hessp(double *H_out, double *h_out, const flr_csr_pass *pass, const double *V, const void *c);
+int flr_csr_outer(double *G_out, double *g_out, const flr_csr_pass *pass, const void *R);
+int flr_csr_logits(void *Z_out, const flr_csr_pass *pass);
+
+/* csr_check.c: the first fault of X that would lead a kernel out of its arrays, or make its sums nan.  indices has
+ * n_indices values and data n_data.  Faults of indptr come first, by row; then those of the others, by position. */
+typedef enum {
+    FLR_CSR_SOUND, FLR_CSR_START, FLR_CSR_FALLS, FLR_CSR_END, FLR_CSR_INDEX, FLR_CSR_VALUE
+} flr_csr_fault_kind;
+typedef struct {
+    flr_csr_fault_kind kind; /* indptr does not begin at 0, falls, ends beyond the arrays; index outside [0, d); value
+                                not finite */
+    int64_t row, position;   /* in indptr, in indices or in data */
+} flr_csr_fault;
+flr_csr_fault flr_csr_first_fault(const flr_csr *X, int64_t n_indices, int64_t n_data, int values, int n_threads);
+
+/* csr_sums.c: sums over rows of x^p by column, where not NULL; weight may be NULL.  Equal columns of a row are added up
+ * before they are squared.  Rows of weight 0 are not read.  sums_out, squares_out (d,): of weight * x and weight * x^2;
+ * count_out (d,): rows in which x is not 0; largest_out (d,): the largest |x|, smallest_out: the smallest that is not 0,
+ * or infinity.  FLR_OK or FLR_NO_MEMORY. */
+typedef struct { double *sums, *squares, *largest, *smallest; int64_t *count; } flr_csr_sums;
+int flr_csr_column_sums(const flr_csr_sums *out, const flr_csr *X, const double *weight, int n_threads);
+/* G_out (m, m) = X[:, columns]' diag(weight) X[:, columns], s_out (m,) = X[:, columns]' weight; columns (m,) differ */
+int flr_csr_gram(double *G_out, double *s_out, const flr_csr *X, const int64_t *columns, int64_t m, const double *weight,
+                 int n_threads);
+
 /* sgd_batch.c: gradient descent over batches of rows, in the order given; sgd_rows.c: the same over single rows */
 typedef struct {
     const int64_t *order;  /* (n,) rows, or NULL for 0 .. n-1 */

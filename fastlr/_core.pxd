@@ -37,6 +37,43 @@ cdef extern from "fastlr.h" nogil:
         const void *prob
         const double *weight
         double smoothing, grad_scale
+    ctypedef struct flr_csr:
+        const void *data
+        flr_dtype dtype
+        const void *indices
+        const void *indptr
+        int64_t index_size, indptr_size
+        int64_t n, d
+    ctypedef struct flr_csr_pass:
+        flr_csr X
+        flr_loss loss
+        int64_t k
+        const double *W
+        const void *b
+        const void *offset
+        const int32_t *label
+        const void *prob
+        const double *weight
+        void *R_out
+        const void *logits
+        int n_threads
+    ctypedef struct flr_csr_fault:
+        int kind
+        int64_t row, position
+    ctypedef struct flr_csr_sums:
+        double *sums
+        double *squares
+        double *largest
+        double *smallest
+        int64_t *count
+    int flr_csr_loss_and_grad(double *loss_out, double *G_out, double *g_out, const flr_csr_pass *p)
+    int flr_csr_hessp(double *H_out, double *h_out, const flr_csr_pass *p, const double *V, const void *c)
+    int flr_csr_outer(double *G_out, double *g_out, const flr_csr_pass *p, const void *R)
+    int flr_csr_logits(void *Z_out, const flr_csr_pass *p)
+    flr_csr_fault flr_csr_first_fault(const flr_csr *X, int64_t n_indices, int64_t n_data, int values, int n_threads)
+    int flr_csr_column_sums(const flr_csr_sums *out, const flr_csr *X, const double *weight, int n_threads)
+    int flr_csr_gram(double *G_out, double *s_out, const flr_csr *X, const int64_t *columns, int64_t m,
+                     const double *weight, int n_threads)
     ctypedef struct flr_epoch_options:
         const int64_t *order
         int64_t batch

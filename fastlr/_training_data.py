@@ -6,12 +6,15 @@ import numpy as np
 
 from fastlr import _core
 from fastlr._input.arrays import check_feature_vector, check_sample_weight
+from fastlr._input.csr import Csr
 from fastlr._input.estimator import check_input, check_offset, check_penalty_factors
 from fastlr._input.targets import Outputs, learn_outputs, weigh_classes
 from fastlr._runtime.threads import resolve_n_threads
 from fastlr.model.objective import Objective
 from fastlr.model.penalty import penalty_strength
-from fastlr.model.rows import DenseRows, as_computed
+from fastlr.model.rows import DenseRows
+from fastlr.model.rows_base import as_computed
+from fastlr.model.rows_sparse import CsrRows
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,9 +23,9 @@ class TrainingData:
 
     Attributes
     ----------
-    X : ndarray (n, d)
+    X : ndarray or Csr (n, d)
         As the kernels read it.
-    computed : ndarray (n, d)
+    computed : ndarray or Csr (n, d)
         What rows compute with: X, or a float64 copy of a small one.
     outputs : Outputs
     targets : ndarray, int32 (n,) or (n, k)
@@ -33,8 +36,8 @@ class TrainingData:
     scale, shift, factors : ndarray (d,) or None
     """
 
-    X: np.ndarray
-    computed: np.ndarray
+    X: np.ndarray | Csr
+    computed: np.ndarray | Csr
     outputs: Outputs
     targets: np.ndarray
     sample_weight: np.ndarray | None
@@ -65,7 +68,7 @@ class TrainingData:
 
     def objective(self, C, weight, *, intercept, seed):
         """The Objective of the rows with these weights."""
-        rows = DenseRows(
+        rows = (CsrRows if isinstance(self.X, Csr) else DenseRows)(
             self.computed, self.targets, self.outputs.k, loss=self.outputs.loss, weight=weight, offset=self.offset,
             intercept=intercept, n_threads=self.n_threads, random_state=seed,
         )

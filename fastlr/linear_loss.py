@@ -16,6 +16,7 @@ from fastlr._input.arrays import (
     check_targets,
     check_X,
 )
+from fastlr._input.csr import Csr, check_csr, check_finite_values, is_sparse, problem_of
 from fastlr._input.layout import as_real
 from fastlr._input.options import check_number, check_option
 from fastlr._runtime.threads import resolve_n_threads
@@ -33,7 +34,8 @@ def loss_and_grad(X, W, b, y, *, loss="softmax", sample_weight=None, alpha=0.0, 
     Parameters
     ----------
     X : array-like (n, d)
-        float64, float32, float16, bfloat16, or integers or booleans of any size; any layout.
+        float64, float32, float16, bfloat16, or integers or booleans of any size; any layout.  Or a sparse matrix or
+        array of SciPy: CSR is read as it is, other formats are converted first.
     W : array-like (k, d), or (d,) for one logit a row
         Weights.
     b : array-like (k,), or a scalar or (1,) where W is (d,)
@@ -68,11 +70,12 @@ def loss_and_grad(X, W, b, y, *, loss="softmax", sample_weight=None, alpha=0.0, 
         weights are negative or all zero, an option has an unknown value, or X is memory-mapped and its file has become
         too short (if that happens during the pass, the system ends the process).
     """
-    X, alpha = check_X(X), check_number("alpha", alpha, minimum=0)
-    weight, _ = _core.moderate_weights(check_sample_weight(sample_weight, len(X)))
+    X, alpha = X if is_sparse(X) else check_X(X), check_number("alpha", alpha, minimum=0)
+    n = X.shape[0]
+    weight, _ = _core.moderate_weights(check_sample_weight(sample_weight, n))
     value, grad_W, grad_b, _ = partial_loss_and_grad(X, y, W, b, loss=loss, sample_weight=weight, scale=scale,
                                                      shift=shift, n_threads=n_threads)
-    per_weight = mean_factor(len(X), weight)
+    per_weight = mean_factor(n, weight)
     value, grad_W, grad_b = value * per_weight, grad_W * per_weight, grad_b * per_weight
     if alpha:
         W = as_real(W, "W").astype(np.float64, copy=False)
@@ -111,9 +114,9 @@ def partial_loss_and_grad(X, y, W, b, *, loss="softmax", sample_weight=None, sca
     TypeError, ValueError
         As in `loss_and_grad`.
     """
-    X = check_X(X)
-    check_option("loss", loss, _core.LOSSES)
     n_threads = resolve_n_threads(n_threads)
+    X = check_csr(X, n_threads) if is_sparse(X) else check_X(X)
+    check_option("loss", loss, _core.LOSSES)
     n, d = X.shape
     W, b = (as_real(value, name).astype(np.float64, copy=False) for value, name in ((W, "W"), (b, "b")))
     if W.ndim not in (1, 2) or W.shape[-1] != d:
@@ -124,14 +127,14 @@ def partial_loss_and_grad(X, y, W, b, *, loss="softmax", sample_weight=None, sca
         raise ValueError(f"b has shape {b.shape} and W {W.shape}; expected b ({k},), one intercept a row of W")
     target = _model_targets(y, n, k, loss, _core.real_dtype(X.dtype))
     weight = check_sample_weight(sample_weight, n, may_be_zero=True)
-    problem = _core.Problem(X, target, k, loss=loss, weight=weight, scale=check_feature_vector(scale, d, "scale"),
-                            shift=check_feature_vector(shift, d, "shift"), n_threads=n_threads)
+    problem = problem_of(X, target, k, loss=loss, weight=weight, scale=check_feature_vector(scale, d, "scale"),
+                         shift=check_feature_vector(shift, d, "shift"), n_threads=n_threads)
     value, grad_W, grad_b = problem.loss_and_grad(W_rows, b.reshape(k))
     if not (np.isfinite(value) and np.isfinite(grad_W).all() and np.isfinite(grad_b).all()):
         for name, parameter in (("W", W), ("b", b)):
             if not np.isfinite(parameter).all():
                 raise ValueError(f"{name} has values that are not finite; expected finite parameters")
-        check_finite(X, n_threads)
+        (check_finite_values if isinstance(X, Csr) else check_finite)(X, n_threads)
     total = float(n if weight is None else weight.sum())
     return value, grad_W.reshape(W.shape), grad_b.reshape(b.shape)[()], total
 

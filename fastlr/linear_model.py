@@ -10,6 +10,7 @@ import numpy as np
 
 from fastlr import solvers
 from fastlr._classifier import LogitClassifier
+from fastlr._input.csr import Csr
 from fastlr._input.estimator import unchanged_on_error
 from fastlr._input.fitted import fitted_model, is_fitted
 from fastlr._input.foreign import refuse_classes_for_liblinear, understood
@@ -221,7 +222,8 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
 
         hard = objective.is_free and are_hard(data.targets)
         separated_below = certain_separation(objective.rows) if hard else 0.0
-        monitor = FitMonitor(self, model_at, data.X, y, data.sample_weight, enough=separated_below)
+        shown = X if isinstance(data.X, Csr) else data.X
+        monitor = FitMonitor(self, model_at, shown, y, data.sample_weight, enough=separated_below)
         monitor.begin(w)
         result = solvers.minimise(
             objective, w if last else None, solver=solver, tol=float(self.tol), max_iter=int(self.max_iter),

@@ -9,6 +9,7 @@ from sklearn.utils.metadata_routing import UNUSED, MetadataRouter, MethodMapping
 from fastlr import solvers
 from fastlr._classifier import LogitClassifier
 from fastlr._input.arrays import as_array
+from fastlr._input.csr import Csr
 from fastlr._input.estimator import unchanged_on_error
 from fastlr._input.foreign import refuse_classes_for_liblinear, understood
 from fastlr._input.options import LOGISTIC_RULES, check_rules
@@ -227,7 +228,8 @@ class LogisticRegressionCV(LogitClassifier):
         if is_leave_one_out(self.cv):
             search, keep_logits = Search.leaving_one_out(data, **options), True
         else:
-            folds = make_folds(self.cv, data.X, y.ravel() if y.ndim == 2 and y.shape[1] == 1 else y,
+            shown = data.X.to_scipy() if isinstance(data.X, Csr) else data.X
+            folds = make_folds(self.cv, shown, y.ravel() if y.ndim == 2 and y.shape[1] == 1 else y,
                                routed["splitter"]["split"])
             search = Search.of_folds(data, folds, whole_leads=self.refit and len(folds) > 1, **options)
         folds = [member.fold for member in search.folds]

@@ -113,7 +113,6 @@ BAD_DATA = {
     "nan": (NAN, Y, {}, "Input X contains NaN, first at row 3, column 1"),
     "infinity": (INFINITE, Y, {}, "Input X contains infinity, first at row 5, column 0"),
     "one dimension": (X[:, 0], Y, {}, "Reshape your data"),
-    "sparse": (sparse.csr_array(X), Y, {}, "[Ss]parse"),
     "complex": (X + 1j, Y, {}, "Complex data not supported"),
     "no rows": (X[:0], Y[:0], {}, "0 sample"),
     "text": (np.array([["a", "b"]] * 6), Y, {}, "X has dtype <U1; .* use numbers"),

@@ -24,7 +24,6 @@ MISTAKES = {
     "complex": (X + 1j, Y, {}, "Complex data not supported: X has dtype complex128"),
     "dates": (X.astype("M8[s]"), Y, {}, "X has dtype datetime64"),
     "long double": (X.astype(np.longdouble), Y, {}, r"use X.astype\(np.float64\)"),
-    "sparse": (sparse.csr_array(X), Y, {}, r"X is sparse \(csr_array\); .*: pass X.toarray\(\)"),
     "masked": (np.ma.masked_array(X), Y, {}, "X is a masked array"),
     "no features": (X[:, :0], Y, {}, r"X has 0 feature\(s\) \(shape=\(6, 0\)\)"),
     "no rows": (X[:0], Y[:0], {}, r"X has 0 sample\(s\) \(shape=\(0, 2\)\)"),

@@ -6,7 +6,6 @@ import warnings
 
 import numpy as np
 import pytest
-import scipy.sparse
 
 import fastlr
 from fastlr import _core
@@ -35,7 +34,6 @@ def raises(error, message, function, *args, **kwargs):
         (X + 1j, ValueError, "X has dtype complex128.*X.real"),
         (X.astype(np.longdouble), TypeError, r"X.astype\(np.float64\)"),
         (X.astype("M8[s]"), TypeError, "datetime64"),
-        (scipy.sparse.csr_array(X), TypeError, r"X is sparse \(csr_array\).*toarray"),
     ],
 )
 def test_X(bad, error, message):

@@ -5,6 +5,7 @@
  */
 #include "convert_tpl.h"
 #include "cross_entropy_tpl.h"
+#include "csr_tpl.h"
 #include "elementwise_loss_tpl.h"
 #include "hessian_rows_tpl.h"
 #include "linear_tpl.h"
@@ -47,6 +48,7 @@ const flr_kernels TABLE = {
     },
     .many = {packed_W_size, packed_pack, packed_forward, packed_sums_size, packed_backward_size, packed_backward,
              packed_flush, packed_gram, packed_flush_gram},
+    .csr = {csr_forward, csr_scatter, csr_pack},
     .flush = tile_flush,
     .add = tile_add,
     .exchange_columns = tile_exchange_columns,

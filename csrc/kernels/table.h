@@ -67,6 +67,31 @@ typedef struct {
     void (*flush_gram)(double *G, void *sums, int64_t d);
 } flr_many;
 
+/* Rows of a sparse matrix: row i has the values data[j] in the columns indices[j] for starts[i] <= j < starts[i + 1], in
+ * any order; equal columns add up. */
+typedef struct {
+    const void *data;    /* real */
+    const void *indices; /* int32_t or int64_t, by index_size, 4 or 8 */
+    const int64_t *starts;
+    int64_t index_size;
+} flr_csr_rows;
+
+/* The products of sparse rows.  A table of k classes has rows of ld values, and FLR_CSR_SLACK values behind them that may
+ * be read.  Rows of weight 0 count as empty; weight may be NULL. */
+enum { FLR_CSR_SLACK = 64 };
+static inline int64_t flr_csr_ld(int64_t k) { return k <= 2 ? k : (k + 3) / 4 * 4; }
+typedef struct {
+    /* Z_out (m, k) = X W' + b, with a table W (d, ld) */
+    void (*forward)(void *Z_out, const flr_csr_rows *rows, const void *W, int64_t ld, const void *b,
+                    const double *weight, int64_t m, int64_t k);
+    /* G (d, ldg) += X' R with R (m, k); ldg is 1 or a multiple of 8.  wide (ldg,) is zero from class k on and
+     * scratch before. */
+    void (*scatter)(double *G, int64_t ldg, const flr_csr_rows *rows, const void *R, const double *weight,
+                    double *wide, int64_t m, int64_t k);
+    /* table out (columns, ld) = W (k, ldw)' */
+    void (*pack)(void *out, int64_t ld, const double *W, int64_t ldw, int64_t columns, int64_t k);
+} flr_csr_products;
+
 /* The kernels of one instruction set and one real type; void * stands for real *. */
 typedef struct {
     int64_t size;         /* sizeof(real) */
@@ -97,6 +122,8 @@ typedef struct {
     flr_products products[FLR_N_DTYPES];
 
     flr_many many;
+
+    flr_csr_products csr;
 
     /* G (n,) double += G_real (n,) real, which becomes 0 */
     void (*flush)(double *G, void *G_real, int64_t n);

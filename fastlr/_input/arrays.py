@@ -11,6 +11,7 @@ _SUM_TOLERANCE = 1e-4  # what a printed table leaves of a row's sum
 _EPS_OF_SHORT = {"float16": 2.0**-10, "bfloat16": 2.0**-7}  # what rounding to these types leaves of it
 _LEAST_OF_SHORT = {"float16": 2.0**-24, "bfloat16": 2.0**-133}  # their smallest numbers
 
+_SPARSE_ELSEWHERE = ", or use LogisticRegression, LogisticRegressionCV or loss_and_grad, which take sparse X"
 _MOST_CLASSES = np.iinfo(np.int32).max
 
 
@@ -37,7 +38,8 @@ def refuse_sparse_and_masked(value, name):
     if type(value) is np.ndarray:
         return
     if hasattr(value, "toarray"):
-        raise TypeError(f"{name} is sparse ({type(value).__name__}); expected a dense array: pass {name}.toarray()")
+        raise TypeError(f"{name} is sparse ({type(value).__name__}); expected a dense array: pass {name}.toarray()"
+                        f"{_SPARSE_ELSEWHERE if name == 'X' else ''}")
     parts = value if isinstance(value, list | tuple) else (value,)
     if any(isinstance(part, np.ma.MaskedArray) for part in parts):
         raise TypeError(f"{name} is a masked array; expected one whose values all count: leave out the masked rows, "
@@ -130,8 +132,8 @@ def check_finite(X, n_threads, name="X"):
 
 def check_size(X, name="X"):
     """Raise ValueError, as scikit-learn does, if X (n, d) has no rows or no columns."""
-    if not X.size:
-        noun = "feature" if len(X) else "sample"
+    if 0 in X.shape:
+        noun = "feature" if X.shape[0] else "sample"
         raise ValueError(f"{name} has 0 {noun}(s) (shape={X.shape}) while a minimum of 1 is required.")
 
 

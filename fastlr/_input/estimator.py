@@ -12,6 +12,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 
 from fastlr import _core
+from fastlr._input import csr
 from fastlr._input.arrays import (
     as_kernels_read,
     as_real_array,
@@ -36,8 +37,10 @@ def unchanged_on_error(estimator):
         raise
 
 
-def convert(estimator, X, *, fitting):
+def convert(estimator, X, n_threads, *, fitting):
     """X (n, d) as the kernels read it: numbers of data frames and objects as scikit-learn makes them.
+
+    Sparse X becomes a `Csr`.
 
     Raises
     ------
@@ -45,6 +48,9 @@ def convert(estimator, X, *, fitting):
         As `check_X`, and as scikit-learn does for other features than in `fit`; with the name of the column where
         values are not numbers.
     """
+    if csr.is_sparse(X):
+        validate_data(estimator, X, reset=fitting, skip_check_array=True)
+        return csr.check_csr(X, n_threads, finite=not sklearn.get_config()["assume_finite"])
     names = X.feature_names if isinstance(X, RowBlocks) else None
     X = X.X if isinstance(X, RowBlocks) else as_table(X, "X")
     plain = type(X) in (np.ndarray, np.memmap) and X.dtype != object
@@ -100,7 +106,7 @@ def convert_frame(owner, X, feature_names, n_features):
     stand_in.n_features_in_ = n_features
     if feature_names is not None:
         stand_in.feature_names_in_ = feature_names
-    X = convert(stand_in, X, fitting=n_features is None)
+    X = convert(stand_in, as_table(X, "X"), 1, fitting=n_features is None)
     return X, getattr(stand_in, "feature_names_in_", None)
 
 
@@ -110,13 +116,13 @@ def check_input(estimator, X, n_threads, *, fitting):
     Raises
     ------
     TypeError
-        For sparse X and dtypes without a kernel.
+        For dtypes without a kernel.
     ValueError
         For other shapes or features than in `fit`, NaN and infinities (unless scikit-learn is to assume finite data).
     """
-    X = convert(estimator, X, fitting=fitting)
+    X = convert(estimator, X, n_threads, fitting=fitting)
     check_size(X)
-    if not sklearn.get_config()["assume_finite"]:
+    if not isinstance(X, csr.Csr) and not sklearn.get_config()["assume_finite"]:
         check_finite(X, n_threads)
     return X
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastlr import _core
 from fastlr._input.arrays import as_array, as_parameters, check_feature_vector
+from fastlr._input.csr import problem_of
 from fastlr._input.options import check_option
 from fastlr._input.targets import Outputs
 
@@ -28,10 +28,10 @@ class FittedModel:
     shift: np.ndarray | None
 
     def logits(self, X, n_threads, offset=None):
-        """Z (n, k) of X (n, d), a result of `check_X`, in its real type."""
+        """Z (n, k) of X (n, d), a result of `check_X` or `check_csr`, in its real type."""
         outputs = self.outputs
-        problem = _core.Problem(X, None, outputs.k, loss=outputs.loss, offset=offset, scale=self.scale,
-                                shift=self.shift, n_threads=n_threads)
+        problem = problem_of(X, None, outputs.k, loss=outputs.loss, offset=offset, scale=self.scale, shift=self.shift,
+                             n_threads=n_threads)
         return problem.logits(self.coef, self.intercept)
 
 

@@ -45,15 +45,15 @@ def make_folds(cv, X, y, params):
     if hasattr(cv, "__iter__") and not hasattr(cv, "split"):
         cv = [_pair(pair, number) for number, pair in enumerate(cv)]
     part = getattr(cv, "test_fold", None)
-    if part is not None and len(part) != len(X):
-        raise ValueError(f"cv splits {len(part)} rows, and X has {len(X)}; expected as many")
+    if part is not None and len(part) != X.shape[0]:
+        raise ValueError(f"cv splits {len(part)} rows, and X has {X.shape[0]}; expected as many")
     groups = params.get("groups")
-    if groups is not None and np.shape(groups) != (len(X),):
-        raise ValueError(f"groups has shape {np.shape(groups)}; expected ({len(X)},), one for each row of X")
+    if groups is not None and np.shape(groups) != (X.shape[0],):
+        raise ValueError(f"groups has shape {np.shape(groups)}; expected ({X.shape[0]},), one for each row of X")
     folds = []
     for number, (train, test) in enumerate(check_cv(cv, y, classifier=True).split(X, y, **params)):
-        train, test = (_rows(part, len(X), number, name) for part, name in ((train, "train"), (test, "held out")))
-        trains = np.zeros(len(X), bool)
+        train, test = (_rows(part, X.shape[0], number, name) for part, name in ((train, "train"), (test, "held out")))
+        trains = np.zeros(X.shape[0], bool)
         trains[train] = True
         both = test[trains[test]]
         if len(both):

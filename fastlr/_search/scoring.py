@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.metrics import get_scorer
 
 from fastlr import _core
+from fastlr._input.csr import Csr
 from fastlr._input.fitted import fitted_model
 from fastlr.linear_model import LogisticRegression
 from fastlr.model.rows_folds import as_slice
@@ -106,5 +107,6 @@ class HeldOutScorer:
     def _called(self, test, C, coef, intercept, Z, params):
         data = self.data
         X = data.X[as_slice(test)]
+        X = X.to_scipy() if isinstance(X, Csr) else X
         model = classifier_like(self.estimator, C, coef, intercept, data.outputs, data.scale, data.shift)
         return self.scorer(model.know(X, Z), X, self.y[test], **params)

@@ -13,7 +13,6 @@ import copy
 import numpy as np
 
 from fastlr.model.affine import Affine
-from fastlr.model.rows_folds import constant_features
 
 MOST_SHIFT = 1e14  # deviations from a feature's mean that float64 can subtract
 TINIEST = 1e-300  # deviation of a feature whose coefficient is a float64
@@ -92,7 +91,7 @@ class Coordinates:
             mean, _ = rows.moments()
             seen.mean = self.own.of_sums(mean[None], np.ones(1))[0]
             seen._mean_deviations = seen.mean / self.deviation
-            seen.is_constant = self.is_constant | constant_features(rows)
+            seen.is_constant = self.is_constant | rows.constant_features()
             affine = Affine(np.where(seen.is_constant, 0.0, affine.scale), mean)
         seen.rows = rows.through(affine)
         return seen

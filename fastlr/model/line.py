@@ -3,7 +3,7 @@
 Logits are linear in the parameters: those of w + t s are Z + t S, which the row kernels turn into losses and residuals
 R; the slope of the mean loss is <R, S> / total weight, that of the penalty is linear in t.  A search then costs the two
 halves of a pass, X S' before it and R' X after it, however many lengths it tries.  But X is read twice: few classes
-wait for memory, and few features leave nothing to save (`keeps_logits`).
+wait for memory, and few features leave nothing to save (`keeps_logits`).  Of sparse rows the halves are a pass.
 
 What rounding does: Z is a sum of products with parameters that were each rounded to the real type, the logits of a
 point within rounding of w, as rounding.py has it, but for errors of single rows.  Each step adds one rounding of its
@@ -33,7 +33,7 @@ class Point:
 
 def keeps_logits(rows):
     """Whether searches along lines cost least from kept logits."""
-    return min(rows.k, rows.d // 8) >= CLASSES and rows.n * rows.k <= KEPT_VALUES
+    return (rows.is_sparse or min(rows.k, rows.d // 8) >= CLASSES) and rows.n * rows.k <= KEPT_VALUES
 
 
 class PassLine:

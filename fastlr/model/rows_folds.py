@@ -25,7 +25,7 @@ def weighted(rows, weights):
         views.append(view)
     if rows.is_measured:
         for view in views:
-            view._moments = rows_moments.measured(view._X, view.weight)[0], deviation
+            view._moments = view.measured()[0], deviation
     elif rows.intercept:
         by_class = rows.y.ndim == 1 and rows.loss != "squared_error"
         n_groups = max(rows.k, 2) if by_class else 1
@@ -57,23 +57,22 @@ def _class_sums(views, n_groups):
     return [(sums[i * n_groups : (i + 1) * n_groups], view.total_weight) for i, view in enumerate(views)]
 
 
-def constant_features(rows):
-    """Mask (d,) of features whose values are all equal in the rows that have a weight."""
-    counted = np.flatnonzero(rows.weight)
-    mean, _ = rows.moments()
-    value = rows._X[counted[0]].astype(np.float64)
+def constant_features(X, mean, weight):
+    """Mask (d,) of features whose values are all equal in the rows that have a weight, and so have their mean."""
+    counted = np.flatnonzero(weight)
+    value = X[counted[0]].astype(np.float64)
     mask = np.abs(mean - value) <= NEAR * np.abs(value)  # a sum of zeros is 0
     for start in range(0, len(counted), BLOCK_ROWS):
         some = np.flatnonzero(mask)
         if not len(some):
             break
-        mask[some] = (rows._X[counted[start : start + BLOCK_ROWS, None], some] == value[some]).all(axis=0)
+        mask[some] = (X[counted[start : start + BLOCK_ROWS, None], some] == value[some]).all(axis=0)
     return mask
 
 
 def logits_of(rows, W, some):
     """Z (m, k) of some rows, indices (m,), in the real type; no more than a block of them is copied at a time."""
-    size = max(1, BLOCK_VALUES // rows.d)
+    size = max(1, BLOCK_VALUES * rows.n // max(rows.n_values, 1))
     Z = np.empty((len(some), rows.k), rows.real)
     for start in range(0, len(some), size):
         Z[start : start + size] = rows.logits(W, as_slice(some[start : start + size]))
@@ -100,12 +99,13 @@ def losses_and_grads(views, models):
            0.0 if view.affine.shift is None else view.affine.shift) for view in views), strict=True))
     V = np.concatenate([W[:, :d] for W in models]) * scale  # of X itself
     c = np.array([W[0, d] if first.intercept else 0.0 for W in models]) - np.sum(V * shift, axis=1)
-    size = max(1, BLOCK_VALUES // (d + K))
+    size = first.n if first.is_sparse else max(1, BLOCK_VALUES // (d + K))
+    n_blocks = -(-first.n // size)
     logits = np.empty((K, first.n, 1), first.real) if K * first.n <= KEPT_VALUES else [None] * K
 
     def block(j):
         part = slice(j * size, (j + 1) * size)
-        problem = _core.Problem(first._X[part], None, K)
+        problem = first._problem(first._X[part], None, K, n_threads=first.n_threads if n_blocks == 1 else 1)
         Z, losses = problem.logits(V, c), np.empty(K)
         for i, rows in enumerate(views):
             z = Z[:, i : i + 1].copy()
@@ -121,7 +121,7 @@ def losses_and_grads(views, models):
                 losses[i] = Z[:, i] = 0.0
         return losses, *problem.outer(Z)
 
-    parts = _core.parallel_for(block, -(-first.n // size), first.n_threads)
+    parts = [block(0)] if n_blocks == 1 else _core.parallel_for(block, n_blocks, first.n_threads)
     losses, G, g = (np.sum(sums, axis=0) for sums in zip(*parts, strict=True))
     first.n_passes += 1
     G = (G - g[:, None] * shift) * scale

@@ -45,7 +45,7 @@ def pays_for_probabilities(objective):
 
 def blocks_fit(rows):
     """Whether a block for each class can be kept."""
-    return rows.k * rows.d**2 <= KEPT_VALUES
+    return not rows.is_sparse and rows.k * rows.d**2 <= KEPT_VALUES
 
 
 def block_rows(rows, passes):

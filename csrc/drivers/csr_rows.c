@@ -1,0 +1,28 @@
+/* csr_rows.c -- rows of a sparse matrix in chunks and tiles. */
+#include "drivers/csr.h"
+
+int64_t flr_csr_chunk_begin(const flr_csr *X, int64_t row_cost, int64_t chunk, int64_t n_chunks) {
+    const int64_t first = flr_csr_start(X, 0);
+    const __int128 work = (__int128)(flr_csr_nonzeros(X) - first) + (__int128)X->n * row_cost, before = work * chunk / n_chunks;
+    int64_t low = 0, high = X->n; /* the first row with at least so much before it */
+    while (low < high) {
+        const int64_t middle = low + (high - low) / 2;
+        if ((__int128)(flr_csr_start(X, middle) - first) + (__int128)middle * row_cost < before)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return chunk >= n_chunks ? X->n : low;
+}
+
+int64_t flr_csr_take_rows(flr_csr_rows *rows_out, int64_t *starts, const flr_csr *X, int64_t first, int64_t end,
+                          int64_t most, int64_t nonzeros) {
+    int64_t m = 0;
+    starts[0] = flr_csr_start(X, first);
+    while (m < most && first + m < end && (m == 0 || starts[m] - starts[0] < nonzeros)) {
+        m++;
+        starts[m] = flr_csr_start(X, first + m);
+    }
+    *rows_out = (flr_csr_rows){X->data, X->indices, starts, X->index_size};
+    return m;
+}

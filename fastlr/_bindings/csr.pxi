@@ -1,0 +1,180 @@
+# The passes over X in compressed sparse rows.
+
+from libc.stdint cimport int32_t, int64_t
+cimport numpy as np
+
+import numpy as np
+
+
+cdef int _describe_csr(flr_csr *out, data, indices, indptr, int64_t d) except -1:
+    """X of these arrays (nnz,), (nnz,), (n + 1,); no value of them is looked at."""
+    for array, types, name in ((data, (np.float32, np.float64), "data"), (indices, (np.int32, np.int64), "indices"),
+                               (indptr, (np.int32, np.int64), "indptr")):
+        if array.ndim != 1 or array.dtype.type not in types or not np.PyArray_ISCARRAY_RO(array):
+            raise ValueError(f"{name} has dtype {array.dtype}, shape {array.shape}, strides {array.strides}; expected "
+                             f"(n,), contiguous, aligned {' or '.join(t.__name__ for t in types)}")
+    if len(indptr) < 1 or d < 0:
+        raise ValueError(f"indptr has {len(indptr)} values and d is {d}; expected at least 1 and 0")
+    out.data = np.PyArray_DATA(data)
+    out.dtype = _code(data.dtype)
+    out.indices = np.PyArray_DATA(indices)
+    out.indptr = np.PyArray_DATA(indptr)
+    out.index_size = np.PyArray_ITEMSIZE(indices)
+    out.indptr_size = np.PyArray_ITEMSIZE(indptr)
+    out.n, out.d = len(indptr) - 1, d
+    return 0
+
+
+cdef class CsrProblem:
+    """`Problem` for X in compressed sparse rows: the same passes, and the same conventions.
+
+    data (nnz,) float32 or float64, the real type; indices (nnz,) and indptr (n + 1,) int32 or int64; d columns.  Rows may
+    be unsorted and name a column more than once.  Passes trust indices and indptr: `csr_first_fault` first.
+    """
+
+    cdef flr_csr_pass c  # never changed: calls from several threads each take a copy
+    cdef double unit  # the passes' weights times this are the weights
+    cdef readonly object data, indices, indptr, y, weight, offset, scale, shift, real, loss
+    cdef readonly int64_t n, d, k
+    cdef object held  # what c.weight points to
+    cdef list files  # that data, indices and indptr lie in, or None; they may shrink between passes
+
+    def __init__(self, np.ndarray data, np.ndarray indices, np.ndarray indptr, int64_t d, y, int64_t k, *,
+                 loss="softmax", weight=None, offset=None, scale=None, shift=None, n_threads=1):
+        self.data, self.indices, self.indptr = data, indices, indptr
+        self.y, self.weight, self.offset, self.scale, self.shift = y, weight, offset, scale, shift
+        _describe_csr(&self.c.X, data, indices, indptr, d)
+        self.n, self.d, self.k = self.c.X.n, d, k
+        if k < 1:
+            raise ValueError(f"k is {k}; expected at least 1")
+        self.real = data.dtype
+        self.files = [file_behind(array) for array in (data, indices, indptr)]
+        self.loss = loss
+        self.c.loss = LOSSES[loss]
+        self.c.k = k
+        self.c.n_threads = _workers(n_threads)
+        if y is not None and y.dtype == np.int32 and y.ndim == 1:
+            self.c.label = _labels(y, self.n, k, self.c.loss)
+        elif y is not None:
+            self.c.prob = _pointer(y, self.real, (self.n, k), "y")
+        _pointer(weight, np.float64, (self.n,), "weight")
+        self.held, exponent = moderate_weights(weight)
+        self.unit = 2.0**exponent
+        self.c.weight = <const double *>_pointer(self.held, np.float64, (self.n,), "weight")
+        self.c.offset = _pointer(offset, self.real, (self.n, k), "offset")
+        _pointer(scale, np.float64, (d,), "scale")
+        _pointer(shift, np.float64, (d,), "shift")
+
+    cdef flr_csr_pass checked(self) except *:
+        """The pass, if the files of memory-mapped parts are still as long as they were."""
+        for file, name in zip(self.files, ("data", "indices", "indptr"), strict=True):
+            check_file(file, name)
+        return self.c
+
+    cdef tuple fold(self, W, b):
+        """W (k, d), b (k,) for (X - shift) * scale as parameters for X itself: float64 and real."""
+        if W.shape != (self.k, self.d) or b.shape != (self.k,):
+            raise ValueError(f"W has shape {W.shape} and b {b.shape}; expected {(self.k, self.d)} and {(self.k,)}")
+        if self.scale is not None:
+            W = W * self.scale
+        if self.shift is not None:
+            b = b - np.einsum("cj,j->c", W, self.shift)  # a BLAS would leave its threads spinning
+        return np.ascontiguousarray(W, np.float64), np.ascontiguousarray(b, self.real)
+
+    cdef tuple unfold(self, G, g, double unit):
+        """The gradient of the folded parameters, times the weights' unit, in place."""
+        if self.shift is not None:
+            G -= np.outer(g, self.shift)
+        if self.scale is not None:
+            G *= self.scale
+        if unit != 1:
+            G *= unit
+            g *= unit
+        return G, g
+
+    def loss_and_grad(self, W, b, R_out=None):
+        """Sum of the losses, its gradient (k, d) and (k,); R_out (n, k) real = weight * (A - Y), if it is not None."""
+        cdef flr_csr_pass c = self.checked()
+        cdef np.ndarray W_in, b_in
+        W_in, b_in = self.fold(W, b)
+        c.W, c.b = <const double *>np.PyArray_DATA(W_in), np.PyArray_DATA(b_in)
+        return self.loss_gradient(&c, R_out)
+
+    def loss_and_grad_at(self, logits, R_out=None):
+        """The same where the rows' logits (n, k), real, offset and all, are these; R_out may be logits."""
+        cdef flr_csr_pass c = self.checked()
+        c.logits = _pointer(logits, self.real, (self.n, self.k), "logits")
+        return self.loss_gradient(&c, R_out)
+
+    cdef tuple loss_gradient(self, flr_csr_pass *c, R_out):
+        cdef np.ndarray G = np.empty((self.k, self.d)), g = np.empty(self.k)
+        cdef double *G_out = <double *>np.PyArray_DATA(G)
+        cdef double *g_out = <double *>np.PyArray_DATA(g)
+        cdef double loss = 0
+        cdef int status
+        if c.label == NULL and c.prob == NULL:
+            raise ValueError("y is None; expected labels or targets, which a loss needs")
+        c.R_out = _output(R_out, self.real, (self.n, self.k), "R_out")
+        with nogil:
+            status = flr_csr_loss_and_grad(&loss, G_out, g_out, c)
+        _check(status)
+        self.unfold(G, g, self.unit)
+        if R_out is not None and self.unit != 1:
+            R_out *= self.real.type(self.unit)
+        return loss * self.unit, G, g
+
+    def hessp(self, W, b, V, c):
+        """The Hessian of the loss sum at (W, b) times (V, c): (k, d) and (k,)."""
+        cdef flr_csr_pass p = self.checked()
+        cdef np.ndarray W_in, b_in
+        W_in, b_in = self.fold(W, b)
+        p.W, p.b = <const double *>np.PyArray_DATA(W_in), np.PyArray_DATA(b_in)
+        return self.hessian_product(&p, V, c)
+
+    def hessp_at(self, logits, V, c):
+        """The same where the rows' logits (n, k), real, offset and all, are these."""
+        cdef flr_csr_pass p = self.checked()
+        p.logits = _pointer(logits, self.real, (self.n, self.k), "logits")
+        return self.hessian_product(&p, V, c)
+
+    cdef tuple hessian_product(self, flr_csr_pass *p, V, c):
+        cdef np.ndarray G = np.empty((self.k, self.d)), g = np.empty(self.k), V_in, c_in
+        cdef double *G_out = <double *>np.PyArray_DATA(G)
+        cdef double *g_out = <double *>np.PyArray_DATA(g)
+        cdef int status
+        V_in, c_in = self.fold(V, c)
+        cdef const double *V_data = <const double *>np.PyArray_DATA(V_in)
+        cdef const void *c_data = np.PyArray_DATA(c_in)
+        with nogil:
+            status = flr_csr_hessp(G_out, g_out, p, V_data, c_data)
+        _check(status)
+        return self.unfold(G, g, self.unit)
+
+    def outer(self, R):
+        """R' Xs (k, d) and R' 1 (k,) of residuals R (n, k) in the real type, with Xs = (X - shift) * scale.
+
+        R is weighted already: weights only say which rows of X, those of weight 0, count as zeros.
+        """
+        cdef flr_csr_pass c = self.checked()
+        cdef np.ndarray G = np.empty((self.k, self.d)), g = np.empty(self.k)
+        cdef const void *R_in = _pointer(R, self.real, (self.n, self.k), "R")
+        cdef double *G_out = <double *>np.PyArray_DATA(G)
+        cdef double *g_out = <double *>np.PyArray_DATA(g)
+        cdef int status
+        with nogil:
+            status = flr_csr_outer(G_out, g_out, &c, R_in)
+        _check(status)
+        return self.unfold(G, g, 1)
+
+    def logits(self, W, b):
+        """Z (n, k) in the real type."""
+        cdef flr_csr_pass c = self.checked()
+        cdef np.ndarray Z = np.empty((self.n, self.k), self.real), W_in, b_in
+        cdef void *Z_out = np.PyArray_DATA(Z)
+        cdef int status
+        W_in, b_in = self.fold(W, b)
+        c.W, c.b = <const double *>np.PyArray_DATA(W_in), np.PyArray_DATA(b_in)
+        with nogil:
+            status = flr_csr_logits(Z_out, &c)
+        _check(status)
+        return Z

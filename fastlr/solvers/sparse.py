@@ -1,0 +1,132 @@
+"""Sparse rows of many features: L-BFGS in a metric that is diagonal but for the features that vary most.
+
+Solvers see features u of mean 0 and variance 1.  Where they hardly depend on each other the class block of the Hessian
+is about
+
+    rho_c I + alpha P        rho_c the mean slope of the class's activation,
+
+which costs no look at X.  A few frequent features depend on each other, though, and the penalty hardly holds them: text
+has its topics, the columns of a one-hot encoding exclude each other.  For these their covariance S stands in place of
+I, made of some rows, when it is seen that a fit takes many passes.  One factorisation serves all rho_c.
+"""
+
+import numpy as np
+from scipy.linalg import blas, lapack
+
+from fastlr.model.memory import KEPT_VALUES
+from fastlr.solvers.lbfgs import MEMORY, Pairs, lbfgs
+from fastlr.solvers.newton import newton_cg
+from fastlr.solvers.state import STALLED
+
+METRIC_PASSES = 10  # that a metric serves
+BLOCK_AFTER = 10  # passes that show whether features depend on each other
+BLOCK = 400  # features of the block,
+BLOCK_ROWS = 8  # rows for each of them at least,
+BLOCK_COST = 2  # passes that its covariance may cost
+DAMPING = 1e-3  # of the covariance
+LEAST_MEMORY = 4  # pairs
+_LEAST = 1e-9  # of the largest rho
+_TINY = np.finfo(float).tiny
+
+
+def run_sparse(objective, w, progress, solver):
+    """Minimise from w, or from the constant model of the base rates where that is better."""
+    if progress.max_iter == 0:
+        progress.begin(np.zeros(objective.size) if w is None else w)
+        progress.stop()
+        return
+    point = None if w is None else objective.at(w)
+    if point is None or not point.value <= objective.constant_value():
+        progress.begin(objective.start())
+    else:
+        progress.see(point)
+    block = None
+    if solver == "newton-cg":
+        progress.solver = solver
+        newton_cg(objective, progress, lambda point: SparseMetric(objective, point))
+        return
+    progress.solver = "lbfgs"
+    pairs = Pairs(int(min(MEMORY, max(LEAST_MEMORY, KEPT_VALUES // objective.size))))
+    began, stalls = objective.n_passes, 0
+    while not progress.message:
+        if block is None and objective.n_passes >= began + BLOCK_AFTER and not objective.coordinates.is_constant.all():
+            block = Block(objective, progress.point)
+        solve = SparseMetric(objective, progress.point, block).solve
+        lbfgs(objective, progress, solve, pairs, METRIC_PASSES, scaled=True)
+        stalls = stalls + 1 if progress.message == STALLED else 0
+        if stalls == 1:  # it may be for the metric
+            progress.message = ""
+
+
+def solves_by_hessian(objective, solver):
+    """Whether the user wants "newton-cholesky"; ValueError where its matrix is too large."""
+    if solver == "newton-cholesky" and objective.size**2 > KEPT_VALUES:
+        raise ValueError(f"solver='newton-cholesky' makes a matrix of {objective.size} x {objective.size} for these "
+                         f"data; expected at most {KEPT_VALUES} values: use solver='auto'")
+    return solver == "newton-cholesky"
+
+
+class SparseMetric:
+    """The metric at a Point; `block` replaces its part for some features."""
+
+    def __init__(self, objective, point, block=None):
+        rows = objective.rows
+        self.shape, self.centred, self.block = (rows.k, rows.D), rows.loss == "softmax", block
+        self.rho = mean_slopes(objective, point)
+        self.strength = objective.penalty.strength
+
+    def solve(self, grad):
+        """The step M^-1 grad (size,)."""
+        G = grad.reshape(self.shape)
+        S = G / (self.rho[:, None] + self.strength)
+        if self.block is not None:
+            S[:, self.block.columns] = self.block.solve(G[:, self.block.columns], self.rho)
+        if self.centred:  # a row added to all classes changes no probability
+            S -= S.mean(axis=0)
+        return S.ravel()
+
+
+def mean_slopes(objective, point):
+    """rho (k,)."""
+    rows = objective.rows
+    if rows.loss == "squared_error":
+        return np.ones(rows.k)
+    part = slice(None, None, max(1, -(-rows.n * rows.k // KEPT_VALUES)))
+    A = objective.activations(point)(part)
+    A *= 1 - A
+    weight = None if rows.weight is None else rows.weight[part]
+    rho = A.mean(axis=0, dtype=np.float64) if weight is None else weight @ A / (weight.sum() + _TINY)
+    return np.maximum(rho, _LEAST * rho.max() + _TINY)
+
+
+class Block:
+    """Products with (rho S + alpha P)^-1 for any rho, of the features that vary most.
+
+    With rho_0 S + alpha P = L L' and the eigenvalues s and vectors V of L^-1 S L^-T, T = L^-T V makes both matrices
+    diagonal: (rho S + alpha P)^-1 = T diag(1 / (1 + (rho - rho_0) s)) T'.
+
+    Attributes
+    ----------
+    columns : ndarray (m,)
+    """
+
+    def __init__(self, objective, point):
+        rows = objective.rows
+        deviation = np.where(objective.coordinates.is_constant, 0.0, objective.coordinates.deviation)
+        m = min(BLOCK, np.count_nonzero(deviation))
+        self.columns = np.sort(np.argpartition(-deviation, m - 1)[:m])
+        S, strength = rows.covariance(self.columns, BLOCK_ROWS * m, BLOCK_COST), objective.penalty.strength
+        diagonal = np.einsum("jj->j", S)
+        diagonal += DAMPING * diagonal.mean() + _TINY
+        self.rho = float(mean_slopes(objective, point).mean())
+        M = self.rho * S
+        np.einsum("jj->j", M)[:] += strength[self.columns]
+        L, _ = lapack.dpotrf(M, lower=1, clean=1)
+        reduced, _ = lapack.dsygst(S, L, lower=1)
+        self.spread, vectors = np.linalg.eigh(reduced)
+        self.T = blas.dtrsm(1.0, L, vectors, lower=1, trans_a=1)
+
+    def solve(self, G, rho):
+        """The rows of G (k, m), each times the inverse for its rho (k,)."""
+        scaled = (G @ self.T) / np.maximum(1 + np.outer(rho - self.rho, self.spread), _LEAST)
+        return scaled @ self.T.T
