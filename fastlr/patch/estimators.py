@@ -15,7 +15,7 @@ import fastlr.linear_model
 import fastlr.linear_model_cv
 from fastlr._input.foreign import penalty_of
 from fastlr._input.options import is_number
-from fastlr.model.rows import SMALL
+from fastlr.model.rows_base import SMALL
 
 __all__ = ["LogisticRegression", "LogisticRegressionCV"]
 
@@ -102,8 +102,6 @@ def _not_done(estimator, X, y):
         return f"fastlr has softmax only, not multi_class={estimator.multi_class!r}"
     if getattr(estimator, "_skl_callbacks", None):
         return "callbacks follow the iterations of scikit-learn's solvers"
-    if hasattr(X, "toarray"):
-        return "X is sparse"
     if sklearn.get_config().get("array_api_dispatch"):
         return "array API dispatch is on"
     if np.ndim(y) != 1:
