@@ -1,6 +1,7 @@
 # The public names with their types, for type checkers and editors; tests/test_types.py holds it against the package.
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from os import PathLike
 from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
@@ -21,6 +22,7 @@ _Targets: TypeAlias = Literal["auto", "classes", "labels"]
 _Solver: TypeAlias = Literal["auto", "lbfgs", "newton-cholesky", "newton-cg", "liblinear", "sag", "saga"]
 _Penalty: TypeAlias = Literal["l1", "l2", "elasticnet", "deprecated"]
 _ClassWeight: TypeAlias = Mapping[Any, float] | Literal["balanced"]
+_Paths: TypeAlias = str | PathLike[str] | Sequence[str | PathLike[str]]
 _Axis: TypeAlias = int | tuple[int, ...] | None
 
 def sigmoid(z: ArrayLike, *, out: _Floats | None = None, n_threads: int | None = None) -> _Floats: ...
@@ -61,6 +63,11 @@ def loss_and_grad(
     sample_weight: ArrayLike | None = None, alpha: float = 0.0, scale: ArrayLike | None = None,
     shift: ArrayLike | None = None, n_threads: int | None = None,
 ) -> tuple[float, _Float64, _Float64]: ...
+def partial_loss_and_grad(
+    X: ArrayLike, y: _Labels, W: ArrayLike, b: ArrayLike, *, loss: _Loss = "softmax",
+    sample_weight: ArrayLike | None = None, scale: ArrayLike | None = None, shift: ArrayLike | None = None,
+    n_threads: int | None = None,
+) -> tuple[float, _Float64, _Float64, float]: ...
 def show_config() -> None: ...
 def patch_sklearn() -> None: ...
 def unpatch_sklearn() -> None: ...
@@ -79,6 +86,8 @@ class _LogitClassifier(ClassifierMixin, BaseEstimator, _Fitted):  # type: ignore
     objective_: float
     suboptimality_: float
     n_passes_: float
+    loo_decision_function_: _Floats
+    loo_score_: float
     def decision_function(self, X: _Data, *, offset: ArrayLike | None = None) -> _Floats: ...
     def predict(self, X: _Data, *, offset: ArrayLike | None = None) -> NDArray[Any]: ...
     def predict_proba(self, X: _Data, *, offset: ArrayLike | None = None) -> _Floats: ...
@@ -92,14 +101,16 @@ class LogisticRegression(_LogitClassifier):
         max_time: float | None = None, warm_start: bool = False, verbose: int = 0, n_threads: int | None = None,
         random_state: int | RandomState | None = None, penalty_factors: ArrayLike | None = None,
         scale: ArrayLike | None = None, shift: ArrayLike | None = None, targets: _Targets = "auto",
-        penalty: _Penalty | None = "deprecated", l1_ratio: float | None = 0.0, dual: bool = False,
-        intercept_scaling: float = 1, n_jobs: int | None = None,
+        leave_one_out: bool = False, penalty: _Penalty | None = "deprecated", l1_ratio: float | None = 0.0,
+        dual: bool = False, intercept_scaling: float = 1, n_jobs: int | None = None,
     ) -> None: ...
     def fit(
-        self, X: _Data, y: _Labels, sample_weight: ArrayLike | None = None, *, offset: ArrayLike | None = None
+        self, X: _Data, y: _Labels | None = None, sample_weight: ArrayLike | None = None, *,
+        offset: ArrayLike | None = None,
     ) -> Self: ...
     def score(
-        self, X: _Data, y: _Labels, sample_weight: ArrayLike | None = None, *, offset: ArrayLike | None = None
+        self, X: _Data, y: _Labels | None = None, sample_weight: ArrayLike | None = None, *,
+        offset: ArrayLike | None = None,
     ) -> float: ...
 
 class LogisticRegressionCV(_LogitClassifier):
@@ -120,11 +131,13 @@ class LogisticRegressionCV(_LogitClassifier):
         intercept_scaling: float = 1, n_jobs: int | None = None, use_legacy_attributes: bool | None = None,
     ) -> None: ...
     def fit(
-        self, X: _Data, y: _Labels, sample_weight: ArrayLike | None = None, *, offset: ArrayLike | None = None,
+        self, X: _Data, y: _Labels | None = None, sample_weight: ArrayLike | None = None, *,
+        offset: ArrayLike | None = None,
         **params: Any,
     ) -> Self: ...
     def score(
-        self, X: _Data, y: _Labels, sample_weight: ArrayLike | None = None, *, offset: ArrayLike | None = None,
+        self, X: _Data, y: _Labels | None = None, sample_weight: ArrayLike | None = None, *,
+        offset: ArrayLike | None = None,
         **params: Any,
     ) -> float: ...
     def get_metadata_routing(self) -> Any: ...
@@ -144,15 +157,38 @@ class Trainer(_Fitted):
     def get_params(self, deep: bool = True) -> dict[str, Any]: ...
     def set_params(self, **params: Any) -> Self: ...
     def fit(
-        self, X: _Data, y: _Labels, sample_weight: ArrayLike | None = None,
+        self, X: _Data, y: _Labels | None = None, sample_weight: ArrayLike | None = None,
         validation_data: tuple[_Data, _Labels] | None = None, *, scale: ArrayLike | None = None,
         shift: ArrayLike | None = None,
     ) -> Self: ...
     def partial_fit(
-        self, X: _Data, y: _Labels, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None, *,
-        scale: ArrayLike | None = None, shift: ArrayLike | None = None,
+        self, X: _Data, y: _Labels | None = None, classes: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None, *, scale: ArrayLike | None = None, shift: ArrayLike | None = None,
     ) -> Self: ...
     def decision_function(self, X: _Data) -> _Floats: ...
     def predict_proba(self, X: _Data) -> _Floats: ...
     def predict(self, X: _Data) -> NDArray[Any]: ...
-    def score(self, X: _Data, y: _Labels, sample_weight: ArrayLike | None = None) -> float: ...
+    def score(self, X: _Data, y: _Labels | None = None, sample_weight: ArrayLike | None = None) -> float: ...
+
+class RowBlocks:
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    X: NDArray[Any]
+    y: NDArray[Any] | None
+    weight: NDArray[Any] | None
+    feature_names: list[str] | None
+    def __init__(
+        self, blocks: Iterable[Any] | Callable[[], Iterator[Any]], *, cache: str | PathLike[str] | None = None
+    ) -> None: ...
+    @classmethod
+    def from_npy(
+        cls, paths: _Paths, y: Any = None, *, weight: ArrayLike | None = None, cache: str | PathLike[str] | None = None
+    ) -> Self: ...
+    @classmethod
+    def from_parquet(
+        cls, path: Any, target: str | None = None, *, features: str | Sequence[str] | None = None,
+        weight: str | None = None, cache: str | PathLike[str] | None = None,
+    ) -> Self: ...
+    def __len__(self) -> int: ...
+    def predictions(self, model: Any, method: str = "predict") -> Iterator[NDArray[Any]]: ...
+    def write_predictions(self, path: str | PathLike[str], model: Any, method: str = "predict") -> int: ...

@@ -169,8 +169,9 @@ class LogisticRegressionCV(LogitClassifier):
             self._fit(X, y, sample_weight, offset, params)
         return self
 
-    def score(self, X, y, sample_weight=None, *, offset=None, **params):
+    def score(self, X, y=None, sample_weight=None, *, offset=None, **params):
         """The score of X and y by `scoring`; accuracy where that is None, as of `LogisticRegression`."""
+        X, y, sample_weight = take_blocks(X, y, sample_weight)
         routed = self._routed("score", sample_weight, params).get("scorer", {}).get("score", {})
         if self.scoring is None and routed.keys() <= {"sample_weight"}:
             return super().score(X, y, **routed, offset=offset)

@@ -9,7 +9,6 @@ import types
 import numpy as np
 import pytest
 import sklearn.linear_model
-from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_breast_cancer, load_iris
@@ -114,8 +113,7 @@ def test_float32_coefficients(patched):
     ({"l1_ratio": 1, "solver": "saga"}, X, "no penalty of the kind 'l1'"),
     ({"l1_ratio": 0.5, "solver": "saga"}, X, "no penalty of the kind 'elasticnet'"),
     ({"solver": "liblinear"}, X, "does not penalise the intercept"),
-    ({}, csr_array(X), "X is sparse"),
-], ids=["l1", "elasticnet", "liblinear", "sparse"])
+], ids=["l1", "elasticnet", "liblinear"])
 def test_the_rest_is_scikit_learns_own(patched, said, params, X, why):
     ours = patched.LogisticRegression(random_state=0, **params)
     ours.suboptimality_ = 0.0  # of an earlier fit

@@ -49,6 +49,7 @@ def test_searches_and_trainers_take_blocks():
     searched, expected = (LogisticRegressionCV(Cs=[0.1, 1.0], cv=3).fit(*data) for data in ((rows,), (X, Y, WEIGHT)))
     np.testing.assert_array_equal(searched.scores_, expected.scores_)
     np.testing.assert_array_equal(searched.coef_, expected.coef_)
+    assert searched.score(rows) == expected.score(X, Y, WEIGHT)
     trained, expected = (Trainer(epochs=2, random_state=0).fit(*data) for data in ((rows,), (X, Y, WEIGHT)))
     np.testing.assert_array_equal(trained.coef_, expected.coef_)
     assert trained.score(rows) == expected.score(X, Y, WEIGHT)

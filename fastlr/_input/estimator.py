@@ -51,16 +51,16 @@ def convert(estimator, X, n_threads, *, fitting):
     if csr.is_sparse(X):
         validate_data(estimator, X, reset=fitting, skip_check_array=True)
         return csr.check_csr(X, n_threads, finite=not sklearn.get_config()["assume_finite"])
-    names = X.feature_names if isinstance(X, RowBlocks) else None
-    X = X.X if isinstance(X, RowBlocks) else as_table(X, "X")
+    if isinstance(X, RowBlocks):
+        _check_names(estimator, X, fitting=fitting)
+        return X.X
+    X = as_table(X, "X")
     plain = type(X) in (np.ndarray, np.memmap) and X.dtype != object
     if plain:
         X = check_X(X)
     try:
         array = validate_data(estimator, X, reset=fitting, skip_check_array=plain, dtype="numeric",
                               ensure_all_finite=False)
-        if names is not None:
-            _check_names(estimator, names, fitting=fitting)
         return check_X(array.astype(np.float64) if array.dtype == object else array)  # categories, None in a list
     except (TypeError, ValueError) as error:
         column = _column_without_numbers(X)
@@ -71,13 +71,22 @@ def convert(estimator, X, n_threads, *, fitting):
                    f"it out") from None
 
 
-def _check_names(estimator, names, *, fitting):
-    """Names of features that do not come with a data frame: set in `fit`, else compared."""
+def _check_names(estimator, rows, *, fitting):
+    """What `validate_data` does for the number and names of features, of RowBlocks."""
+    names, d = rows.feature_names, rows.shape[1]
     if fitting:
-        estimator.feature_names_in_ = np.array(names, object)
-    elif list(getattr(estimator, "feature_names_in_", names)) != list(names):
+        estimator.n_features_in_ = d
+        vars(estimator).pop("feature_names_in_", None)
+        if names is not None:
+            estimator.feature_names_in_ = np.array(names, object)
+        return
+    if d != getattr(estimator, "n_features_in_", d):
+        raise ValueError(f"X has {d} features, but {type(estimator).__name__} is expecting "
+                         f"{estimator.n_features_in_} features as input.")
+    known = getattr(estimator, "feature_names_in_", None)
+    if names is not None and known is not None and list(known) != list(names):
         raise ValueError(f"The feature names should match those that were passed during fit: X has {list(names)}; "
-                         f"expected {list(estimator.feature_names_in_)}")
+                         f"expected {list(known)}")
 
 
 def _column_without_numbers(X):

@@ -189,7 +189,7 @@ def take_blocks(X, y, sample_weight):
     if not isinstance(X, RowBlocks):
         return X, y, sample_weight
     for given, own, name in ((y, X.y, "y"), (sample_weight, X.weight, "sample_weight")):
-        if given is not None and own is not None:
+        if given is not None and own is not None and given is not own:
             raise ValueError(f"{name} was passed, and the blocks have their own; expected one of the two")
     return X, X.y if y is None else y, X.weight if sample_weight is None else sample_weight
 
