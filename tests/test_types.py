@@ -32,14 +32,14 @@ def definitions(module):
 
 
 def parameters(node):
-    """Names, kinds and defaults of a function of a stub."""
+    """Names, kinds and defaults of a function of a stub, as a caller sees them."""
     arguments, found = node.args, []
     positional = arguments.posonlyargs + arguments.args
     defaults = [None] * (len(positional) - len(arguments.defaults)) + arguments.defaults
     for argument, default in zip(positional + arguments.kwonlyargs, defaults + arguments.kw_defaults, strict=True):
         kind = next(kind for name, kind in KINDS.items() if argument in getattr(arguments, name))
         found.append((argument.arg, kind, inspect.Parameter.empty if default is None else ast.literal_eval(default)))
-    return found
+    return [part for part in found if part[0] != "cls"]
 
 
 @pytest.mark.parametrize("module", STUBS)
