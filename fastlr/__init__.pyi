@@ -185,6 +185,11 @@ class RowBlocks:
         cls, paths: _Paths, y: Any = None, *, weight: ArrayLike | None = None, cache: str | PathLike[str] | None = None
     ) -> Self: ...
     @classmethod
+    def from_safetensors(
+        cls, paths: _Paths, y: Any = None, *, tensor: str | None = None, weight: ArrayLike | None = None,
+        cache: str | PathLike[str] | None = None,
+    ) -> Self: ...
+    @classmethod
     def from_parquet(
         cls, path: Any, target: str | None = None, *, features: str | Sequence[str] | None = None,
         weight: str | None = None, cache: str | PathLike[str] | None = None,

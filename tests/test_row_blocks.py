@@ -1,5 +1,6 @@
 """Rows in blocks: the fit is that of the rows in one array, bit for bit; and what blocks may not be."""
 
+import json
 import os
 import subprocess
 import sys
@@ -105,6 +106,51 @@ def test_npy_files_that_are_not(tmp_path):
             RowBlocks.from_npy(paths, Y[:7]).X  # noqa: B018
     with pytest.raises(ValueError, match="y has 2000 rows"):
         RowBlocks.from_npy([whole, whole], np.arange(2000)).X  # noqa: B018
+
+
+def write_safetensors(path, tensors, lie=None):
+    header, data = {"__metadata__": {"format": "pt"}}, b""
+    for name, array in tensors.items():
+        code = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "uint8": "U8"}[array.dtype.name]
+        place = [len(data), len(data) + array.nbytes]
+        header[name] = {"dtype": code, "shape": list(array.shape), "data_offsets": place} | (lie or {})
+        data += array.tobytes()
+    text = json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16, np.uint8])
+def test_safetensors(tmp_path, dtype):
+    values = np.abs(X).astype(dtype)
+    write_safetensors(tmp_path / "a1.safetensors", {"other": values[:3, :2].ravel(), "emb": values[:500]})
+    write_safetensors(tmp_path / "a2.safetensors", {"emb": values[500:]})
+    rows = RowBlocks.from_safetensors(tmp_path / "a*.safetensors", Y, tensor="emb")
+    np.testing.assert_array_equal(rows.X, values)
+    np.testing.assert_array_equal(LogisticRegression().fit(rows).coef_, LogisticRegression().fit(values, Y).coef_)
+    np.testing.assert_array_equal(RowBlocks.from_safetensors(tmp_path / "a2.safetensors").X, values[500:])
+    with pytest.raises(ValueError, match="tensors 'other', 'emb'; expected one: name it"):
+        RowBlocks.from_safetensors(tmp_path / "a1.safetensors")
+
+
+LIES = {
+    "cut": ({}, -3, "is cut or its header wrong"),
+    "shape": ({"shape": [900, 7]}, None, "is cut or its header wrong"),
+    "negative": ({"shape": [-900, -6]}, None, "is cut or its header wrong"),
+    "dtype": ({"dtype": "C64"}, None, "has dtype C64; expected one of F64"),
+    "offsets": ({"data_offsets": "x"}, None, "lacks dtype, shape or data_offsets"),
+    "header": ({}, 20, "is no safetensors file"),
+    "nothing": ({}, 4, "is no safetensors file"),
+}
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_safetensors_that_lie(tmp_path, name):
+    lie, end, message = LIES[name]
+    path = tmp_path / "lie.safetensors"
+    write_safetensors(path, {"emb": X}, lie)
+    path.write_bytes(path.read_bytes()[:end])
+    with pytest.raises(ValueError, match=message):
+        RowBlocks.from_safetensors(path, Y)
 
 
 def test_parquet(tmp_path):

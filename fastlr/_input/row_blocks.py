@@ -5,20 +5,17 @@ mapped for reading: from then on X is an array like any other, whose pages are i
 process.  As the file has no name nothing is left of it, however the process ends, and no other program can change it.
 """
 
-import errno
-import mmap
 import os
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from fastlr import _core
 from fastlr._input import row_sources
 from fastlr._input.arrays import as_array, check_finite, check_X
+from fastlr._input.kept import Kept
 from fastlr._runtime.threads import resolve_n_threads
-
-BLOCK_VALUES = 1 << 16  # labels that are converted at a time
 
 
 class RowBlocks:
@@ -92,18 +89,39 @@ class RowBlocks:
         FileNotFoundError, ValueError
             If there is no such file, or one is cut or no array of numbers in .npy form; objects are never unpickled.
         """
+        return cls._from_files(row_sources.map_npy, paths, y, weight, cache)
+
+    @classmethod
+    def from_safetensors(cls, paths, y=None, *, tensor=None, weight=None, cache=None):
+        """Rows of a matrix in each of some safetensors files, one after the other.
+
+        Parameters
+        ----------
+        paths, y, weight, cache
+            As for `from_npy`.
+        tensor : str, default=None
+            Its name in each file; None where it is the only one.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            If there is no such file or tensor, or one is not what its header says.
+        """
+        return cls._from_files(partial(row_sources.map_safetensors, tensor=tensor), paths, y, weight, cache)
+
+    @classmethod
+    def _from_files(cls, read, paths, y, weight, cache):
         paths = row_sources.files(paths)
         if isinstance(y, str | os.PathLike) or (isinstance(y, list) and y and isinstance(y[0], str | os.PathLike)):
             y = np.concatenate([np.array(row_sources.map_npy(path)) for path in row_sources.files(y)])
         y, weight = (None if part is None else as_array(part, name) for part, name in ((y, "y"), (weight, "weight")))
-        whole = row_sources.map_npy(paths[0]) if len(paths) == 1 else None
-        rows = cls(lambda: row_sources.npy_blocks(paths, y, weight), cache=cache)
-        if whole is not None:
-            n = len(whole)
+        rows = cls(lambda: row_sources.file_blocks(read, paths, y, weight), cache=cache)
+        if len(paths) == 1:
+            X = read(paths[0])
             for part, name in ((y, "y"), (weight, "weight")):
-                if part is not None and len(part) != n:
-                    raise ValueError(f"{name} has {len(part)} rows and {paths[0]} {n}; expected as many")
-            rows._rows = _checked(whole, str(paths[0])), y, weight
+                if part is not None and len(part) != len(X):
+                    raise ValueError(f"{name} has {len(part)} rows and {paths[0]} {len(X)}; expected as many")
+            rows._rows = _checked(check_X(X), str(paths[0])), y, weight
         return rows
 
     @classmethod
@@ -201,7 +219,7 @@ def _keep(blocks, cache):
     for i, block in enumerate(blocks):
         parts = _parts(block, i)
         if kept is None:
-            kept = [None if part is None else _Kept(folder, part) for part in parts]
+            kept = [None if part is None else Kept(folder, part) for part in parts]
         _compare(parts, kept, i)
         for part, array in zip(kept, parts, strict=True):
             if array is not None:
@@ -210,48 +228,6 @@ def _keep(blocks, cache):
     if not np.prod(shape):
         raise ValueError(f"the blocks have {shape[0]} rows of {shape[1]} features; expected at least one of each")
     return [part and part.array() for part in kept]
-
-
-class _Kept:
-    """Arrays, one after the other, in a file without a name; objects in memory."""
-
-    def __init__(self, folder, first):
-        self.folder, self.dtype, self.shape = folder, first.dtype, (0, *first.shape[1:])
-        self.file, self.objects = tempfile.TemporaryFile(dir=folder), []  # noqa: SIM115 -- closed by `array`
-
-    def add(self, array):
-        self.shape = (self.shape[0] + len(array), *self.shape[1:])
-        if self.dtype.hasobject:
-            self.objects.append(array)
-            return
-        if array.dtype != self.dtype:
-            self._widen(np.result_type(array, self.dtype))
-        try:
-            self.file.write(array.astype(self.dtype, copy=False).tobytes())
-            self.file.flush()
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise OSError(error.errno, f"no room for {array.nbytes} more bytes of decoded rows in {self.folder}; "
-                                       f"expected room for all of them: name another folder with cache=") from error
-
-    def _widen(self, dtype):
-        """Longer strings, or larger integers, have come."""
-        if dtype != self.dtype:
-            before, self.file = self.file, tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115
-            with before:
-                before.seek(0)
-                while some := before.read(BLOCK_VALUES * self.dtype.itemsize):
-                    self.file.write(np.frombuffer(some, self.dtype).astype(dtype).tobytes())
-            self.dtype = dtype
-
-    def array(self):
-        """All of them as one array, mapped for reading."""
-        with self.file:
-            if self.dtype.hasobject:
-                return np.concatenate(self.objects)
-            mapping = _core.PassingMap(self.file.fileno(), 0, access=mmap.ACCESS_READ)
-        return np.frombuffer(mapping, np.uint8).view(self.dtype).reshape(self.shape)
 
 
 def _parts(block, i):

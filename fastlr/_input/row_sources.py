@@ -1,6 +1,8 @@
-"""Where blocks of rows come from and where predictions go: .npy files, Parquet, Arrow datasets."""
+"""Where blocks of rows come from and where predictions go: .npy and safetensors files, Parquet, Arrow datasets."""
 
 import glob
+import json
+import math
 import os
 import re
 from pathlib import Path
@@ -40,11 +42,64 @@ def map_npy(path):
         raise ValueError(f"{path} is no .npy file of numbers, or is cut: {error}") from None
 
 
-def npy_blocks(paths, y, weight):
-    """Blocks of the rows of .npy files, with their parts of y and weight (n, ...)."""
+def map_safetensors(path, tensor=None):
+    """A tensor of a safetensors file, mapped; the only one where no name is given.
+
+    The form: the header's length as a little-endian uint64, the header as JSON (for each name dtype, shape and where
+    its bytes begin and end), and the bytes (https://github.com/huggingface/safetensors).
+    """
+    size = os.path.getsize(path)
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        try:
+            if size < 8 or length > size - 8:
+                raise ValueError(f"its header would have {length} bytes")
+            header = json.loads(file.read(length))
+            header.pop("__metadata__", None)
+        except (ValueError, AttributeError) as error:
+            raise ValueError(f"{path} is no safetensors file, or is cut: {error}") from None
+    if tensor is None and len(header) == 1:
+        tensor = next(iter(header))
+    if tensor not in header:
+        found = ", ".join(map(repr, header))
+        raise ValueError(f"{path} has the tensors {found or 'none'}; expected " +
+                         ("one: name it by tensor=" if tensor is None else f"{tensor!r} among them"))
+    try:
+        code, shape = header[tensor]["dtype"], tuple(map(int, header[tensor]["shape"]))
+        begin, end = map(int, header[tensor]["data_offsets"])
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(f"{path}: the header of {tensor!r} lacks dtype, shape or data_offsets") from None
+    if code not in _SAFETENSORS:
+        raise ValueError(f"{path}: {tensor!r} has dtype {code}; expected one of {', '.join(_SAFETENSORS)}")
+    dtype = _dtype_of(code)
+    n_bytes = math.prod(shape) * dtype.itemsize
+    if min((*shape, begin), default=0) < 0 or end - begin != n_bytes or 8 + length + end > size:
+        raise ValueError(f"{path}: {tensor!r} of shape {shape} and dtype {code} takes {n_bytes} bytes; its header "
+                         f"says {begin} to {end} of {size - 8 - length}: the file is cut or its header wrong")
+    if not n_bytes:
+        return np.empty(shape, dtype)
+    return np.memmap(path, np.uint8, "r", 8 + length + begin, (n_bytes,)).view(dtype).reshape(shape)
+
+
+_SAFETENSORS = {"F64": "f8", "F32": "f4", "F16": "f2", "BF16": "bfloat16", "I64": "i8", "I32": "i4", "I16": "i2",
+                "I8": "i1", "U64": "u8", "U32": "u4", "U16": "u2", "U8": "u1", "BOOL": "?"}
+
+
+def _dtype_of(code):
+    if code != "BF16":
+        return np.dtype(_SAFETENSORS[code])
+    try:
+        from ml_dtypes import bfloat16
+    except ImportError as error:
+        raise ImportError("bfloat16 needs ml_dtypes: pip install ml_dtypes") from error
+    return np.dtype(bfloat16)
+
+
+def file_blocks(read, paths, y, weight):
+    """Blocks of the rows of files, arrays by `read(path)`, with their parts of y and weight (n, ...)."""
     begin = 0
     for path in paths:
-        X = map_npy(path)
+        X = read(path)
         if X.ndim != 2:
             raise ValueError(f"{path} has shape {X.shape}; expected two dimensions (rows, features)")
         step = max(1, BLOCK_BYTES // max(1, X.shape[1] * X.itemsize))

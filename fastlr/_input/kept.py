@@ -1,0 +1,53 @@
+"""Arrays that are kept in files without names, mapped for reading: in the system's cache of files, in no process."""
+
+import errno
+import mmap
+import tempfile
+
+import numpy as np
+
+from fastlr import _core
+
+BLOCK_VALUES = 1 << 16  # labels that are converted at a time
+
+
+class Kept:
+    """Arrays, one after the other, in a file without a name; objects in memory."""
+
+    def __init__(self, folder, first):
+        self.folder, self.dtype, self.shape = folder, first.dtype, (0, *first.shape[1:])
+        self.file, self.objects = tempfile.TemporaryFile(dir=folder), []  # noqa: SIM115 -- closed by `array`
+
+    def add(self, array):
+        self.shape = (self.shape[0] + len(array), *self.shape[1:])
+        if self.dtype.hasobject:
+            self.objects.append(array)
+            return
+        if array.dtype != self.dtype:
+            self._widen(np.result_type(array, self.dtype))
+        try:
+            self.file.write(array.astype(self.dtype, copy=False).tobytes())
+            self.file.flush()
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise OSError(error.errno, f"no room for {array.nbytes} more bytes of decoded rows in {self.folder}; "
+                                       f"expected room for all of them: name another folder with cache=") from error
+
+    def _widen(self, dtype):
+        """Longer strings, or larger integers, have come."""
+        if dtype != self.dtype:
+            before, self.file = self.file, tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115
+            with before:
+                before.seek(0)
+                while some := before.read(BLOCK_VALUES * self.dtype.itemsize):
+                    self.file.write(np.frombuffer(some, self.dtype).astype(dtype).tobytes())
+            self.dtype = dtype
+
+    def array(self):
+        """All of them as one array, mapped for reading."""
+        with self.file:
+            if self.dtype.hasobject:
+                return np.concatenate(self.objects)
+            mapping = _core.PassingMap(self.file.fileno(), 0, access=mmap.ACCESS_READ)
+        return np.frombuffer(mapping, np.uint8).view(self.dtype).reshape(self.shape)
