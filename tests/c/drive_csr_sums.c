@@ -1,7 +1,9 @@
-/* drive_csr_sums.c -- sums of columns of sparse rows and Gram matrices against plain loops over the dense matrix. */
+/* drive_csr_sums.c -- sums of columns of sparse rows, Gram matrices and faults against plain loops. */
 #include "harness.h"
 
 #include <math.h>
+#include <stddef.h>
+#include <string.h>
 
 enum { PROBLEMS = 150 };
 
@@ -76,8 +78,52 @@ static void one_gram(const sparse *p) {
     }
 }
 
+/* ---- faults ------------------------------------------------------------------------------------------------------------ */
+static void put_place(void *p, int64_t i, int64_t size, int64_t value) {
+    if (size == 4)
+        ((int32_t *)p)[i] = (int32_t)value;
+    else
+        ((int64_t *)p)[i] = value;
+}
+
+/* one fault, or none, and behind it others */
+static void one_fault(const sparse *p) {
+    const int64_t n = p->n, d = p->d, nonzeros = p->nonzeros, most = nonzeros > 0 ? nonzeros : 1;
+    const int64_t kind = nonzeros == 0 ? 0 : below(6), at = below(most);
+    const double strange[] = {NAN, INFINITY, -INFINITY};
+    BOTH_SIDES {
+        if (!begin_case(side, "%s, fault %d", p->text, (int)kind)) continue;
+        flr_csr X = p->pass.X;
+        const int64_t index_size = X.index_size, indptr_size = X.indptr_size;
+        const int64_t outside[] = {-1, d, INT32_MAX, INT32_MIN, index_size == 4 ? -2 : INT64_MIN, index_size == 4 ? d : INT64_MAX};
+        void *data = guarded("data", nonzeros * p->size), *indices = guarded("indices", nonzeros * index_size);
+        void *indptr = guarded("indptr", (n + 1) * indptr_size);
+        memcpy(data, X.data, (size_t)(nonzeros * p->size));
+        memcpy(indices, X.indices, (size_t)(nonzeros * index_size));
+        memcpy(indptr, X.indptr, (size_t)((n + 1) * indptr_size));
+        X.data = data, X.indices = indices, X.indptr = indptr;
+        int64_t n_indices = nonzeros, n_data = nonzeros, place = at;
+        if (kind == FLR_CSR_START) put_place(indptr, place = 0, indptr_size, below(2) ? 1 : -1);
+        if (kind == FLR_CSR_FALLS) place = n, put_place(indptr, n, indptr_size, below(2) ? -1 : INT32_MIN);
+        if (kind == FLR_CSR_END) place = n, *(below(2) ? &n_indices : &n_data) = nonzeros - 1;
+        for (int64_t later = at; kind >= FLR_CSR_INDEX && later < nonzeros; later += 1 + below(50)) {
+            if (kind == FLR_CSR_INDEX || (later > at && below(2)))
+                put_place(indices, later, index_size, outside[below(6)]);
+            else
+                put(data, later, p->size, strange[below(3)]);
+        }
+        for (int n_threads = 1; n_threads <= 3; n_threads++) {
+            const flr_csr_fault f = flr_csr_first_fault(&X, n_indices, n_data, 1, n_threads);
+            check("kind", n_threads, (long double)f.kind, (long double)kind, 0);
+            check("position", n_threads, (long double)f.position, (long double)(kind ? place : -1), 0);
+            if (kind >= FLR_CSR_INDEX && (f.row < 0 || f.row >= n)) wrong_because("row %lld", (long long)f.row);
+        }
+        end_case();
+    }
+}
+
 static void run_sums(const target *t, int which) {
-    static void (*const one[])(const sparse *) = {one_sums, one_gram};
+    static void (*const one[])(const sparse *) = {one_sums, one_gram, one_fault};
     for (int64_t i = 0; more_problems(i, PROBLEMS); i++) {
         if (!block(i, 0, 0)) continue;
         const int64_t n = below(below(4) ? 60 : 6000), d = below(1 + 120000 / (n + 1) < 300 ? 1 + 120000 / (n + 1) : 300);
@@ -87,4 +133,5 @@ static void run_sums(const target *t, int which) {
     }
 }
 
-const test csr_sums_tests[] = {{"flr_csr_column_sums", run_sums, 0}, {"flr_csr_gram", run_sums, 1}, {0}};
+const test csr_sums_tests[] = {{"flr_csr_column_sums", run_sums, 0}, {"flr_csr_gram", run_sums, 1},
+                               {"flr_csr_first_fault", run_sums, 2}, {0}};
