@@ -153,7 +153,8 @@ def test_the_features_that_vary_most_have_a_block(monkeypatch):
     codes = [np.minimum(rng.zipf(1.3, 5000), size) - 1 for size in (10, 300, 300, 900, 3000)]
     starts = np.cumsum([0, 10, 300, 300, 900])
     indices = np.stack([code + start for code, start in zip(codes, starts, strict=True)], axis=1)
-    X = sparse.csr_array((np.ones(indices.size), indices.ravel(), np.arange(0, indices.size + 1, 5)), shape=(5000, 4510))
+    indptr = np.arange(0, indices.size + 1, 5)
+    X = sparse.csr_array((np.ones(indices.size), indices.ravel(), indptr), shape=(5000, 4510))
     z = X @ rng.normal(size=4510)
     y = z + rng.logistic(size=5000) > np.median(z)
     with_block = LogisticRegression(C=10.0, tol=1e-7).fit(X, y)
