@@ -21,9 +21,10 @@ SUITES = {
     "fits": ("fits", "tables"),
     "probes": ("probes", "tables"),
     "sweeps": ("sweeps", "tables"),
+    "sparse": ("sparse", "tables"),
 }
 """Suite -> the module of this package and the function in it that yields its tables."""
-LONG = ("fits", "probes", "sweeps")
+LONG = ("fits", "probes", "sweeps", "sparse")
 """Suites that run only when named, or with "all"."""
 
 

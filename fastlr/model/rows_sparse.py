@@ -105,6 +105,26 @@ class CsrRows(Rows):
         """(row, column) and value of the first one of X that is nan or infinite, or None."""
         return first_nonfinite(self._X, self.n_threads)
 
+    def logits(self, W, part=slice(None), **options):
+        """As of `Rows`; those of a constant model cost no trip."""
+        if W[:, : self.d].any() or self.offset is not None or not isinstance(part, slice):
+            return super().logits(W, part, **options)
+        _, c = self._parts(W)
+        return np.tile(c.astype(self.real), (len(range(self.n)[part]), 1))
+
+    def hessp_at(self, Z, U):
+        """As of `Rows`; for a step of the intercept alone half a pass."""
+        if U[:, : self.d].any() or not self.intercept:
+            return super().hessp_at(Z, U)
+        A, c = self.activations(Z.copy()), U[:, self.d].astype(Z.dtype)
+        if self.loss == "softmax":
+            R = A * (c - (A @ c)[:, None])
+        else:
+            R = A * (1 - A) * c if self.loss == "sigmoid" else np.broadcast_to(c, A.shape)
+        if self.weight is not None:
+            R = R * self.weight[:, None]
+        return self.outer(R)
+
     def gram(self, weight=None, part=slice(None), n_threads=None):
         """sum_i weight_i u_i u_i' (D, D) over part of the rows, as of `DenseRows`: a block at a time is written out."""
         X, G = self._X[part], np.zeros((self.D, self.D))

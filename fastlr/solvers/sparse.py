@@ -40,19 +40,21 @@ def run_sparse(objective, w, progress, solver):
         progress.begin(objective.start())
     else:
         progress.see(point)
-    block = None
-    if solver == "newton-cg":
-        progress.solver = solver
-        newton_cg(objective, progress, lambda point: SparseMetric(objective, point))
-        return
-    progress.solver = "lbfgs"
-    pairs = Pairs(int(min(MEMORY, max(LEAST_MEMORY, KEPT_VALUES // objective.size))))
-    began, stalls = objective.n_passes, 0
-    while not progress.message:
+    block, began = None, objective.n_passes
+
+    def metric(point):
+        nonlocal block
         if block is None and objective.n_passes >= began + BLOCK_AFTER and not objective.coordinates.is_constant.all():
-            block = Block(objective, progress.point)
-        solve = SparseMetric(objective, progress.point, block).solve
-        lbfgs(objective, progress, solve, pairs, METRIC_PASSES, scaled=True)
+            block = Block(objective, point)
+        return SparseMetric(objective, point, block)
+
+    progress.solver = "newton-cg" if solver == "newton-cg" else "lbfgs"
+    if solver == "newton-cg":
+        newton_cg(objective, progress, metric)
+        return
+    pairs, stalls = Pairs(int(min(MEMORY, max(LEAST_MEMORY, KEPT_VALUES // objective.size)))), 0
+    while not progress.message:
+        lbfgs(objective, progress, metric(progress.point).solve, pairs, METRIC_PASSES, scaled=True)
         stalls = stalls + 1 if progress.message == STALLED else 0
         if stalls == 1:  # it may be for the metric
             progress.message = ""
@@ -117,11 +119,16 @@ class Block:
         self.columns = np.sort(np.argpartition(-deviation, m - 1)[:m])
         S, strength = rows.covariance(self.columns, BLOCK_ROWS * m, BLOCK_COST), objective.penalty.strength
         diagonal = np.einsum("jj->j", S)
-        diagonal += DAMPING * diagonal.mean() + _TINY
+        damping = DAMPING * diagonal.mean() + _TINY
         self.rho = float(mean_slopes(objective, point).mean())
-        M = self.rho * S
-        np.einsum("jj->j", M)[:] += strength[self.columns]
-        L, _ = lapack.dpotrf(M, lower=1, clean=1)
+        while True:
+            diagonal += damping
+            M = self.rho * S
+            np.einsum("jj->j", M)[:] += strength[self.columns]
+            L, failed = lapack.dpotrf(M, lower=1, clean=1)
+            if not failed:
+                break
+            damping *= 10
         reduced, _ = lapack.dsygst(S, L, lower=1)
         self.spread, vectors = np.linalg.eigh(reduced)
         self.T = blas.dtrsm(1.0, L, vectors, lower=1, trans_a=1)
