@@ -56,7 +56,7 @@ def tables(settings):
     rows = [_race(*documents(n, d, k), C, to, target, settings) for k, C, to, target in FITS]
     yield Table(
         "Sparse fits: time to a relative suboptimality",
-        f"Milliseconds, {n:,} x {d:,} CSR, about {WORDS} values a row, float32; \"proved\" is fastlr's time with tol at "
+        f"Milliseconds, {n:,} x {d:,} CSR, about {WORDS} values a row, float32; proved: fastlr with tol at "
         "the figure. The result is the time of the fastest peer over that of fastlr, proved.", rows,
     )
     yield Table("Sparse: one gradient", "Milliseconds of the loss and gradient; scipy: X @ w, the residuals, X.T @ r.",
