@@ -21,10 +21,11 @@ SUITES = {
     "fits": ("fits", "tables"),
     "probes": ("probes", "tables"),
     "sweeps": ("sweeps", "tables"),
+    "sparse": ("sparse", "tables"),
     "blocks": ("blocks", "tables"),
 }
 """Suite -> the module of this package and the function in it that yields its tables."""
-LONG = ("fits", "probes", "sweeps", "blocks")
+LONG = ("fits", "probes", "sweeps", "sparse", "blocks")
 """Suites that run only when named, or with "all"."""
 
 

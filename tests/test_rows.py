@@ -41,7 +41,7 @@ def test_sums_of_blocks_add_up(n_blocks, loss, k, dtype):
         z, r = (np.ascontiguousarray(values[part], rows.real) for values in (Z, R))
         yield "weight", rows.total_weight
         yield "loss", *rows.loss_and_grad(W)
-        yield "loss at logits", *rows.loss_and_grad_at(z)
+        yield "loss at logits", *rows.loss_and_grad_at(z, W)
         yield "Hessian", rows.hessp(W, U)
         yield "Gram", rows.gram(rows.weight)
         yield "outer", rows.outer(r)

@@ -36,7 +36,7 @@ def target(Z, kind):
     if kind == "binary":
         return Z[:, 0] > Z[:, 1]
     if kind == "labels":
-        return (np.median(Z, axis=0) < Z).astype(int)
+        return (Z > np.median(Z, axis=0)).astype(int)
     return Z.argmax(axis=1) if kind == "classes" else np.eye(4)[Z.argmax(axis=1)] * 0.8 + 0.05
 
 
@@ -153,8 +153,8 @@ def test_the_features_that_vary_most_have_a_block(monkeypatch):
     codes = [np.minimum(rng.zipf(1.3, 5000), size) - 1 for size in (10, 300, 300, 900, 3000)]
     starts = np.cumsum([0, 10, 300, 300, 900])
     indices = np.stack([code + start for code, start in zip(codes, starts, strict=True)], axis=1)
-    ends = np.arange(0, indices.size + 1, 5)
-    X = sparse.csr_array((np.ones(indices.size), indices.ravel(), ends), shape=(5000, 4510))
+    indptr = np.arange(0, indices.size + 1, 5)
+    X = sparse.csr_array((np.ones(indices.size), indices.ravel(), indptr), shape=(5000, 4510))
     z = X @ rng.normal(size=4510)
     y = z + rng.logistic(size=5000) > np.median(z)
     with_block = LogisticRegression(C=10.0, tol=1e-7).fit(X, y)
@@ -209,7 +209,7 @@ def test_warm_start_and_time():
 
 def test_newton_cholesky_refuses_what_it_cannot_hold():
     X, Z, _ = documents(60, 8000, 0.01)
-    with pytest.raises(ValueError, match=r"newton-cholesky.* makes a matrix of 8001 x 8001 .*: use solver='auto'"):
+    with pytest.raises(ValueError, match="newton-cholesky.* makes a matrix of 8001 x 8001 .*: use solver='auto'"):
         LogisticRegression(solver="newton-cholesky").fit(X, target(Z, "binary"))
 
 

@@ -138,9 +138,9 @@ class Objective:
         W = self.matrix(w)
         if not self.has_digits(together(W[:, : self.rows.d] * self.rounding.kappa)):
             return Point(w, np.inf, np.zeros(self.size))
-        if logits is None and keeps_logits(self.rows) and W[:, : self.rows.d].any():
+        if logits is None and keeps_logits(self.rows) and (self.rows.is_sparse or W[:, : self.rows.d].any()):
             logits = self.rows.logits(W)
-        total, G = self.rows.loss_and_grad(W) if logits is None else self.rows.loss_and_grad_at(logits)
+        total, G = self.rows.loss_and_grad(W) if logits is None else self.rows.loss_and_grad_at(logits, W)
         if np.isnan(total) and self.rows.first_nonfinite() is not None:
             raise self.blame()
         G /= self.rows.total_weight

@@ -109,15 +109,17 @@ class Rows:
     def loss_and_grad(self, W):
         """Sum of the losses at W (k, D), and its gradient (k, D)."""
         self.n_passes += 1
-        total, G, g = self._all.loss_and_grad(*self._parts(W))
+        return self._keep_constant(W, *self._all.loss_and_grad(*self._parts(W)))
+
+    def loss_and_grad_at(self, Z, W):
+        """The same at W's logits Z (n, k) in the real type, offset and all: half a pass."""
+        self.n_passes += 0.5
+        return self._keep_constant(W, *self._all.loss_and_grad_at(Z))
+
+    def _keep_constant(self, W, total, G, g):
+        """A sum of losses and its gradient (k, D); where W is a constant model its gradient is kept."""
         if self._constant_gradient is None and self.offset is None and not W[:, : self.d].any():
             self._constant_gradient = G / self.total_weight
-        return total, self._joined(G, g)
-
-    def loss_and_grad_at(self, Z):
-        """The same at logits Z (n, k) in the real type, offset and all: half a pass."""
-        self.n_passes += 0.5
-        total, G, g = self._all.loss_and_grad_at(Z)
         return total, self._joined(G, g)
 
     def hessp(self, W, U):

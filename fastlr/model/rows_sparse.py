@@ -14,6 +14,7 @@ from fastlr.model.memory import BLOCK_VALUES
 from fastlr.model.rows_base import SAFE, Rows
 
 DOUBTFUL = 1e-6  # of the mean square: variances less than this may be rounding
+_TINY = np.finfo(float).tiny
 PILOT_ROWS = 1000  # that tell how many products of two values a row has
 
 
@@ -105,6 +106,26 @@ class CsrRows(Rows):
         """(row, column) and value of the first one of X that is nan or infinite, or None."""
         return first_nonfinite(self._X, self.n_threads)
 
+    def logits(self, W, part=slice(None), **options):
+        """As of `Rows`; those of a constant model cost no trip."""
+        if W[:, : self.d].any() or self.offset is not None or not isinstance(part, slice):
+            return super().logits(W, part, **options)
+        _, c = self._parts(W)
+        return np.tile(c.astype(self.real), (len(range(self.n)[part]), 1))
+
+    def hessp_at(self, Z, U):
+        """As of `Rows`; for a step of the intercept alone half a pass."""
+        if U[:, : self.d].any() or not self.intercept:
+            return super().hessp_at(Z, U)
+        A, c = self.activations(Z.copy()), U[:, self.d].astype(Z.dtype)
+        if self.loss == "softmax":
+            R = A * (c - (A @ c)[:, None])
+        else:
+            R = A * (1 - A) * c if self.loss == "sigmoid" else np.broadcast_to(c, A.shape)
+        if self.weight is not None:
+            R = R * self.weight[:, None]
+        return self.outer(R)
+
     def gram(self, weight=None, part=slice(None), n_threads=None):
         """sum_i weight_i u_i u_i' (D, D) over part of the rows, as of `DenseRows`: a block at a time is written out."""
         X, G = self._X[part], np.zeros((self.D, self.D))
@@ -127,24 +148,33 @@ class CsrRows(Rows):
         self.affine.apply(X.toarray(dtype), U[:, : self.d])
         return U
 
-    def covariance(self, columns, n_rows, cost):
-        """Covariance (m, m) of some features u, from so many rows at least, and as many as so many passes cost."""
-        X, affine = self._X, self.affine
-        weight = np.ones(self.n) if self.weight is None else self.weight
-        is_in = np.zeros(self.d, bool)
-        is_in[columns] = True
-        step = max(1, self.n // n_rows)
-        pilot = X[:: max(1, self.n // PILOT_ROWS)]
-        counts = np.add.reduceat(np.append(is_in[pilot.indices], False).astype(np.int64), pilot.indptr[:-1])
-        counts[np.diff(pilot.indptr) == 0] = 0
-        products = float(np.mean(counts * (counts + 1))) / 2 * self.n
-        step = min(step, max(1, int(products / (cost * max(self.n_values, 1)))))
-        sampled = np.zeros(self.n)
-        sampled[::step] = weight[::step]
-        if not sampled.any():
-            sampled, step = weight, 1
-        G, s = _core.csr_gram(X.data, X.indices, X.indptr, self.d, columns.astype(np.int64), sampled, self.n_threads)
-        self.n_passes += products / step / max(self.n_values, 1)
-        total, scale = sampled.sum(), affine.scale[columns]
+    def second_moments(self, weight, columns, n_rows, cost):
+        """Weighted variances (d,) of the features u, and the covariance (m, m) of some of them, indices (m,) int64.
+
+        The covariance comes from n_rows rows at least, and from as many as so many passes cost.
+        """
+        X, scale = self._X, self.affine.scale
+        sums = _core.csr_column_sums(X.data, X.indices, X.indptr, self.d, weight, self.n_threads,
+                                     want=("sums", "squares"))
+        total = max(weight.sum(), _TINY)
+        variance = np.maximum(sums["squares"] / total - (sums["sums"] / total) ** 2, 0.0) * scale**2
+        products = self._products_of(columns)
+        step = max(1, min(self.n // n_rows, int(products / (cost * max(self.n_values, 1)))))
+        some = np.zeros(self.n)
+        some[::step] = weight[::step]
+        if not some.any():
+            some, step = weight, 1
+        G, s = _core.csr_gram(X.data, X.indices, X.indptr, self.d, columns, some, self.n_threads)
+        self.n_passes += 0.5 + products / step / max(self.n_values, 1)
+        total, scale = max(some.sum(), _TINY), scale[columns]
         G, s = G / total, s / total
-        return (G - np.outer(s, s)) * np.outer(scale, scale)
+        return variance, (G - np.outer(s, s)) * np.outer(scale, scale)
+
+    def _products_of(self, columns):
+        """About how many products of two values in some columns the rows have."""
+        is_in = np.zeros(self.d, np.int64)
+        is_in[columns] = 1
+        pilot = self._X[:: max(1, self.n // PILOT_ROWS)]
+        ends = np.append(0, np.cumsum(is_in[pilot.indices]))[pilot.indptr]
+        counts = np.diff(ends)
+        return float(np.mean(counts * (counts + 1))) / 2 * self.n

@@ -6,8 +6,9 @@ is about
     rho_c I + alpha P        rho_c the mean slope of the class's activation,
 
 which costs no look at X.  A few frequent features depend on each other, though, and the penalty hardly holds them: text
-has its topics, the columns of a one-hot encoding exclude each other.  For these their covariance S stands in place of
-I, made of some rows, when it is seen that a fit takes many passes.  One factorisation serves all rho_c.
+has its topics, the columns of a one-hot encoding exclude each other; and rows that are classified with confidence,
+which have rare features, weigh nothing.  When it is seen that a fit takes many passes, I becomes S: variances, and for
+those features their covariance, of rows that weigh what their slopes come to.  One factorisation serves all rho_c.
 """
 
 import numpy as np
@@ -18,12 +19,14 @@ from fastlr.solvers.lbfgs import MEMORY, Pairs, lbfgs
 from fastlr.solvers.newton import newton_cg
 from fastlr.solvers.state import STALLED
 
-METRIC_PASSES = 10  # that a metric serves
-BLOCK_AFTER = 10  # passes that show whether features depend on each other
+METRIC_PASSES = 10  # that rho_c serve,
+BLOCK_AFTER = 10  # that show whether features depend on each other,
+BLOCK_PASSES = 30  # that S serves
 BLOCK = 400  # features of the block,
 BLOCK_ROWS = 8  # rows for each of them at least,
 BLOCK_COST = 2  # passes that its covariance may cost
 DAMPING = 1e-3  # of the covariance
+LEAST_VARIANCE = 1e-3  # under the slopes, in units of that of all rows
 LEAST_MEMORY = 4  # pairs
 _LEAST = 1e-9  # of the largest rho
 _TINY = np.finfo(float).tiny
@@ -40,19 +43,21 @@ def run_sparse(objective, w, progress, solver):
         progress.begin(objective.start())
     else:
         progress.see(point)
-    block = None
+    block, due = None, objective.n_passes + BLOCK_AFTER
+
+    def metric(point):
+        nonlocal block, due
+        if objective.n_passes >= due and not objective.coordinates.is_constant.all():
+            block, due = Block(objective, point), objective.n_passes + BLOCK_PASSES
+        return SparseMetric(objective, point, block)
+
+    progress.solver = "newton-cg" if solver == "newton-cg" else "lbfgs"
     if solver == "newton-cg":
-        progress.solver = solver
-        newton_cg(objective, progress, lambda point: SparseMetric(objective, point))
+        newton_cg(objective, progress, metric)
         return
-    progress.solver = "lbfgs"
-    pairs = Pairs(int(min(MEMORY, max(LEAST_MEMORY, KEPT_VALUES // objective.size))))
-    began, stalls = objective.n_passes, 0
+    pairs, stalls = Pairs(int(min(MEMORY, max(LEAST_MEMORY, KEPT_VALUES // objective.size)))), 0
     while not progress.message:
-        if block is None and objective.n_passes >= began + BLOCK_AFTER and not objective.coordinates.is_constant.all():
-            block = Block(objective, progress.point)
-        solve = SparseMetric(objective, progress.point, block).solve
-        lbfgs(objective, progress, solve, pairs, METRIC_PASSES, scaled=True)
+        lbfgs(objective, progress, metric(progress.point).solve, pairs, METRIC_PASSES, scaled=True)
         stalls = stalls + 1 if progress.message == STALLED else 0
         if stalls == 1:  # it may be for the metric
             progress.message = ""
@@ -67,18 +72,21 @@ def solves_by_hessian(objective, solver):
 
 
 class SparseMetric:
-    """The metric at a Point; `block` replaces its part for some features."""
+    """The metric at a Point, with an S of `block`, or I."""
 
     def __init__(self, objective, point, block=None):
         rows = objective.rows
         self.shape, self.centred, self.block = (rows.k, rows.D), rows.loss == "softmax", block
-        self.rho = mean_slopes(objective, point)
-        self.strength = objective.penalty.strength
+        slopes, weight = _slopes(objective, point)
+        rho = slopes.mean(axis=0, dtype=np.float64) if weight is None else weight @ slopes / (weight.sum() + _TINY)
+        self.rho = np.maximum(rho, _LEAST * rho.max() + _TINY)
+        variance = 1.0 if block is None else block.variance
+        self.diagonal = self.rho[:, None] * variance + objective.penalty.strength
 
     def solve(self, grad):
         """The step M^-1 grad (size,)."""
         G = grad.reshape(self.shape)
-        S = G / (self.rho[:, None] + self.strength)
+        S = G / self.diagonal
         if self.block is not None:
             S[:, self.block.columns] = self.block.solve(G[:, self.block.columns], self.rho)
         if self.centred:  # a row added to all classes changes no probability
@@ -86,42 +94,54 @@ class SparseMetric:
         return S.ravel()
 
 
-def mean_slopes(objective, point):
-    """rho (k,)."""
+def _slopes(objective, point):
+    """Slopes (m, k) of the activations at every so many-th row, and the rows' weights or None."""
     rows = objective.rows
-    if rows.loss == "squared_error":
-        return np.ones(rows.k)
     part = slice(None, None, max(1, -(-rows.n * rows.k // KEPT_VALUES)))
+    weight = None if rows.weight is None else rows.weight[part]
+    if rows.loss == "squared_error":
+        return np.ones((len(rows.y[part]), rows.k), rows.real), weight
     A = objective.activations(point)(part)
     A *= 1 - A
-    weight = None if rows.weight is None else rows.weight[part]
-    rho = A.mean(axis=0, dtype=np.float64) if weight is None else weight @ A / (weight.sum() + _TINY)
-    return np.maximum(rho, _LEAST * rho.max() + _TINY)
+    return A, weight
 
 
 class Block:
-    """Products with (rho S + alpha P)^-1 for any rho, of the features that vary most.
+    """S at a Point, and products with (rho S + alpha P)^-1, for any rho, of the features that vary most.
 
     With rho_0 S + alpha P = L L' and the eigenvalues s and vectors V of L^-1 S L^-T, T = L^-T V makes both matrices
     diagonal: (rho S + alpha P)^-1 = T diag(1 / (1 + (rho - rho_0) s)) T'.
 
     Attributes
     ----------
-    columns : ndarray (m,)
+    columns : ndarray (m,) int64
+    variance : ndarray (D,)
+        1 for the intercept.
     """
 
     def __init__(self, objective, point):
-        rows = objective.rows
+        rows, strength = objective.rows, objective.penalty.strength
         deviation = np.where(objective.coordinates.is_constant, 0.0, objective.coordinates.deviation)
         m = min(BLOCK, np.count_nonzero(deviation))
         self.columns = np.sort(np.argpartition(-deviation, m - 1)[:m])
-        S, strength = rows.covariance(self.columns, BLOCK_ROWS * m, BLOCK_COST), objective.penalty.strength
+        slopes, weight = _slopes(objective, point)
+        slope = slopes.mean(axis=1, dtype=np.float64)
+        slope = slope if weight is None else slope * weight
+        self.rho = float(slope.sum() / (len(slope) if weight is None else weight.sum() + _TINY))
+        every = np.zeros(rows.n)
+        every[:: -(-rows.n // len(slope))] = slope
+        variance, S = rows.second_moments(every, self.columns, BLOCK_ROWS * m, BLOCK_COST)
+        self.variance = np.append(np.maximum(variance, LEAST_VARIANCE), np.ones(int(rows.intercept)))
         diagonal = np.einsum("jj->j", S)
-        diagonal += DAMPING * diagonal.mean() + _TINY
-        self.rho = float(mean_slopes(objective, point).mean())
-        M = self.rho * S
-        np.einsum("jj->j", M)[:] += strength[self.columns]
-        L, _ = lapack.dpotrf(M, lower=1, clean=1)
+        damping = DAMPING * diagonal.mean() + _TINY
+        while True:
+            diagonal += damping
+            M = self.rho * S
+            np.einsum("jj->j", M)[:] += strength[self.columns]
+            L, failed = lapack.dpotrf(M, lower=1, clean=1)
+            if not failed:
+                break
+            damping *= 10
         reduced, _ = lapack.dsygst(S, L, lower=1)
         self.spread, vectors = np.linalg.eigh(reduced)
         self.T = blas.dtrsm(1.0, L, vectors, lower=1, trans_a=1)
