@@ -10,6 +10,7 @@ import numpy
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
 
 DRIVERS = sorted(str(p) for p in Path("csrc").rglob("*.c") if p.name != "kernels.c")
 HEADERS = sorted(str(p) for p in Path("csrc").rglob("*.h"))
@@ -40,6 +41,18 @@ class BuildExt(build_ext):
         )
 
 
+class BuildPy(build_py):
+    """Beside the modules, the headers for `fastlr.get_include`; an editable install has them in csrc."""
+
+    def run(self):
+        super().run()
+        if not self.editable_mode:
+            for header in [*HEADERS, "csrc/fastlr_api.pxd"]:
+                target = Path(self.build_lib, "fastlr", "include", *Path(header).parts[1:])
+                self.mkpath(str(target.parent))
+                self.copy_file(header, str(target))
+
+
 if sys.platform == "win32":
     raise SystemExit("fastlr needs POSIX threads and a gcc or clang compiler; on Windows use WSL.")
 
@@ -58,5 +71,5 @@ setup(
         ],
         compiler_directives={"language_level": 3, "boundscheck": False, "wraparound": False, "cdivision": True},
     ),
-    cmdclass={"build_ext": BuildExt},
+    cmdclass={"build_ext": BuildExt, "build_py": BuildPy},
 )

@@ -45,6 +45,7 @@ _LAZY = {
     "RowBlocks": "fastlr._input.row_blocks",
     "Trainer": "fastlr.trainer",
     "datasets": "fastlr.datasets",
+    "get_include": "fastlr.c_api",
     "patch_sklearn": "fastlr.patch",
     "show_config": "fastlr.config",
     "unpatch_sklearn": "fastlr.patch",
@@ -52,9 +53,9 @@ _LAZY = {
 
 __all__ = [
     "LogisticRegression", "LogisticRegressionCV", "RowBlocks", "Trainer", "__version__", "binary_cross_entropy",
-    "binary_cross_entropy_and_grad", "cross_entropy", "cross_entropy_and_grad", "datasets", "log_sigmoid",
-    "log_softmax", "logit", "logsumexp", "loss_and_grad", "one_hot", "partial_loss_and_grad", "patch_sklearn",
-    "show_config", "sigmoid", "sigmoid_derivative", "softmax", "softmax_jacobian", "unpatch_sklearn",
+    "binary_cross_entropy_and_grad", "cross_entropy", "cross_entropy_and_grad", "datasets", "get_include",
+    "log_sigmoid", "log_softmax", "logit", "logsumexp", "loss_and_grad", "one_hot", "partial_loss_and_grad",
+    "patch_sklearn", "show_config", "sigmoid", "sigmoid_derivative", "softmax", "softmax_jacobian", "unpatch_sklearn",
 ]
 
 

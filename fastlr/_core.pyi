@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+C_FUNCTIONS: dict[str, int]
 DTYPES: dict[str, int]
 LOSSES: dict[str, int]
 MAPS: dict[str, int]

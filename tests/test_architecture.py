@@ -17,7 +17,7 @@ ROOMS = (
     {"model"},
     {"solvers"},
     {"_verdict", "_training", "_training_data", "_classifier"},
-    {"trainer", "linear_model", "linear_model_cv", "_search", "datasets", "plotting", "config"},
+    {"trainer", "linear_model", "linear_model_cv", "_search", "datasets", "plotting", "config", "c_api"},
     {"patch"},
     {"cli", "__main__"},
 )

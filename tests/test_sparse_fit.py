@@ -36,7 +36,7 @@ def target(Z, kind):
     if kind == "binary":
         return Z[:, 0] > Z[:, 1]
     if kind == "labels":
-        return (Z > np.median(Z, axis=0)).astype(int)
+        return (np.median(Z, axis=0) < Z).astype(int)
     return Z.argmax(axis=1) if kind == "classes" else np.eye(4)[Z.argmax(axis=1)] * 0.8 + 0.05
 
 
@@ -209,7 +209,7 @@ def test_warm_start_and_time():
 
 def test_newton_cholesky_refuses_what_it_cannot_hold():
     X, Z, _ = documents(60, 8000, 0.01)
-    with pytest.raises(ValueError, match="newton-cholesky.* makes a matrix of 8001 x 8001 .*: use solver='auto'"):
+    with pytest.raises(ValueError, match=r"newton-cholesky.* makes a matrix of 8001 x 8001 .*: use solver='auto'"):
         LogisticRegression(solver="newton-cholesky").fit(X, target(Z, "binary"))
 
 
