@@ -33,7 +33,7 @@ class Point:
 
 def keeps_logits(rows):
     """Whether searches along lines cost least from kept logits."""
-    return min(rows.k, rows.d // 8) >= CLASSES and rows.n * rows.k <= KEPT_VALUES
+    return rows.is_at_hand and min(rows.k, rows.d // 8) >= CLASSES and rows.n * rows.k <= KEPT_VALUES
 
 
 class PassLine:
