@@ -13,10 +13,9 @@ from fastlr._classifier import LogitClassifier
 from fastlr._input.estimator import unchanged_on_error
 from fastlr._input.fitted import fitted_model, is_fitted
 from fastlr._input.options import LOGISTIC_RULES, check_option, check_rules
-from fastlr._input.targets import warn_of_one_class
 from fastlr._runtime.callbacks import CallbackSupportMixin, FitMonitor, with_callbacks
 from fastlr._training_data import check_training_data
-from fastlr._verdict import are_hard, certain_separation, finished, proved_suboptimality, verdict
+from fastlr._verdict import certain_separation, finished, proved_suboptimality, verdict
 
 
 class LogisticRegression(CallbackSupportMixin, LogitClassifier):
@@ -173,10 +172,10 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
         """Set the attributes of the fit; returns what there is to say if Ctrl-C ended it, else None."""
         check_rules(self, LOGISTIC_RULES)
         check_option("solver", self.solver, solvers.SOLVERS)
-        data = check_training_data(self, X, y, sample_weight, offset)
-        outputs, d = data.outputs, data.X.shape[1]
+        data = self._check(X, y, sample_weight, offset)
+        outputs, d = data.outputs, data.n_features
         weight = data.weight(self.class_weight)
-        warn_of_one_class(outputs, data.targets, weight)
+        data.warn_of_one_class(weight)
         objective = data.objective(self.C, weight, intercept=self.fit_intercept, seed=self._seed())
         last = self._last_fit(outputs, d)
         w = objective.centred(objective.start(*last))
@@ -186,7 +185,7 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
             coef, intercept = objective.coefficients(objective.centred(w))
             return {"coef_": coef, "intercept_": intercept, "n_passes_": float(objective.n_passes)}
 
-        hard = objective.is_free and are_hard(data.targets)
+        hard = objective.is_free and data.is_hard
         separated_below = certain_separation(objective.rows) if hard else 0.0
         monitor = FitMonitor(self, model_at, data.X, y, data.sample_weight, enough=separated_below)
         monitor.begin(w)
@@ -200,7 +199,11 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
         self.n_passes_ = float(objective.n_passes)
         self.suboptimality_ = proved_suboptimality(value, result.lower_bound, objective.value_error(result.w))
         monitor.end()
-        return verdict(self, result, objective, data.X.dtype, separated_below, hard=hard, stopped=monitor.stopped)
+        return verdict(self, result, objective, data.dtype, separated_below, hard=hard, stopped=monitor.stopped)
+
+    def _check(self, X, y, sample_weight, offset):
+        """What `fit` was passed, as training data."""
+        return check_training_data(self, X, y, sample_weight, offset)
 
     def _last_fit(self, outputs, d):
         """The coefficients and the intercept to start from, or nothing."""

@@ -100,8 +100,8 @@ def _expansion(rows, penalty, W):
 
 
 def _sums(rows, W):
-    """Of all rows: losses, what rounding may have changed of them, gradient and its error (k, D), curvature (k, D, k, D),
-    what its diagonal is made from (k, D), squares of the features (D,); and the largest rounding error of a logit.
+    """Losses, what rounding may have changed of them, gradient and its error (k, D), curvature (k, D, k, D), what its
+    diagonal is made from (k, D), squares of the features (D,); and, no sum, the largest rounding error of a logit.
     """
     k, D = rows.k, rows.D
     value, lost, G, E = 0.0, 0.0, np.zeros((k, D)), np.zeros((k, D))

@@ -12,14 +12,14 @@ bits wherever the parts lie.  What needs single rows takes every so many-th of a
 """
 
 import copy
-from functools import partial
+from functools import partial, reduce
 
 import numpy as np
 
 from fastlr.model import rows_moments
 from fastlr.model.affine import Affine
 from fastlr.model.memory import KEPT_VALUES
-from fastlr.model.rows import SAFE, DenseRows
+from fastlr.model.rows import SAFE, SMALL, DenseRows
 from fastlr.model.rows_at_hand import add
 from fastlr.model.rows_targets import link
 
@@ -45,7 +45,16 @@ class Part:
         self.rows, self.first, self._seen = rows, first, None
 
     def __getstate__(self):
-        return {"rows": self.rows, "first": self.first, "_seen": None}
+        rows = self.rows
+        return self.first, rows and ((rows._X, rows.y, rows.weight), rows.k, rows.loss, rows.intercept)
+
+    def __setstate__(self, state):
+        self.first, made = state
+        self.rows = self._seen = None
+        if made is not None:
+            arrays, k, loss, intercept = made
+            X, y, weight = map(aligned, arrays)
+            self.rows = _weighted_rows(X, y, k, weight, loss=loss, intercept=intercept, size=SMALL + 1)
 
     def __sizeof__(self):  # what Dask takes for this part's memory
         rows = self.rows
@@ -64,6 +73,11 @@ def _same(a, b):
     return a is b or (a is not None and b is not None and np.array_equal(a, b))
 
 
+def aligned(value):
+    """The value, or a copy of an array that does not lie as kernels read it: it may come out of a message."""
+    return value.copy() if isinstance(value, np.ndarray) and not value.flags.aligned else value
+
+
 def part_of(X, y, n_logits, weight=None, first=0, **options):
     """The Part of arrays, and `options` of `DenseRows`: `size` is the number of values of all parts' X.
 
@@ -71,7 +85,7 @@ def part_of(X, y, n_logits, weight=None, first=0, **options):
     """
     if not len(X) or (weight is not None and not weight.any()):
         return Part(None, first)
-    return Part(_weighted_rows(X, y, n_logits, weight, **options), first)
+    return Part(_weighted_rows(*map(aligned, (X, y)), n_logits, weight, **options), first)
 
 
 def _weighted_rows(X, y, n_logits, weight, **options):
@@ -92,13 +106,8 @@ def joined(results, join):
 
 def join_group(results, join):
     """A few results joined one after the other."""
-    total = None
-    for result in results:
-        if total is None or result is None:
-            total = result if total is None else total
-        else:
-            total = join(total, result)
-    return total
+    known = [result for result in results if result is not None]
+    return reduce(join, known) if known else None
 
 
 class LocalParts:
@@ -238,7 +247,7 @@ class PartRows:
         return self.parts.reduce(partial(_seen, function), self.affine, *args, join=join, size=size)
 
 
-# ---- functions of a Part: what they return of one without rows is None -------------------------------------------------
+# ---- functions of a Part: of one without rows they return None ----------------------------------------------------
 def _seen(function, part, affine, *args):
     return None if part.rows is None else function(part.through(affine), *args)
 
