@@ -17,6 +17,7 @@ from fastlr.model.affine import Affine
 from fastlr.model.rows_at_hand import add
 from fastlr.model.rows_parts import FAN, aligned, join_group, joined
 
+GLANCE = 1.0  # seconds between looks at the cluster while a result is waited for
 PATIENCE = 5.0  # seconds without a connection to the scheduler
 NO_WORKERS = 30.0  # seconds without workers
 ATTEMPTS = 4  # at a pass whose workers die
@@ -38,18 +39,22 @@ class Cluster:
 
     def __init__(self, client):
         self.client, self._kept = client, set()
-        self._check_connection()
+        self.check_connection()
         try:
             client.wait_for_workers(1, timeout=NO_WORKERS)
         except TimeoutError:
-            raise TimeoutError(f"the cluster at {_address(client)} has had no workers for {NO_WORKERS:g} s; expected "
-                               f"at least one: start workers, cluster.scale(1)") from None
+            raise self._deserted() from None
         self.isa = self._common_isa()
 
-    def _check_connection(self):
+    def check_connection(self):
+        """Raise ConnectionError where the client has none."""
         if self.client.status != "running":
             raise ConnectionError(f"the client is {self.client.status}: there is no connection to the scheduler at "
                                   f"{_address(self.client)}; expected a running one: make a new Client")
+
+    def _deserted(self):
+        return TimeoutError(f"the cluster at {_address(self.client)} has had no workers for {NO_WORKERS:g} s; expected "
+                            f"at least one: start workers, cluster.scale(1)")
 
     def _common_isa(self):
         """The best instruction set that all workers have: on another, sums have other last digits."""
@@ -88,21 +93,27 @@ class Cluster:
         self.release(list(self._kept))
 
     def gather(self, futures):
-        """Their results; ConnectionError where the scheduler is gone for some seconds."""
+        """Their results; ConnectionError or TimeoutError where the scheduler or all workers are gone for long."""
         loop = self.client.loop.asyncio_loop
         coming = asyncio.run_coroutine_threadsafe(self._results(futures), loop)
-        lost = None
+        seen = manned = time.monotonic()
         try:
             while True:
                 try:
-                    return coming.result(timeout=1.0)
+                    return coming.result(timeout=GLANCE)
                 except concurrent.futures.TimeoutError:
                     if coming.done():
                         raise
-                running = self.client.status == "running"
-                lost = None if running else lost or time.monotonic()
-                if lost is not None and time.monotonic() - lost > PATIENCE:
-                    self._check_connection()
+                now = time.monotonic()
+                if self.client.status != "running":
+                    if now - seen > PATIENCE:
+                        self.check_connection()
+                    continue
+                seen = now
+                if now - manned > NO_WORKERS:
+                    if not self.client.nthreads():
+                        raise self._deserted()
+                    manned = now
         finally:
             coming.cancel()
 
@@ -167,6 +178,7 @@ class DaskParts:
             except (KilledWorker, concurrent.futures.CancelledError):
                 if not left:
                     raise
+                self.cluster.check_connection()
                 failed = [part for part in self.parts if part.status in ("error", "lost", "cancelled")]
                 self.cluster.client.retry(failed)
             finally:
