@@ -16,7 +16,7 @@ from fastlr._input.estimator import convert_frame
 from fastlr._input.labels import check_label_array, encode_labels, number_labels
 from fastlr._input.targets import learn_outputs
 from fastlr.model.rows import SMALL
-from fastlr.model.rows_parts import part_of
+from fastlr.model.rows_engine import part_of
 
 OWNER = "DaskLogisticRegression"
 

@@ -15,7 +15,7 @@ from fastlr import _core
 from fastlr._runtime.threads import blas_limit
 from fastlr.model.affine import Affine
 from fastlr.model.rows_at_hand import add
-from fastlr.model.rows_parts import FAN, aligned, join_group, joined
+from fastlr.model.rows_engine import FAN, aligned, join_group, joined
 
 GLANCE = 1.0  # seconds between looks at the cluster while a result is waited for
 PATIENCE = 5.0  # seconds without a connection to the scheduler
@@ -122,7 +122,7 @@ class Cluster:
 
 
 class DaskParts:
-    """The engine; see fastlr/model/rows_parts.py.
+    """The engine; see fastlr/model/rows_engine.py.
 
     Parameters
     ----------

@@ -112,20 +112,21 @@ n_features_in_, feature_names_in_
         KeyboardInterrupt
             After Ctrl-C; the best model so far is there.
         """
-        self._cluster = None
+        self._in_use = clusters = []  # the attribute itself is lost if the fit fails
         try:
             return super().fit(X, y, sample_weight)
         finally:
-            cluster = vars(self).pop("_cluster", None)
-            if cluster is not None:
+            vars(self).pop("_in_use", None)
+            for cluster in clusters:
                 cluster.close()
 
     def _check(self, X, y, sample_weight, offset):
         for collection, name in ((X, "X"), (y, "y")):
             if collection is not None:
                 chunks_of(collection, name)  # what is no data needs no cluster
-        self._cluster = Cluster(self._client())
-        return DaskTrainingData(self, self._cluster, X, y, sample_weight)
+        cluster = Cluster(self._client())
+        self._in_use.append(cluster)
+        return DaskTrainingData(self, cluster, X, y, sample_weight)
 
     def _client(self):
         if self.client is not None:

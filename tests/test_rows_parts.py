@@ -8,7 +8,8 @@ import pytest
 from fastlr import solvers
 from fastlr.model.objective import Objective
 from fastlr.model.rows import SMALL, DenseRows
-from fastlr.model.rows_parts import FAN, LocalParts, Part, PartRows, joined, part_of
+from fastlr.model.rows_engine import FAN, LocalParts, Part, joined, part_of
+from fastlr.model.rows_parts import PartRows
 from fastlr.model.separation import are_separable
 
 
