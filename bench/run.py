@@ -21,9 +21,10 @@ SUITES = {
     "fits": ("fits", "tables"),
     "probes": ("probes", "tables"),
     "sweeps": ("sweeps", "tables"),
+    "scale": ("scale", "tables"),
 }
 """Suite -> the module of this package and the function in it that yields its tables."""
-LONG = ("fits", "probes", "sweeps")
+LONG = ("fits", "probes", "sweeps", "scale")
 """Suites that run only when named, or with "all"."""
 
 
