@@ -159,6 +159,10 @@ EPOCH = Target(2.0)
 """An epoch's steps over the limit of one full-batch gradient."""
 ONE_AT_A_TIME = Target(10, 30, "at least")
 """SGDClassifier's time, on one thread, over fastlr's."""
+CLUSTER_PASS = Target(1.5, 1.2)
+"""A pass on a cluster of processes of this machine over one in memory, on as many threads."""
+CLUSTER_FIT = Target(5, 20, "at least")
+"""dask-ml's time over fastlr's, both on the cluster."""
 AGAINST_RELEASE = Target(1.1)
 """A case's time over that of the last release."""
 IMPORT_SECONDS = Target(0.3, 0.15)

@@ -23,9 +23,10 @@ SUITES = {
     "sweeps": ("sweeps", "tables"),
     "sparse": ("sparse", "tables"),
     "blocks": ("blocks", "tables"),
+    "scale": ("scale", "tables"),
 }
 """Suite -> the module of this package and the function in it that yields its tables."""
-LONG = ("fits", "probes", "sweeps", "sparse", "blocks")
+LONG = ("fits", "probes", "sweeps", "sparse", "blocks", "scale")
 """Suites that run only when named, or with "all"."""
 
 

@@ -8,8 +8,9 @@ from fastlr import _core
 from fastlr._input.arrays import check_feature_vector, check_sample_weight
 from fastlr._input.csr import Csr
 from fastlr._input.estimator import check_input, check_offset, check_penalty_factors
-from fastlr._input.targets import Outputs, learn_outputs, weigh_classes
+from fastlr._input.targets import Outputs, learn_outputs, warn_of_one_class, weigh_classes
 from fastlr._runtime.threads import resolve_n_threads
+from fastlr._verdict import are_hard
 from fastlr.model.objective import Objective
 from fastlr.model.penalty import penalty_strength
 from fastlr.model.rows import DenseRows
@@ -47,6 +48,14 @@ class TrainingData:
     scale: np.ndarray | None
     shift: np.ndarray | None
     factors: np.ndarray | None
+
+    n_features = property(lambda self: self.X.shape[1])
+    dtype = property(lambda self: self.X.dtype)
+    is_hard = property(lambda self: are_hard(self.targets))
+
+    def warn_of_one_class(self, weight):
+        """Warn if all weight (n,) is on rows of one class."""
+        warn_of_one_class(self.outputs, self.targets, weight)
 
     def weight(self, class_weight, counts=None):
         """Weights (n,) of the rows or None, where each row counts so many times."""

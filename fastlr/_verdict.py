@@ -98,8 +98,7 @@ def are_hard(targets):
 
 def certain_separation(rows):
     """A mean loss below this leaves no row a loss of log 2, which means that every row is classified right."""
-    weight = rows.weight
-    return math.log(2) * (1.0 if weight is None else weight[weight > 0].min()) / rows.total_weight
+    return math.log(2) * rows.least_weight / rows.total_weight
 
 
 def proved_suboptimality(value, lower_bound, error):

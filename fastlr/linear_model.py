@@ -16,11 +16,10 @@ from fastlr._input.fitted import fitted_model, is_fitted
 from fastlr._input.foreign import refuse_classes_for_liblinear, understood
 from fastlr._input.options import LOGISTIC_RULES, check_rules
 from fastlr._input.row_blocks import take_blocks
-from fastlr._input.targets import warn_of_one_class
 from fastlr._runtime.callbacks import CallbackSupportMixin, FitMonitor, with_callbacks
 from fastlr._runtime.threads import blas_limit
 from fastlr._training_data import check_training_data
-from fastlr._verdict import are_hard, certain_separation, finished, no_optimum, proved_suboptimality, verdict
+from fastlr._verdict import certain_separation, finished, no_optimum, proved_suboptimality, verdict
 from fastlr.model.leave_one_out import check_leverages, leave_one_out
 
 
@@ -204,11 +203,11 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
         check_rules(self, LOGISTIC_RULES)
         X, y, sample_weight = take_blocks(X, y, sample_weight)
         solver, C = understood(self, solvers.SOLVERS)
-        data = check_training_data(self, X, y, sample_weight, offset)
-        outputs, d = data.outputs, data.X.shape[1]
+        data = self._check(X, y, sample_weight, offset)
+        outputs, d = data.outputs, data.n_features
         refuse_classes_for_liblinear(self.solver, len(outputs.classes))
         weight = data.weight(self.class_weight)
-        warn_of_one_class(outputs, data.targets, weight)
+        data.warn_of_one_class(weight)
         objective = data.objective(C, weight, intercept=self.fit_intercept, seed=self._seed())
         if self.leave_one_out:
             check_leverages(objective)
@@ -220,7 +219,7 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
             coef, intercept = objective.coefficients(objective.centred(w))
             return {"coef_": coef, "intercept_": intercept, "n_passes_": float(objective.n_passes)}
 
-        hard = objective.is_free and are_hard(data.targets)
+        hard = objective.is_free and data.is_hard
         separated_below = certain_separation(objective.rows) if hard else 0.0
         shown = X if isinstance(data.X, Csr) else data.X
         monitor = FitMonitor(self, model_at, shown, y, data.sample_weight, enough=separated_below)
@@ -247,7 +246,11 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
                 self._leave_out(data, objective, result.w)
             except KeyboardInterrupt:
                 return "the fit had ended; leave-one-out predictions are missing"
-        return verdict(self, result, data.X.dtype, unattainable, stopped=monitor.stopped)
+        return verdict(self, result, data.dtype, unattainable, stopped=monitor.stopped)
+
+    def _check(self, X, y, sample_weight, offset):
+        """What `fit` was passed, as training data."""
+        return check_training_data(self, X, y, sample_weight, offset)
 
     def _leave_out(self, data, objective, w):
         """Set the attributes of leave-one-out."""

@@ -16,8 +16,8 @@ ROOMS = (
     {"functional", "losses", "linear_loss", "reference"},
     {"model"},
     {"solvers"},
-    {"_verdict", "_training", "_training_data", "_classifier"},
-    {"trainer", "linear_model", "linear_model_cv", "_search", "datasets", "plotting", "config", "c_api"},
+    {"_verdict", "_training", "_training_data", "_classifier", "_dask_chunks", "_dask_data", "_dask_engine"},
+    {"trainer", "linear_model", "linear_model_cv", "_search", "dask", "datasets", "plotting", "config", "c_api"},
     {"patch"},
     {"cli", "__main__"},
 )

@@ -229,15 +229,20 @@ def weigh_classes(class_weight, sample_weight, outputs, targets):
         return sample_weight
     if targets.ndim == 2:
         raise ValueError("class_weight was given with a matrix y; expected labels (n,): use sample_weight instead")
-    n_classes = len(outputs.classes)
-    if isinstance(class_weight, str):
-        counts = np.bincount(targets, sample_weight, n_classes)
-        per_class = np.divide(counts.sum(), n_classes * counts, out=np.zeros(n_classes), where=counts > 0)
-    else:
-        per_class = _weights_of(class_weight, outputs.classes.tolist())
-    rows = per_class[targets]
+    counts = np.bincount(targets, sample_weight, len(outputs.classes))
+    rows = class_weights(class_weight, outputs.classes, counts)[targets]
     return check_sample_weight(rows if sample_weight is None else rows * sample_weight, len(rows),
                                "sample_weight times class_weight")
+
+
+def class_weights(class_weight, classes, counts):
+    """Weights (n_classes,) of the classes, or None, from the weight of each one's rows; see `weigh_classes`."""
+    if class_weight is None:
+        return None
+    if isinstance(class_weight, str):
+        n_classes = len(classes)
+        return np.divide(counts.sum(), n_classes * counts, out=np.zeros(n_classes), where=counts > 0)
+    return _weights_of(class_weight, classes.tolist())
 
 
 def _weights_of(class_weight, classes):

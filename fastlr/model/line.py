@@ -33,7 +33,9 @@ class Point:
 
 def keeps_logits(rows):
     """Whether searches along lines cost least from kept logits."""
-    return (rows.is_sparse or min(rows.k, rows.d // 8) >= CLASSES) and rows.n * rows.k <= KEPT_VALUES
+    if not rows.is_at_hand or rows.n * rows.k > KEPT_VALUES:
+        return False
+    return rows.is_sparse or min(rows.k, rows.d // 8) >= CLASSES
 
 
 class PassLine:

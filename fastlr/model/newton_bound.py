@@ -17,6 +17,8 @@ taken off H before it is factorised.  Where columns depend on each other H then 
 import numpy as np
 from scipy.linalg import lapack
 
+from fastlr.model.rows_at_hand import add
+
 _EPS = np.finfo(float).eps
 _LEAST_CURVATURE = 1e-100  # of a feature: products with what is smaller underflow
 _BLAS = 16  # epsilons of what is added up that a sum of products may be off by
@@ -64,21 +66,7 @@ def _expansion(rows, penalty, W):
     None in place of the last two if H has no factor.
     """
     k, D = rows.k, rows.D
-    value, lost, G, E = 0.0, 0.0, np.zeros((k, D)), np.zeros((k, D))
-    H, own, squares = np.zeros((k, D, k, D)), np.zeros((k, D)), np.zeros(D)
-    shaken = 0.0
-    for U, Y, offset, weight in rows.blocks():
-        Z = U @ W.T + offset
-        shake = _EPS * (_BLAS * (np.abs(U) @ np.abs(W).T) + np.abs(offset) + np.abs(Z)).max(axis=1)  # of logits
-        losses, A, R, slopes = _parts(rows.loss, Z, Y)
-        error = _EPS * (8 * np.abs(R) + 2 * Y * A) + 4 * shake[:, None] * slopes
-        value += float(weight @ losses)
-        lost += float(weight @ (np.abs(R).sum(axis=1) * 2 * shake + 8 * _EPS * losses))
-        G += (R * weight[:, None]).T @ U
-        E += ((error + _BLAS * _EPS * np.abs(R)) * weight[:, None]).T @ np.abs(U)
-        shaken = max(shaken, float(shake[weight > 0].max(initial=0.0)))
-        _add_curvature(H, own, rows.loss, U, A, slopes, weight)
-        squares += weight @ (U * U)
+    value, lost, G, E, H, own, squares, shaken = rows.over_parts(_sums, W, join=_join)
     total, strength = rows.total_weight, penalty.strength
     value, lost, G, E, H, own = value / total, lost / total, G / total, E / total, H / total, own / total
     G += penalty.gradient(W)
@@ -111,19 +99,52 @@ def _expansion(rows, penalty, W):
     return value, least, (float(lamda) * (1 + 1e-9), scaled)
 
 
+def _sums(rows, W):
+    """Losses, what rounding may have changed of them, gradient and its error (k, D), curvature (k, D, k, D), what its
+    diagonal is made from (k, D), squares of the features (D,); and, no sum, the largest rounding error of a logit.
+    """
+    k, D = rows.k, rows.D
+    value, lost, G, E = 0.0, 0.0, np.zeros((k, D)), np.zeros((k, D))
+    H, own, squares = np.zeros((k, D, k, D)), np.zeros((k, D)), np.zeros(D)
+    shaken = 0.0
+    for U, Y, offset, weight in rows.blocks():
+        Z = U @ W.T + offset
+        shake = _EPS * (_BLAS * (np.abs(U) @ np.abs(W).T) + np.abs(offset) + np.abs(Z)).max(axis=1)  # of logits
+        losses, A, R, slopes = _parts(rows.loss, Z, Y)
+        error = _EPS * (8 * np.abs(R) + 2 * Y * A) + 4 * shake[:, None] * slopes
+        value += float(weight @ losses)
+        lost += float(weight @ (np.abs(R).sum(axis=1) * 2 * shake + 8 * _EPS * losses))
+        G += (R * weight[:, None]).T @ U
+        E += ((error + _BLAS * _EPS * np.abs(R)) * weight[:, None]).T @ np.abs(U)
+        shaken = max(shaken, float(shake[weight > 0].max(initial=0.0)))
+        _add_curvature(H, own, rows.loss, U, A, slopes, weight)
+        squares += weight @ (U * U)
+    return value, lost, G, E, H, own, squares, shaken
+
+
+def _join(a, b):
+    """The sums of two parts of the rows, and the larger of their last values."""
+    return *add(a[:-1], b[:-1]), max(a[-1], b[-1])
+
+
 def _range(rows, inverse):
     """R."""
     k, D = rows.k, rows.D
     blocks = np.einsum("ajal->ajl", inverse.reshape(k, D, k, D))
     if rows.loss == "softmax":  # a range is at most sqrt(2) times the norm of the changes
         blocks = 2 * blocks.sum(axis=0, keepdims=True)
+    return np.sqrt(rows.over_parts(_largest_form, blocks, join=max)) * (1 + 1e-6)
+
+
+def _largest_form(rows, blocks):
+    """The largest u' B u over the rows u and the blocks B (D, D)."""
     largest = 0.0
     for U, _, _, weight in rows.blocks():
         U = U[weight > 0]
         for block in blocks:
             found = float(np.einsum("ij,ij->i", U @ block, U).max(initial=0.0))
             largest = max(largest, found if np.isfinite(found) else np.inf)
-    return np.sqrt(largest) * (1 + 1e-6)
+    return largest
 
 
 def _parts(loss, Z, Y):

@@ -4,8 +4,7 @@
 
 n rows u_i (D,) of features that coordinates.py makes of the user's, a 1 for the intercept in their last column, k
 logits; W (k, D), o an offset, p penalty factors.  Solvers see W as one flat float64 vector w (k D,), row by row.  Tiles
-compute in X's own real type (small X is converted to float64: proofs to any tolerance for a copy that costs nothing),
-sums and everything here in float64.
+compute in X's own real type (float64 where X is small), sums and everything here in float64.
 """
 
 import copy
@@ -112,7 +111,7 @@ class Objective:
             value += self.penalty.value(M) - self.penalty.value(self.matrix(w))
             if not self._visible_rounding(M) < (VISIBLE_SHORT if self.rounding.is_short else VISIBLE) * value:
                 own = self.coordinates.rows.through(self.coordinates.own)
-                total = loss_in_float64(own, np.column_stack([W, b]) if own.intercept else W)
+                total = own.over_parts(loss_in_float64, np.column_stack([W, b]) if own.intercept else W)
                 self.rows.n_passes += 1
                 if np.isfinite(total):
                     value = total / self.rows.total_weight + self.penalty.value(M)
@@ -177,19 +176,13 @@ class Objective:
 
     def hessian(self, point):
         """The Hessian at a Point (size, size)."""
-        H = hessian(self.rows, self.activations(point))
+        H = self.rows.mean_over_parts(hessian, self.matrix(point.w), point.logits)
         self.penalty.add_curvature(H)
         return H
 
     def activations(self, point):
         """A function of part of the rows, a slice, that makes their activations A (m, k) at a Point."""
-        W = self.matrix(point.w)
-
-        def of(part, n_threads=None):
-            Z = self.rows.logits(W, part, n_threads=n_threads) if point.logits is None else point.logits[part].copy()
-            return self.rows.activations(Z, n_threads)
-
-        return of
+        return self.rows.activations_at(self.matrix(point.w), point.logits)
 
     def constant_model(self):
         """The Point of the base rates."""
@@ -214,6 +207,13 @@ class Objective:
         part.penalty = self.penalty.times(self.rows.total_weight / max(part.rows.total_weight, tiny))
         return part
 
+    @property
+    def at_hand(self):
+        """What metrics are made from: itself, or a sample of rows that lie elsewhere, with the same penalty."""
+        part = self if self.rows.is_at_hand else self.sample(self.rows.least_step)
+        part.penalty = self.penalty
+        return part
+
     def weighted(self, weights, factors):
         """Objectives of the same rows, once with each of some weights (n,), and with alpha so many times as large."""
         objectives = []
@@ -234,8 +234,7 @@ class Objective:
         """The error that says why values are not finite."""
         return nonfinite_error(self.rows) or ValueError(
             f"losses or their gradient leave the range of {self.rows.real}: logits or weights are too "
-            f"large; expected features of moderate size: pass X as float64, or use scale and shift"
-        )
+            f"large; expected features of moderate size: pass X as float64, or use scale and shift")
 
     # ---- bounds of the optimal value --------------------------------------------------------------------------------
     def lower_bound(self, point):
@@ -256,7 +255,8 @@ class Objective:
         if not rows.intercept or rows.loss == "squared_error" or not self.has_dual:
             return 0.0
         step = np.zeros((rows.k, rows.D))
-        e = intercept_step(mean_slopes(rows, self.activations(point)), self.matrix(point.grad)[:, -1], rows.loss)
+        slopes = rows.mean_over_parts(mean_slopes, self.matrix(point.w), point.logits)
+        e = intercept_step(slopes, self.matrix(point.grad)[:, -1], rows.loss)
         step[:, -1] = e
         change = self.hessp(point, step.ravel())
         return self._bound(point, point.grad + change, lost=float(e @ self.matrix(change)[:, -1]))

@@ -22,7 +22,8 @@ LEAST_EPS = 1e-12  # so that what is left of centred rows' sum, which K knows no
 def is_wide(objective):
     """Whether the span of the rows is smaller than the features' space, and K can be kept."""
     rows = objective.rows
-    return not rows.is_sparse and rows.n < rows.d and 2 * rows.n**2 <= KEPT_VALUES and objective.has_dual
+    has_kernel = rows.is_at_hand and not rows.is_sparse
+    return has_kernel and rows.n < rows.d and 2 * rows.n**2 <= KEPT_VALUES and objective.has_dual
 
 
 class RowSpace:

@@ -12,13 +12,14 @@ import numpy as np
 from fastlr import _core
 from fastlr.model.affine import Affine
 from fastlr.model.memory import BLOCK_VALUES
-from fastlr.model.rows_targets import base_rate, dense_targets, gradient_of_classes, link, target_offsets
+from fastlr.model.rows_at_hand import AtHand
+from fastlr.model.rows_targets import base_rate, dense_targets, gradient_of_classes, link
 
 SMALL = 1 << 19  # values of X: up to here they are computed with in float64, whatever their type
 SAFE = {4: 60, 8: 400}  # powers of two that X's values may be from 1, by size: beyond, a copy nearer to it is made
 
 
-class Rows:
+class Rows(AtHand):
     """Some rows X, with targets, weights and offsets.
 
     A subclass says how X is read: `_problem`, `moments`, `measured`, `within_range`, `first_nonfinite`, `gram`,
@@ -40,6 +41,8 @@ class Rows:
     n_threads : int, default=1
     random_state : int, default=0
         Seed of samples of rows.
+    size : int, default=None
+        Values of all X that this one is a part of: few are computed with in float64. None: those of X.
 
     Attributes
     ----------
@@ -60,8 +63,8 @@ class Rows:
     """
 
     def __init__(self, X, y, n_logits, *, loss="softmax", weight=None, offset=None, intercept=True, n_threads=1,
-                 random_state=0):
-        size = X.size
+                 random_state=0, size=None):
+        size = X.size if size is None else size
         X, y, offset = (as_computed(array, size) for array in (X, y, offset))
         if size <= SMALL and loss == "softmax" and y.ndim == 2:  # probabilities were rounded when of another type
             y = y / y.sum(axis=1, keepdims=True)
@@ -214,10 +217,6 @@ class Rows:
         """Weighted mean over the rows of an array (n, ...)."""
         plain = self.weight is None
         return values.mean(axis=0, dtype=float) if plain else np.average(values, axis=0, weights=self.weight)
-
-    def mean_target_offset(self):
-        """Weighted mean of <y, offset>."""
-        return float(self.mean(target_offsets(self.y, self.offset, self.loss)))
 
     # ---- the C boundary ---------------------------------------------------------------------------------------------
     def _pass(self, part=slice(None), weight=None, *, with_offset=True, n_threads=None):

@@ -20,6 +20,7 @@ def are_separable(rows):
         return False
     from scipy.optimize import linprog
 
+    rows = rows if rows.is_at_hand else rows.sample(1)
     part = slice(None) if rows.weight is None else rows.weight > 0
     U, Y = rows.features(part), rows.targets(part)
     U /= np.maximum(np.abs(U).max(axis=1, keepdims=True), np.finfo(float).tiny)

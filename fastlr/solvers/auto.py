@@ -141,7 +141,7 @@ def _run_on_features(objective, w, progress, solver):
     sampled, early = _start_on_sample(objective, progress, solver) if cold else (False, None)
     plan = solvers_of(objective, solver)
     by_probabilities = plan[0] == "newton-cholesky" and pays_for_probabilities(objective)
-    covariance = cache(lambda: Covariance(objective))
+    covariance = cache(lambda: Covariance(objective.at_hand))
     if not sampled:
         w = objective.start() if w is None else w
         if cold and plan[0] == "lbfgs" and objective.size > NEWTON_SIZE:
@@ -157,8 +157,9 @@ def _run_on_features(objective, w, progress, solver):
         if spectrum is not None:
             return ClassModel(spectrum(), point)
         if not fits:
-            return ClassMetric(objective, covariance(), point)
-        return BlockMetric(objective, point, block_rows(rows, REFRESH if renewed else BLOCK_PASSES), factor)
+            return ClassMetric(objective.at_hand, covariance(), point)
+        n_rows, hand = block_rows(rows, REFRESH if renewed else BLOCK_PASSES), objective.at_hand
+        return BlockMetric(hand, point, n_rows if rows.is_at_hand else min(n_rows, hand.rows.n - 1), factor)
 
     for name in plan:
         progress.solver, progress.message = name, ""
@@ -191,7 +192,7 @@ def _by_class_metrics(objective, progress, covariance, pairs, budget):
     """L-BFGS in one class metric after the other, for about so many passes."""
     limit = objective.n_passes + budget
     while objective.n_passes < limit and not progress.message:
-        metric = ClassMetric(objective, covariance, progress.point)
+        metric = ClassMetric(objective.at_hand, covariance, progress.point)
         lbfgs(objective, progress, metric.solve, pairs, METRIC_PASSES, scaled=True)
 
 
@@ -225,7 +226,7 @@ def _start_on_discriminants(objective, progress, covariance):
     """Take note of the constant model and return a point that is better."""
     constant = objective.constant_model()
     progress.see(constant)
-    return first_point(objective, covariance, constant)
+    return first_point(objective.at_hand, covariance, constant)
 
 
 def _start_on_sample(objective, whole, solver):

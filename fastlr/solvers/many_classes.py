@@ -30,7 +30,7 @@ def serves(objective):
     """Whether the rows that weigh are few in every class beside the features, and Spectrum costs less than a pass."""
     rows = objective.rows
     few = _OWN * rows.n <= min(_MOST, rows.d / 2) * rows.k
-    return rows.loss == "softmax" and few and 4 * rows.d**2 <= min(rows.n * rows.k, 2 * KEPT_VALUES)
+    return rows.is_at_hand and rows.loss == "softmax" and few and 4 * rows.d**2 <= min(rows.n * rows.k, 2 * KEPT_VALUES)
 
 
 class Spectrum:

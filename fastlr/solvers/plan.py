@@ -61,10 +61,13 @@ def blocks_cost(rows):
 def sample_step(rows):
     """Every how many-th row makes a sample whose solution is a start, None where none pays."""
     n_logits = rows.k if rows.loss == "softmax" else 1  # fitted to the same rows
-    step = rows.n // max(max(SAMPLE_ROWS, n_logits) * rows.D, rows.n // SAMPLE_STEP)
+    least = max(SAMPLE_ROWS, n_logits) * rows.D
+    step = max(rows.n // max(least, rows.n // SAMPLE_STEP), rows.least_step)
+    if step * least > rows.n:
+        return None
     return step if step >= LEAST_STEP and rows.n_values >= SAMPLE_VALUES and samples_weigh(rows, step) else None
 
 
 def samples_weigh(rows, step):
     """Whether every step-th row has about its share of the weights."""
-    return rows.weight is None or 2 * step * rows.weight[::step].sum() > rows.total_weight
+    return 2 * step * rows.weight_of_every(step) > rows.total_weight

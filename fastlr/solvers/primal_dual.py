@@ -36,7 +36,8 @@ def serves(objective):
     """Whether the method applies: all features penalised, all classes present, probabilities that can be kept."""
     rows = objective.rows
     return (
-        rows.loss != "squared_error"
+        rows.is_at_hand
+        and rows.loss != "squared_error"
         and objective.has_dual
         and rows.n * rows.k <= KEPT_VALUES
         and rows.base_rate.min() > 0
