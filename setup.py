@@ -44,13 +44,15 @@ class BuildExt(build_ext):
 class BuildPy(build_py):
     """Beside the modules, the headers for `fastlr.get_include`; an editable install has them in csrc."""
 
+    PUBLIC = ("fastlr_api.h", "fastlr_api.pxd", "fastlr.h", "types.h", "kernels/table.h", "runtime/runtime.h")
+
     def run(self):
         super().run()
         if not self.editable_mode:
-            for header in [*HEADERS, "csrc/fastlr_api.pxd"]:
-                target = Path(self.build_lib, "fastlr", "include", *Path(header).parts[1:])
+            for header in self.PUBLIC:
+                target = Path(self.build_lib, "fastlr", "include", header)
                 self.mkpath(str(target.parent))
-                self.copy_file(header, str(target))
+                self.copy_file(f"csrc/{header}", str(target))
 
 
 if sys.platform == "win32":

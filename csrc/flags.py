@@ -1,6 +1,10 @@
 """What csrc is compiled with, for setup.py and for the tests in C, which read this file by runpy.run_path."""
 
+import os
 import platform
+
+# of the processor to compile for, where it is not this one's
+MACHINE = (os.environ.get("FASTLR_MACHINE") or platform.machine()).lower()
 
 # No -ffast-math: reductions are asked for explicitly, and a * b + c is fused only where the source says so.
 CFLAGS = ["-std=gnu11", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-pthread", "-Wall", "-Wextra"]
@@ -8,12 +12,12 @@ CFLAGS += ["-fno-math-errno", "-fno-trapping-math", "-Wno-psabi"]
 
 # instruction set -> bytes in a vector, and the flags its kernels are compiled with
 KERNELS = {"base": (16, [])}
-if platform.machine().lower() in ("x86_64", "amd64"):
+if MACHINE in ("x86_64", "amd64"):
     AVX2 = ["-mavx2", "-mfma", "-mf16c"]
     KERNELS["avx2"] = (32, AVX2)
     AVX512 = [f"-mavx512{part}" for part in ("f", "bw", "dq", "vl")]
     KERNELS["avx512"] = (64, [*AVX2, *AVX512, "-mprefer-vector-width=512"])
-elif platform.machine().lower() in ("aarch64", "arm64"):
+elif MACHINE in ("aarch64", "arm64"):
     KERNELS["neon"] = (16, [])
 
 
