@@ -36,6 +36,7 @@ from fastlr.losses import (  # noqa: E402
     binary_cross_entropy_and_grad,
     cross_entropy,
     cross_entropy_and_grad,
+    cross_entropy_from_probabilities,
 )
 
 # public name -> the module that defines it, or is it
@@ -53,9 +54,10 @@ _LAZY = {
 
 __all__ = [
     "LogisticRegression", "LogisticRegressionCV", "RowBlocks", "Trainer", "__version__", "binary_cross_entropy",
-    "binary_cross_entropy_and_grad", "cross_entropy", "cross_entropy_and_grad", "datasets", "get_include",
-    "log_sigmoid", "log_softmax", "logit", "logsumexp", "loss_and_grad", "one_hot", "partial_loss_and_grad",
-    "patch_sklearn", "show_config", "sigmoid", "sigmoid_derivative", "softmax", "softmax_jacobian", "unpatch_sklearn",
+    "binary_cross_entropy_and_grad", "cross_entropy", "cross_entropy_and_grad", "cross_entropy_from_probabilities",
+    "datasets", "get_include", "log_sigmoid", "log_softmax", "logit", "logsumexp", "loss_and_grad", "one_hot",
+    "partial_loss_and_grad", "patch_sklearn", "show_config", "sigmoid", "sigmoid_derivative", "softmax",
+    "softmax_jacobian", "unpatch_sklearn",
 ]
 
 

@@ -50,6 +50,10 @@ def cross_entropy_and_grad(
     Z: ArrayLike, y: _Labels, *, sample_weight: ArrayLike | None = None, label_smoothing: float = 0.0,
     reduction: Literal["mean", "sum", "none"] = "mean", out: _Floats | None = None, n_threads: int | None = None,
 ) -> tuple[Any, _Floats]: ...
+def cross_entropy_from_probabilities(
+    A: ArrayLike, y: _Labels, *, sample_weight: ArrayLike | None = None, label_smoothing: float = 0.0,
+    reduction: Literal["mean", "sum", "none"] = "mean", n_threads: int | None = None,
+) -> Any: ...
 def binary_cross_entropy(
     z: ArrayLike, y: _Labels, *, sample_weight: ArrayLike | None = None, label_smoothing: float = 0.0,
     reduction: Literal["mean", "sum", "none"] = "mean", n_threads: int | None = None,

@@ -42,6 +42,7 @@ def train(trainer, problem, epochs, validation=None):
         raise
     finally:
         line.close()
+    _warn_of_no_progress(trainer, problem)
     return trainer
 
 
@@ -53,6 +54,24 @@ def _run_epoch(trainer, problem):
         min(trainer.batch_size or problem.n, problem.n), learning_rate=trainer.learning_rate, momentum=trainer.momentum,
         alpha=trainer.alpha, reduction=trainer.reduction,
     )
+
+
+def _warn_of_no_progress(trainer, problem):
+    """Warn if the last epoch's loss is beyond that of zero weights; most often the features' size is to blame."""
+    losses, k = trainer.history_.get("loss"), problem.k
+    zero = {"softmax": math.log(k), "sigmoid": k * math.log(2), "squared_error": k / 2}[problem.loss]
+    if not losses or losses[-1] <= zero * _BEYOND:
+        return
+    remedy = f"use a learning_rate below {trainer.learning_rate:g}"
+    scale, shift = (getattr(trainer, name) for name in ("scale_", "shift_"))
+    largest = np.abs((problem.X[:1000] - (0 if shift is None else shift)) * (1 if scale is None else scale)).max()
+    if largest > 10:
+        remedy = f"features are as large as {largest:.2g}: pass scale={1 / largest:.2g} to fit, or {remedy}"
+    warn_user(f"the loss after epoch {len(losses)} is {losses[-1]:.4g}, beyond that of zero weights, {zero:.4g}: "
+              f"{remedy}", RuntimeWarning)
+
+
+_BEYOND = 1.2  # single examples and random labels leave a loss that is somewhat above
 
 
 def _state(trainer):

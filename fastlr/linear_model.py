@@ -14,6 +14,7 @@ from fastlr._input.csr import Csr
 from fastlr._input.estimator import unchanged_on_error
 from fastlr._input.fitted import fitted_model, is_fitted
 from fastlr._input.foreign import refuse_classes_for_liblinear, understood
+from fastlr._input.hints import hinted
 from fastlr._input.options import LOGISTIC_RULES, check_rules
 from fastlr._input.row_blocks import take_blocks
 from fastlr._runtime.callbacks import CallbackSupportMixin, FitMonitor, with_callbacks
@@ -139,6 +140,7 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
     True
     """
 
+    @hinted
     def __init__(self, C=1.0, *, tol=1e-4, fit_intercept=True, class_weight=None, solver="auto", max_iter=1000,
                  max_time=None, warm_start=False, verbose=0, n_threads=None, random_state=None, penalty_factors=None,
                  scale=None, shift=None, targets="auto", leave_one_out=False, penalty="deprecated", l1_ratio=0.0,
@@ -165,6 +167,7 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
         self.intercept_scaling = intercept_scaling
         self.n_jobs = n_jobs
 
+    @hinted
     def fit(self, X, y=None, sample_weight=None, *, offset=None):
         """Find the optimum.
 

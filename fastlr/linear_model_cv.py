@@ -12,6 +12,7 @@ from fastlr._input.arrays import as_array
 from fastlr._input.csr import Csr
 from fastlr._input.estimator import unchanged_on_error
 from fastlr._input.foreign import refuse_classes_for_liblinear, understood
+from fastlr._input.hints import hinted
 from fastlr._input.options import LOGISTIC_RULES, check_rules
 from fastlr._input.row_blocks import take_blocks
 from fastlr._runtime.terminal import ProgressLine
@@ -116,6 +117,7 @@ class LogisticRegressionCV(LogitClassifier):
 
     __metadata_request__score: ClassVar = {"sample_weight": UNUSED, "offset": UNUSED}
 
+    @hinted
     def __init__(
         self, Cs=10, *, cv=None, scoring=None, refit=True, tol=1e-4, fit_intercept=True, class_weight=None,
         solver="auto", max_iter=1000, verbose=0, n_threads=None, random_state=None, penalty_factors=None, scale=None,

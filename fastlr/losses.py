@@ -13,6 +13,7 @@ from fastlr._input.arrays import as_array, check_labels, check_sample_weight, ch
 from fastlr._input.layout import as_real, check_out, deliver, is_ready
 from fastlr._input.options import check_number, check_option
 from fastlr._runtime.threads import resolve_n_threads
+from fastlr._runtime.warnings import warn_user
 
 
 def cross_entropy(Z, y, *, sample_weight=None, label_smoothing=0.0, reduction="mean", n_threads=None):
@@ -48,6 +49,39 @@ def cross_entropy(Z, y, *, sample_weight=None, label_smoothing=0.0, reduction="m
         zero, or an option has an unknown value.
     """
     Z, target, weight = _softmax_arguments(Z, y, sample_weight)
+    _warn_of_probabilities(Z)
+    loss, _ = _reduced("softmax", Z, target, weight, label_smoothing, reduction, False, None, n_threads)
+    return loss
+
+
+def cross_entropy_from_probabilities(A, y, *, sample_weight=None, label_smoothing=0.0, reduction="mean",
+                                     n_threads=None):
+    """Cross-entropy of probabilities A against labels or target probabilities: -sum_j y_j log A_j a row.
+
+    From logits use `cross_entropy`: probabilities that have been rounded to 0 or 1 no longer tell losses apart.
+
+    Parameters
+    ----------
+    A : array-like (n, k), or (k,) for one row
+        Probabilities, rows summing to 1 as those of y.
+    y, sample_weight, label_smoothing, reduction, n_threads
+        As in `cross_entropy`.
+
+    Returns
+    -------
+    float, or ndarray (n,) in the probabilities' dtype for "none"
+        Infinite where a target has probability 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `cross_entropy`; and if A has values outside of [0, 1] or rows that do not sum to 1.
+    """
+    A, target, weight = _softmax_arguments(A, y, sample_weight, "A")
+    k, n_threads = A.shape[-1], resolve_n_threads(n_threads)
+    rows = check_targets(A.reshape(-1, k), len(target), k, A.dtype, loss="softmax", name="A")
+    Z = np.empty(A.shape, A.dtype)
+    _core.map("log", rows, Z, n_threads)  # -inf of 0: the kernel has 0 log 0 = 0
     loss, _ = _reduced("softmax", Z, target, weight, label_smoothing, reduction, False, None, n_threads)
     return loss
 
@@ -75,6 +109,7 @@ def cross_entropy_and_grad(Z, y, *, sample_weight=None, label_smoothing=0.0, red
         As in `cross_entropy`, and for an `out` of wrong shape or dtype, read-only, or overlapping other arguments.
     """
     Z, target, weight = _softmax_arguments(Z, y, sample_weight)
+    _warn_of_probabilities(Z)
     return _reduced("softmax", Z, target, weight, label_smoothing, reduction, True, out, n_threads)
 
 
@@ -136,11 +171,13 @@ def binary_cross_entropy_and_grad(z, y, *, sample_weight=None, label_smoothing=0
     return _reduced("sigmoid", z, target, weight, label_smoothing, reduction, True, out, n_threads)
 
 
-def _softmax_arguments(Z, y, sample_weight):
+def _softmax_arguments(Z, y, sample_weight, name="Z"):
     """Z as given, and its rows' labels (n,) or probabilities (n, k) and weights."""
-    Z, y = as_real(Z, "Z"), as_array(y, "y")
+    Z, y = as_real(Z, name), as_array(y, "y")
     if Z.ndim not in (1, 2) or Z.shape[-1] == 0:
-        raise ValueError(f"Z has shape {Z.shape}; expected logits (n, k), or (k,) for one row, with at least one class")
+        what = "logits" if name == "Z" else "probabilities"
+        raise ValueError(f"{name} has shape {Z.shape}; expected {what} (n, k), or (k,) for one row, with at least one "
+                         f"class")
     k = Z.shape[-1]
     n = len(Z) if Z.ndim == 2 else 1
     if y.ndim == Z.ndim:
@@ -148,6 +185,21 @@ def _softmax_arguments(Z, y, sample_weight):
     else:
         target = check_labels(np.atleast_1d(y), n, k)
     return Z, target, check_sample_weight(sample_weight, n)
+
+
+def _warn_of_probabilities(Z):
+    """Warn where all of several rows Z (n, k) look like a softmax's result; of most logits a few values tell."""
+    if Z.ndim != 2 or len(Z) < 2 or Z.shape[1] < 2:
+        return
+    first = Z[0, :64].tolist()
+    if not (min(first) >= 0 and max(first) <= 1):
+        return
+    with np.errstate(all="ignore"):
+        for rows in (Z[:8], Z):
+            if not (abs(rows.sum(axis=1) - 1).max() <= 1e-4 and rows.min() >= 0 and rows.max() <= 1):
+                return
+    warn_user("Z has values in [0, 1] only and rows that sum to 1; expected logits, not their softmax: for "
+              "probabilities use fastlr.cross_entropy_from_probabilities")
 
 
 def _sigmoid_arguments(z, y, sample_weight):

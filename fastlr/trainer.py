@@ -17,6 +17,7 @@ import numpy as np
 from fastlr import _core
 from fastlr._input.arrays import check_feature_vector, check_sample_weight
 from fastlr._input.fitted import fitted_model, is_fitted
+from fastlr._input.hints import hinted
 from fastlr._input.options import TRAINER_RULES, check_option, check_rules, generator_of
 from fastlr._input.row_blocks import take_blocks
 from fastlr._input.targets import learn_outputs, warn_of_one_class
@@ -93,6 +94,7 @@ class Trainer:
     array([0, 1, 2, 3, 4])
     """
 
+    @hinted
     def __init__(self, loss="softmax", learning_rate=0.1, epochs=25, batch_size=256, momentum=0.0, alpha=0.0,
                  reduction="mean", shuffle=True, callbacks=(), verbose=0, n_threads=None, random_state=None):
         self.loss = loss
@@ -123,6 +125,7 @@ class Trainer:
         changed = {k: v for k, v in self.get_params().items() if v is not _DEFAULTS[k] and v != _DEFAULTS[k]}
         return f"Trainer({', '.join(f'{name}={value!r}' for name, value in changed.items())})"
 
+    @hinted
     def fit(self, X, y=None, sample_weight=None, validation_data=None, *, scale=None, shift=None):
         """Train from zero weights for `epochs` epochs.
 
