@@ -64,7 +64,7 @@ int64_t flr_order_outside(const int64_t *order, int64_t n, int64_t end);
 /* loss sum and the number of rows the model labels correctly (label targets only) */
 int flr_evaluate(double *loss_out, int64_t *correct_out, const flr_pass *pass);
 
-/* ---- sparse X ------------------------------------------------------------------------------------------------------ */
+/* ---- sparse X ---------------------------------------------------------------------------------------------------- */
 /* X in compressed sparse rows, as the user has it.  Drivers but flr_csr_first_fault trust it. */
 typedef struct {
     const void *data;                /* (nnz,) double or float, by dtype */
@@ -74,9 +74,23 @@ typedef struct {
     int64_t n, d;
 } flr_csr;
 
+/* A transposed copy of X in blocks of rows: gradients by column, each summed by one worker, need no sums of workers.
+ * Block i has the rows from i * block_rows on; its column c the values data[j] in the rows rows[j] of the block for
+ * starts[i * (d + 1) + c] <= j < starts[i * (d + 1) + c + 1]; equal columns of a row stay side by side. */
+typedef struct {
+    void *data, *rows;      /* (nnz,) X's type; (nnz,) uint16_t if row_size is 2, or int32_t */
+    int64_t *starts;        /* (n_blocks, d + 1) */
+    int64_t row_size, block_rows, n_blocks;
+    int finite;             /* are all values? */
+} flr_csr_columns;
+/* csr_by_column.c: sizes for k classes, where the arrays are yet to be had, and the copy itself */
+flr_csr_columns flr_csr_plan_columns(const flr_csr *X, int64_t k);
+void flr_csr_transpose(flr_csr_columns *columns, const flr_csr *X, int n_threads);
+
 /* flr_pass for such X.  real is X's type. */
 typedef struct {
     flr_csr X;
+    const flr_csr_columns *columns; /* of X, or NULL: gradients then take one more (d, k) array of each worker */
     flr_loss loss;
     int64_t k;
     const double *W;      /* (k, d) */
@@ -111,13 +125,13 @@ flr_csr_fault flr_csr_first_fault(const flr_csr *X, int64_t n_indices, int64_t n
 
 /* csr_sums.c: sums over rows of x^p by column, where not NULL; weight may be NULL.  Equal columns of a row are added up
  * before they are squared.  Rows of weight 0 are not read.  sums_out, squares_out (d,): of weight * x and weight * x^2;
- * count_out (d,): rows in which x is not 0; largest_out (d,): the largest |x|, smallest_out: the smallest that is not 0,
- * or infinity.  FLR_OK or FLR_NO_MEMORY. */
+ * count_out (d,): rows in which x is not 0; largest_out (d,): the largest |x|, smallest_out: the smallest but
+ * 0, or infinity.  FLR_OK or FLR_NO_MEMORY. */
 typedef struct { double *sums, *squares, *largest, *smallest; int64_t *count; } flr_csr_sums;
 int flr_csr_column_sums(const flr_csr_sums *out, const flr_csr *X, const double *weight, int n_threads);
 /* G_out (m, m) = X[:, columns]' diag(weight) X[:, columns], s_out (m,) = X[:, columns]' weight; columns (m,) differ */
-int flr_csr_gram(double *G_out, double *s_out, const flr_csr *X, const int64_t *columns, int64_t m, const double *weight,
-                 int n_threads);
+int flr_csr_gram(double *G_out, double *s_out, const flr_csr *X, const int64_t *columns, int64_t m,
+                 const double *weight, int n_threads);
 
 /* sgd_batch.c: gradient descent over batches of rows, in the order given; sgd_rows.c: the same over single rows */
 typedef struct {

@@ -43,8 +43,17 @@ cdef extern from "fastlr.h" nogil:
         const void *indptr
         int64_t index_size, indptr_size
         int64_t n, d
+    ctypedef struct flr_csr_columns:
+        void *data
+        void *rows
+        int64_t *starts
+        int64_t row_size, block_rows, n_blocks
+        bint finite
+    flr_csr_columns flr_csr_plan_columns(const flr_csr *X, int64_t k)
+    void flr_csr_transpose(flr_csr_columns *columns, const flr_csr *X, int n_threads)
     ctypedef struct flr_csr_pass:
         flr_csr X
+        const flr_csr_columns *columns
         flr_loss loss
         int64_t k
         const double *W

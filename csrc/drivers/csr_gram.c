@@ -1,4 +1,4 @@
-/* csr_gram.c -- weighted Gram matrix of a few columns of sparse X: the chosen values of each row, multiplied by each other. */
+/* csr_gram.c -- weighted Gram matrix of a few columns of sparse X: in each row the values they have, by each other. */
 #include "drivers/csr.h"
 
 #include <string.h>
@@ -81,8 +81,9 @@ static void do_chunk(void *context, int64_t chunk, int worker) {
     flr_end_turn(&j->turn);
 }
 
-int flr_csr_gram(double *G_out, double *s_out, const flr_csr *X, const int64_t *columns, int64_t m, const double *weight,
-                 int n_threads) {
+int flr_csr_gram(double *G_out, double *s_out, const flr_csr *X, const int64_t *columns, int64_t m,
+                 const double *weight, int n_threads) {
+    if (m < 1) return FLR_OK;
     job j = {.X = X, .weight = weight, .m = m, .G = G_out, .s = s_out};
     const int64_t work = flr_csr_nonzeros(X) - flr_csr_start(X, 0) + X->n;
     j.n_chunks = at_most(at_most(work / CHUNK_NONZEROS, CHUNKS), work / at_least(m, 1) * CHUNK_FILL / at_least(m, 1));

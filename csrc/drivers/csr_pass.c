@@ -4,185 +4,118 @@
  *     for each chunk of rows (a grid that depends on the problem alone), on any thread
  *         for each tile of the chunk:  Z = x W' + b;  loss, R = residual(Z);  G_part' += x' R      (x is hot)
  *         when all earlier chunks have been added:  G' += G_part'
- * and G' is turned into G.  The order of every sum is fixed, so the bits do not depend on the number of threads.
+ * and G' is turned into G.  With a transposed copy of X csr_by_column.c goes another way, by blocks of rows.  The order
+ * of every sum is fixed, so the bits do not depend on the number of threads.
  */
-#include "drivers/csr.h"
+#include "drivers/csr_pass.h"
 
 #include <string.h>
 
-typedef enum { CSR_LOSS_AND_GRAD, CSR_HESSP, CSR_OUTER, CSR_LOGITS } csr_op;
-
 enum {
     TILE_BYTES = 64 << 10,      /* of logits */
-    TILE_NONZEROS = 4096,
     MOST_ROWS = 1024,
     LEAST_ROWS = 16,
-    ROW_COST = 8,               /* of a row and class, in non-zeros */
-    CHUNKS = 24,
     CHUNK_NONZEROS = 16 << 10,  /* at least */
     CHUNK_FILL = 8,             /* non-zeros of a chunk, at least, for each column: a chunk's sums are added up */
     PANEL = 64,                 /* columns that are packed, or turned, at once */
     PANELS = 64,                /* a task's */
 };
 
-typedef struct {
-    const flr_csr_pass *p;
-    csr_op op;
-    const flr_kernels *kernels;
-    const double *V;
-    const void *c, *R;
-    char *Z_out;
-    double loss, *G, *g;         /* totals */
-    int64_t ld, ldg;             /* of tables, of G' */
-    int64_t tile_rows, row_cost, n_chunks;
-    char *W_table, *V_table;     /* (d, ld) real */
-    double *G_table;             /* (d, ldg): the total, if k > 1 */
-    flr_scratch memory;
-    atomic_llong turn;
-} job;
-
-/* What a worker holds. */
-typedef struct {
-    int64_t *starts;    /* (tile_rows + 1,) */
-    char *Z, *U;        /* (tile_rows, k) real */
-    double *G;          /* (d, ldg): of the chunk */
-    double *g, *wide;   /* (k,), (ldg,) */
-    char *row_scratch;
-} buffers;
-
-static int has_gradient(const job *j) { return j->op != CSR_LOGITS; }
-static int needs_W(const job *j) { return j->op != CSR_OUTER && j->p->logits == NULL; }
-static int64_t at_least(int64_t a, int64_t b) { return a > b ? a : b; }
-static int64_t at_most(int64_t a, int64_t b) { return a < b ? a : b; }
-
-static void plan(job *j) {
+static void plan(csr_job *j) {
     const flr_csr *X = &j->p->X;
     const int64_t k = j->p->k, nonzeros = flr_csr_nonzeros(X) - flr_csr_start(X, 0);
     j->ld = flr_csr_ld(k);
     j->ldg = k == 1 ? 1 : (k + 7) / 8 * 8;
-    j->tile_rows = at_least(at_most(TILE_BYTES / (k * j->kernels->size), MOST_ROWS), LEAST_ROWS);
-    j->row_cost = ROW_COST; /* products grow with k as the rest does */
-    const int64_t work = nonzeros + X->n * j->row_cost;
-    int64_t chunks = at_most(work / CHUNK_NONZEROS, CHUNKS);
-    if (has_gradient(j)) chunks = at_most(chunks, work / (CHUNK_FILL * at_least(X->d, 1)));
-    j->n_chunks = at_least(chunks, 1);
+    j->tile_rows = csr_at_least(csr_at_most(TILE_BYTES / (k * j->kernels->size), MOST_ROWS), LEAST_ROWS);
+    const int64_t work = nonzeros + X->n * CSR_ROW_COST;
+    int64_t chunks = csr_at_most(work / CHUNK_NONZEROS, CSR_CHUNKS);
+    if (csr_has_gradient(j)) chunks = csr_at_most(chunks, work / (CHUNK_FILL * csr_at_least(X->d, 1)));
+    j->n_chunks = csr_by_column(j) ? CSR_CHUNKS : csr_at_least(chunks, 1);
 }
 
-/* ---- memory -------------------------------------------------------------------------------------------------------- */
-static void lay_out_shared(job *j, flr_arena *arena) {
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
+static void lay_out_shared(csr_job *j, flr_arena *arena) {
     const int64_t size = j->kernels->size, d = j->p->X.d, values = d * j->ld + FLR_CSR_SLACK;
-    j->W_table = flr_take(arena, needs_W(j) ? values : 0, size);
+    const int64_t rows = csr_by_column(j) ? csr_at_most(j->p->columns->block_rows, j->p->X.n) : 0;
+    j->W_table = flr_take(arena, csr_needs_W(j) ? values : 0, size);
     j->V_table = flr_take(arena, j->op == CSR_HESSP ? values : 0, size);
-    j->G_table = flr_take(arena, has_gradient(j) && j->p->k > 1 ? d * j->ldg : 0, sizeof(double));
+    j->G_table = flr_take(arena, csr_has_gradient(j) && j->p->k > 1 ? d * j->ldg : 0, sizeof(double));
+    if (j->p->k == 1) j->G_table = j->G;
+    j->R_table = flr_take(arena, csr_by_column(j) ? rows * j->p->k + FLR_CSR_SLACK : 0, size);
+    j->sums = flr_take(arena, csr_by_column(j) ? flr_csr_sums_of_blocks(j) : 0, sizeof(double));
 }
 
-static buffers lay_out(const job *j, flr_arena *arena) {
+static csr_buffers lay_out(const csr_job *j, flr_arena *arena) {
     const int64_t size = j->kernels->size, k = j->p->k, values = j->tile_rows * k;
-    buffers s;
+    csr_buffers s;
     s.starts = flr_take(arena, j->tile_rows + 1, sizeof(int64_t));
     s.Z = flr_take(arena, j->op == CSR_LOGITS || j->op == CSR_OUTER ? 0 : values, size);
     s.U = flr_take(arena, j->op == CSR_HESSP ? values : 0, size);
-    s.G = flr_take(arena, has_gradient(j) ? j->p->X.d * j->ldg : 0, sizeof(double));
+    s.G = flr_take(arena, csr_by_row(j) ? j->p->X.d * j->ldg : 0, sizeof(double));
     s.g = flr_take(arena, k, sizeof(double));
     s.wide = flr_take(arena, j->ldg, sizeof(double));
     s.row_scratch = flr_take(arena, 1, flr_row_scratch(k, size));
     return s;
 }
 
-static buffers buffers_of(const job *j, int worker) {
+csr_buffers flr_csr_buffers_of(const csr_job *j, int worker) {
     flr_arena arena = flr_worker_arena(&j->memory, worker);
     return lay_out(j, &arena);
 }
 
-/* ---- tables: some panels of columns each task ------------------------------------------------------------------------ */
-static void pack_one(const job *j, char *table, const double *W, int64_t begin, int64_t end) {
+/* ---- tables: some panels of columns each task -------------------------------------------------------------------- */
+static void pack_one(const csr_job *j, char *table, const double *W, int64_t begin, int64_t end) {
     const int64_t size = j->kernels->size, d = j->p->X.d;
     for (int64_t at = begin; table && at < end; at += PANEL)
-        j->kernels->csr.pack(table + at * j->ld * size, j->ld, W + at, d, at_most(PANEL, end - at), j->p->k);
+        j->kernels->csr.pack(table + at * j->ld * size, j->ld, W + at, d, csr_at_most(PANEL, end - at), j->p->k);
 }
 
 static void pack(void *context, int64_t task, int worker) {
-    const job *j = context;
-    const int64_t begin = task * PANEL * PANELS, end = at_most(begin + PANEL * PANELS, j->p->X.d);
+    const csr_job *j = context;
+    const int64_t begin = task * PANEL * PANELS, end = csr_at_most(begin + PANEL * PANELS, j->p->X.d);
     (void)worker;
-    if (needs_W(j)) pack_one(j, j->W_table, j->p->W, begin, end);
+    if (csr_needs_W(j)) pack_one(j, j->W_table, j->p->W, begin, end);
     if (j->op == CSR_HESSP) pack_one(j, j->V_table, j->V, begin, end);
 }
 
 static void turn_back(void *context, int64_t task, int worker) {
-    const job *j = context;
-    const int64_t begin = task * PANEL * PANELS, end = at_most(begin + PANEL * PANELS, j->p->X.d), d = j->p->X.d;
+    const csr_job *j = context;
+    const int64_t begin = task * PANEL * PANELS, end = csr_at_most(begin + PANEL * PANELS, j->p->X.d), d = j->p->X.d;
     (void)worker;
     for (int64_t at = begin; at < end; at += PANEL)
         for (int64_t c = 0; c < j->p->k; c++)
-            for (int64_t i = at; i < at_most(at + PANEL, end); i++) j->G[c * d + i] = j->G_table[i * j->ldg + c];
+            for (int64_t i = at; i < csr_at_most(at + PANEL, end); i++) j->G[c * d + i] = j->G_table[i * j->ldg + c];
 }
 
-/* ---- rows ------------------------------------------------------------------------------------------------------------ */
-static void forward(const job *j, void *Z, const flr_csr_rows *rows, const void *table, const void *b, int64_t first,
-                    int64_t m, int add_offset) {
-    const flr_csr_pass *p = j->p;
-    const double *weight = p->weight && has_gradient(j) ? p->weight + first : NULL;
-    j->kernels->csr.forward(Z, rows, table, j->ld, b, weight, m, p->k);
-    if (add_offset && p->offset)
-        j->kernels->add(Z, (const char *)p->offset + first * p->k * j->kernels->size, m * p->k);
-}
-
-/* The residuals of rows [first, first + m), or NULL for logits alone; loss += theirs. */
-static const void *do_rows(const job *j, const buffers *s, double *loss, const flr_csr_rows *rows, int64_t first,
-                           int64_t m) {
-    const flr_csr_pass *p = j->p;
-    const int64_t size = j->kernels->size, k = p->k, at = first * k * size;
-    if (j->op == CSR_OUTER) return (const char *)j->R + at;
-    char *Z = j->op == CSR_LOGITS ? j->Z_out + at : s->Z;
-    const void *z = p->logits ? (const char *)p->logits + at : Z;
-    if (needs_W(j)) forward(j, Z, rows, j->W_table, p->b, first, m, 1);
-    if (j->op == CSR_LOGITS) return NULL;
-    const double *weight = p->weight ? p->weight + first : NULL;
-    if (j->op == CSR_HESSP) {
-        forward(j, s->U, rows, j->V_table, j->c, first, m, 0);
-        j->kernels->curvature[p->loss](s->U, z, s->U, weight, s->row_scratch, m, k);
-        return s->U;
-    }
-    const flr_targets y = {.label = p->label ? p->label + first : NULL,
-                           .prob = p->prob ? (const char *)p->prob + at : NULL,
-                           .weight = weight,
-                           .grad_scale = 1};
-    *loss += j->kernels->residual[p->loss](Z, NULL, z, &y, s->row_scratch, m, k, 0);
-    if (p->R_out) memcpy((char *)p->R_out + at, Z, (size_t)(m * k * size));
-    return Z;
-}
-
-static void add_in_turn(job *j, const buffers *s, double loss, int64_t chunk) {
+static void add_in_turn(csr_job *j, const csr_buffers *s, double loss, int64_t chunk) {
     const int64_t values = j->p->X.d * j->ldg;
-    double *total = j->p->k > 1 ? j->G_table : j->G;
     flr_await_turn(&j->turn, chunk);
     j->loss += loss;
-    flr_kernels_of(8)->flush(total, s->G, values);
+    flr_kernels_of(8)->flush(j->G_table, s->G, values);
     for (int64_t c = 0; c < j->p->k; c++) j->g[c] += s->g[c];
     flr_end_turn(&j->turn);
 }
 
 static void do_chunk(void *context, int64_t chunk, int worker) {
-    job *j = context;
+    csr_job *j = context;
     const flr_csr *X = &j->p->X;
-    const int64_t begin = flr_csr_chunk_begin(X, j->row_cost, chunk, j->n_chunks);
-    const int64_t end = flr_csr_chunk_begin(X, j->row_cost, chunk + 1, j->n_chunks), k = j->p->k;
-    const buffers s = buffers_of(j, worker);
+    const int64_t begin = flr_csr_chunk_begin(X, CSR_ROW_COST, chunk, j->n_chunks);
+    const int64_t end = flr_csr_chunk_begin(X, CSR_ROW_COST, chunk + 1, j->n_chunks), k = j->p->k;
+    const csr_buffers s = flr_csr_buffers_of(j, worker);
     double loss = 0;
     memset(s.g, 0, (size_t)(k * 8));
     for (int64_t first = begin, m; first < end; first += m) {
         flr_csr_rows rows;
-        m = flr_csr_take_rows(&rows, s.starts, X, first, end, j->tile_rows, TILE_NONZEROS);
-        const void *R = do_rows(j, &s, &loss, &rows, first, m);
+        m = flr_csr_take_rows(&rows, s.starts, X, first, end, j->tile_rows, CSR_TILE_NONZEROS);
+        const void *R = flr_csr_tile(j, &s, &loss, &rows, first, m);
         if (R == NULL) continue;
         j->kernels->column_sums(s.g, R, m, k);
         j->kernels->csr.scatter(s.G, j->ldg, &rows, R, j->p->weight ? j->p->weight + first : NULL, s.wide, m, k);
     }
-    if (has_gradient(j)) add_in_turn(j, &s, loss, chunk);
+    if (csr_has_gradient(j)) add_in_turn(j, &s, loss, chunk);
 }
 
-static int run(job *j) {
+static int run(csr_job *j) {
     const int64_t d = j->p->X.d, k = j->p->k, tasks = (d + PANEL * PANELS - 1) / (PANEL * PANELS);
     plan(j);
     const int n_threads = flr_workers_for(j->p->n_threads, j->n_chunks);
@@ -192,28 +125,31 @@ static int run(job *j) {
     if (flr_open_scratch(&j->memory, shared.bytes, each.bytes, n_threads) != FLR_OK) return FLR_NO_MEMORY;
     shared = flr_shared_arena(&j->memory);
     lay_out_shared(j, &shared);
-    for (int worker = 0; has_gradient(j) && worker < n_threads; worker++) { /* flushes leave zeros, too */
-        const buffers s = buffers_of(j, worker);
+    for (int worker = 0; csr_by_row(j) && worker < n_threads; worker++) { /* flushes leave zeros, too */
+        const csr_buffers s = flr_csr_buffers_of(j, worker);
         memset(s.G, 0, (size_t)(d * j->ldg * 8));
         memset(s.wide, 0, (size_t)(j->ldg * 8));
     }
-    if (has_gradient(j)) {
-        memset(k > 1 ? j->G_table : j->G, 0, (size_t)(d * j->ldg * 8));
+    if (csr_has_gradient(j)) {
+        memset(j->G_table, 0, (size_t)(d * j->ldg * 8));
         memset(j->g, 0, (size_t)(k * 8));
     }
     flr_parallel_for(pack, j, tasks, j->p->n_threads);
-    flr_parallel_for(do_chunk, j, j->n_chunks, n_threads);
-    if (has_gradient(j) && k > 1) flr_parallel_for(turn_back, j, tasks, j->p->n_threads);
+    if (csr_by_column(j))
+        flr_csr_by_column(j);
+    else
+        flr_parallel_for(do_chunk, j, j->n_chunks, n_threads);
+    if (csr_has_gradient(j) && k > 1) flr_parallel_for(turn_back, j, tasks, j->p->n_threads);
     flr_close_scratch(&j->memory);
     return FLR_OK;
 }
 
-static job job_of(const flr_csr_pass *pass, csr_op op) {
-    return (job){.p = pass, .op = op, .kernels = flr_kernels_of(flr_real_size(pass->X.dtype))};
+static csr_job job_of(const flr_csr_pass *pass, csr_op op) {
+    return (csr_job){.p = pass, .op = op, .kernels = flr_kernels_of(flr_real_size(pass->X.dtype))};
 }
 
 int flr_csr_loss_and_grad(double *loss_out, double *G_out, double *g_out, const flr_csr_pass *pass) {
-    job j = job_of(pass, CSR_LOSS_AND_GRAD);
+    csr_job j = job_of(pass, CSR_LOSS_AND_GRAD);
     j.G = G_out, j.g = g_out;
     const int status = run(&j);
     *loss_out = j.loss;
@@ -221,19 +157,19 @@ int flr_csr_loss_and_grad(double *loss_out, double *G_out, double *g_out, const 
 }
 
 int flr_csr_hessp(double *H_out, double *h_out, const flr_csr_pass *pass, const double *V, const void *c) {
-    job j = job_of(pass, CSR_HESSP);
+    csr_job j = job_of(pass, CSR_HESSP);
     j.V = V, j.c = c, j.G = H_out, j.g = h_out;
     return run(&j);
 }
 
 int flr_csr_outer(double *G_out, double *g_out, const flr_csr_pass *pass, const void *R) {
-    job j = job_of(pass, CSR_OUTER);
+    csr_job j = job_of(pass, CSR_OUTER);
     j.R = R, j.G = G_out, j.g = g_out;
     return run(&j);
 }
 
 int flr_csr_logits(void *Z_out, const flr_csr_pass *pass) {
-    job j = job_of(pass, CSR_LOGITS);
+    csr_job j = job_of(pass, CSR_LOGITS);
     j.Z_out = Z_out;
     return run(&j);
 }

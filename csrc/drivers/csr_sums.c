@@ -112,7 +112,8 @@ static void add_all(const flr_csr_sums *to, const flr_csr_sums *s, int64_t d) {
 static void sum_chunk(void *context, int64_t chunk, int worker) {
     job *j = context;
     const flr_csr *X = j->X;
-    const int64_t begin = flr_csr_chunk_begin(X, 1, chunk, j->n_chunks), end = flr_csr_chunk_begin(X, 1, chunk + 1, j->n_chunks);
+    const int64_t begin = flr_csr_chunk_begin(X, 1, chunk, j->n_chunks);
+    const int64_t end = flr_csr_chunk_begin(X, 1, chunk + 1, j->n_chunks);
     flr_arena arena = flr_worker_arena(&j->scratch, worker);
     entry *e;
     const flr_csr_sums own = lay_out(j, &arena, &e), *s = j->n_chunks > 1 ? &own : &j->total;
@@ -139,7 +140,8 @@ typedef struct { const flr_csr *X; const double *weight; int64_t n_chunks; atomi
 
 static void look_for_unsorted(void *context, int64_t chunk, int worker) {
     search *q = context;
-    const int64_t begin = flr_csr_chunk_begin(q->X, 1, chunk, q->n_chunks), end = flr_csr_chunk_begin(q->X, 1, chunk + 1, q->n_chunks);
+    const int64_t begin = flr_csr_chunk_begin(q->X, 1, chunk, q->n_chunks);
+    const int64_t end = flr_csr_chunk_begin(q->X, 1, chunk + 1, q->n_chunks);
     int64_t longest = 0;
     (void)worker;
     for (int64_t i = begin; i < end; i++) {

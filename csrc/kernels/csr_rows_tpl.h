@@ -3,19 +3,6 @@
  */
 #define CSR_OF(name) JOIN(JOIN(csr_##name, _), CSR_INDEX_NAME)
 
-/* lanes whose sum is that of x_j table[index_j] */
-INLINE V CSR_OF(dot)(const REAL *x, const CSR_INDEX *index, const REAL *table, int64_t count) {
-    V sum = {0};
-    int64_t j = 0;
-    for (; j + VLEN <= count; j += VLEN) sum = vfma(vload(x + j), CSR_OF(gather)(table, index + j), sum);
-    if (j < count) {
-        REAL rest[VLEN] = {0};
-        for (int64_t l = 0; l < count - j; l++) rest[l] = table[index[j + l]];
-        sum = vfma(vload_part(x + j, (int)(count - j)), vload(rest), sum);
-    }
-    return sum;
-}
-
 /* sums (vectors * VLEN + half * VLEN / 2,) += sum of x_j times the row index_j of the table; of later non-zeros, to be
  * prefetched for, there are `more` */
 INLINE void CSR_OF(add_rows)(REAL *sums, const REAL *x, const CSR_INDEX *index, const REAL *table, int64_t ld,
@@ -40,19 +27,9 @@ INLINE void CSR_OF(add_rows)(REAL *sums, const REAL *x, const CSR_INDEX *index, 
 /* the same for k <= CSR_VECTORS * VLEN classes; sums has room for whole vectors */
 NOINLINE void CSR_OF(add_classes)(REAL *sums, const REAL *x, const CSR_INDEX *index, const REAL *table, int64_t ld,
                                   int64_t count, int64_t more, int64_t k) {
-    const int64_t halves = (k + (VLEN / 2) - 1) / (VLEN / 2);
 #define CSR_CASE(vectors, half)                                                                                        \
     case 2 * (vectors) + (half): CSR_OF(add_rows)(sums, x, index, table, ld, count, more, vectors, half); break;
-    switch (halves) {
-        CSR_CASE(0, 1)
-        CSR_CASE(1, 0)
-        CSR_CASE(1, 1)
-        CSR_CASE(2, 0)
-        CSR_CASE(2, 1)
-        CSR_CASE(3, 0)
-        CSR_CASE(3, 1)
-        CSR_CASE(4, 0)
-    }
+    switch ((k + VLEN / 2 - 1) / (VLEN / 2)) { CSR_CASES }
 #undef CSR_CASE
 }
 
@@ -64,7 +41,9 @@ static void CSR_OF(forward)(void *Z_out, const flr_csr_rows *rows, const void *W
     for (int64_t i = 0; i < m; i++, z += k) {
         const int64_t begin = rows->starts[i], read = weight && weight[i] == 0 ? 0 : rows->starts[i + 1] - begin;
         if (k == 1) {
-            z[0] = b[0] + expsum_lane_sum(CSR_OF(dot)(x + begin, index + begin, W, read))[0];
+            REAL sum;
+            CSR_SUM(sum, x, index, W, begin, begin + read)
+            z[0] = b[0] + sum;
             continue;
         }
         for (int64_t c = 0; c < k; c += CSR_VECTORS * VLEN) {

@@ -1,47 +1,60 @@
 /* csr_tpl.h -- products of compressed sparse rows: logits Z = X W' + b and gradients G' += X' R.
  *
  * Both add up rows of a table, ld values apart, that the indices of the non-zeros name: a row of X takes those of W' by
- * its columns, a column of X, of which there is a copy, those of R by its rows.  With one class lanes are non-zeros, else
- * classes.  Where there is no copy csr_scatter adds to the rows of G' instead.
+ * its columns, a column of X, of which there is a copy, those of R by its rows.  Of more classes than one, lanes
+ * are classes.  Where there is no copy csr_scatter adds to the rows of G' instead.
  *
- * Sums of a row of X are real; those of a column are real over CSR_BLOCK non-zeros, and double beyond.  Behind a table lie
+ * Sums of a row of X are real; those of a column are real over CSR_BLOCK non-zeros, double beyond.  Behind a table lie
  * FLR_CSR_SLACK values that are read and come to nothing.  Rows of weight 0 are not read.
  * Needs what vec_tpl.h needs.
  */
 #ifndef FLR_CSR_TPL_H
 #define FLR_CSR_TPL_H
 
-#include "expsum_tpl.h"
 #include "prefetch_tpl.h"
 
 /* CSR_AHEAD: non-zeros from one whose row of the table is added to that whose row is prefetched */
 enum { CSR_BLOCK = 256, CSR_VECTORS = 4, CSR_AHEAD = 12, CSR_DOUBLES = VBYTES / 8 };
 typedef double csr_doubles __attribute__((vector_size(VBYTES), aligned(8), may_alias));
 
-/* ---- one class ------------------------------------------------------------------------------------------------------- */
-#if VX86 && VBYTES == 64 && REAL_BITS == 32
-INLINE V csr_gather_i32(const REAL *table, const int32_t *index) {
-    return (V)_mm512_i32gather_ps(_mm512_loadu_si512(index), table, 4);
-}
-INLINE V csr_gather_i64(const REAL *table, const int64_t *index) {
-    const __m256 low = _mm512_i64gather_ps(_mm512_loadu_si512(index), table, 4);
-    const __m256 high = _mm512_i64gather_ps(_mm512_loadu_si512(index + 8), table, 4);
-    return (V)_mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1);
-}
-#elif VX86 && VBYTES == 64
-INLINE V csr_gather_i32(const REAL *table, const int32_t *index) {
-    return (V)_mm512_i32gather_pd(_mm256_loadu_si256((const __m256i *)index), table, 8);
-}
-INLINE V csr_gather_i64(const REAL *table, const int64_t *index) {
-    return (V)_mm512_i64gather_pd(_mm512_loadu_si512(index), table, 8);
-}
+typedef double csr_half __attribute__((vector_size(VBYTES / 2 / sizeof(REAL) * 8), aligned(8), may_alias));
+/* sum + x * y, rounded once where the instruction set has it */
+#if VBYTES > 16 || defined __ARM_FEATURE_FMA
+#if REAL_BITS == 32
+#define CSR_CHAIN(sum, x, y) (sum) = __builtin_fmaf(x, y, sum)
 #else
-#define CSR_LANE(l, index) table[(index)[l]]
-INLINE V csr_gather_i32(const REAL *table, const int32_t *index) { return (V){VLANES(CSR_LANE, index)}; }
-INLINE V csr_gather_i64(const REAL *table, const int64_t *index) { return (V){VLANES(CSR_LANE, index)}; }
+#define CSR_CHAIN(sum, x, y) (sum) = __builtin_fma(x, y, sum)
 #endif
+#else
+#define CSR_CHAIN(sum, x, y) (sum) += (x) * (y)
+#endif
+#define CSR_CASES                                                                                                      \
+    CSR_CASE(0, 1) CSR_CASE(1, 0) CSR_CASE(1, 1) CSR_CASE(2, 0) CSR_CASE(2, 1) CSR_CASE(3, 0) CSR_CASE(3, 1)           \
+    CSR_CASE(4, 0)
 
-/* ---- rows by one type of index ----------------------------------------------------------------------------------------- */
+/* sum += x[j] table[index[j]] for begin <= j < end, in four chains of scalars: gather instructions are slower where
+ * processors are kept from leaking what they load.  CSR_APART keeps the compiler from making vectors of the chains. */
+#if VX86
+#define CSR_APART(a, b, c, d) __asm__("" : "+x"(a), "+x"(b), "+x"(c), "+x"(d))
+#else
+#define CSR_APART(a, b, c, d)
+#endif
+#define CSR_SUM(sum, x, index, table, begin, end)                                                                      \
+    {                                                                                                                  \
+        REAL sum_0 = 0, sum_1 = 0, sum_2 = 0, sum_3 = 0;                                                               \
+        int64_t at = begin;                                                                                            \
+        for (; at + 4 <= (end); at += 4) {                                                                             \
+            CSR_CHAIN(sum_0, x[at], table[index[at]]);                                                                 \
+            CSR_CHAIN(sum_1, x[at + 1], table[index[at + 1]]);                                                         \
+            CSR_CHAIN(sum_2, x[at + 2], table[index[at + 2]]);                                                         \
+            CSR_CHAIN(sum_3, x[at + 3], table[index[at + 3]]);                                                         \
+            CSR_APART(sum_0, sum_1, sum_2, sum_3);                                                                     \
+        }                                                                                                              \
+        for (; at < (end); at++) CSR_CHAIN(sum_0, x[at], table[index[at]]);                                            \
+        sum = (sum_0 + sum_1) + (sum_2 + sum_3);                                                                       \
+    }
+
+/* ---- by one type of index ---------------------------------------------------------------------------------------- */
 #define CSR_INDEX_NAME i32
 #define CSR_INDEX int32_t
 #include "csr_rows_tpl.h"
@@ -49,6 +62,14 @@ INLINE V csr_gather_i64(const REAL *table, const int64_t *index) { return (V){VL
 #define CSR_INDEX_NAME i64
 #define CSR_INDEX int64_t
 #include "csr_rows_tpl.h"
+
+#define CSR_INDEX_NAME u16
+#define CSR_INDEX uint16_t
+#include "csr_columns_tpl.h"
+
+#define CSR_INDEX_NAME i32
+#define CSR_INDEX int32_t
+#include "csr_columns_tpl.h"
 
 #define CSR_CALL(rows, name, ...)                                                                                      \
     ((rows)->index_size == 4 ? csr_##name##_i32(__VA_ARGS__) : csr_##name##_i64(__VA_ARGS__))
@@ -63,7 +84,12 @@ static void csr_scatter(double *G, int64_t ldg, const flr_csr_rows *rows, const 
     CSR_CALL(rows, scatter, G, ldg, rows, R, weight, wide, m, k);
 }
 
-/* ---- tables ------------------------------------------------------------------------------------------------------------ */
+static void csr_gather(double *G, int64_t ldg, const flr_csr_rows *columns, const void *R, const double *weight,
+                       int64_t m, int64_t k) {
+    (columns->index_size == 2 ? csr_gather_u16 : csr_gather_i32)(G, ldg, columns, R, weight, m, k);
+}
+
+/* ---- tables ------------------------------------------------------------------------------------------------------ */
 /* out (columns, ld) = W (k, ldw)', rounded to real, zero from class k on */
 static void csr_pack(void *out_, int64_t ld, const double *W, int64_t ldw, int64_t columns, int64_t k) {
     REAL *out = out_;

@@ -48,7 +48,7 @@ const flr_kernels TABLE = {
     },
     .many = {packed_W_size, packed_pack, packed_forward, packed_sums_size, packed_backward_size, packed_backward,
              packed_flush, packed_gram, packed_flush_gram},
-    .csr = {csr_forward, csr_scatter, csr_pack},
+    .csr = {csr_forward, csr_scatter, csr_gather, csr_pack},
     .flush = tile_flush,
     .add = tile_add,
     .exchange_columns = tile_exchange_columns,

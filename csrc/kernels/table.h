@@ -71,7 +71,7 @@ typedef struct {
  * any order; equal columns add up. */
 typedef struct {
     const void *data;    /* real */
-    const void *indices; /* int32_t or int64_t, by index_size, 4 or 8 */
+    const void *indices; /* int32_t or int64_t, by index_size, 4 or 8; in a transposed copy uint16_t or int32_t */
     const int64_t *starts;
     int64_t index_size;
 } flr_csr_rows;
@@ -88,6 +88,10 @@ typedef struct {
      * scratch before. */
     void (*scatter)(double *G, int64_t ldg, const flr_csr_rows *rows, const void *R, const double *weight,
                     double *wide, int64_t m, int64_t k);
+    /* G (m, ldg) += X' R for m columns of X, given as rows of a transposed copy, whose indices, uint16_t or int32_t, are
+     * rows of the table R (rows, k).  weight: NULL, or of rows, where X has values that are not finite. */
+    void (*gather)(double *G, int64_t ldg, const flr_csr_rows *columns, const void *R, const double *weight, int64_t m,
+                   int64_t k);
     /* table out (columns, ld) = W (k, ldw)' */
     void (*pack)(void *out, int64_t ld, const double *W, int64_t ldw, int64_t columns, int64_t k);
 } flr_csr_products;

@@ -25,11 +25,50 @@ cdef int _describe_csr(flr_csr *out, data, indices, indptr, int64_t d) except -1
     return 0
 
 
+cdef class CsrColumns:
+    """A transposed copy of X for k classes: with it a gradient needs no memory for each thread, and is faster if k > 1.
+
+    It takes 6 bytes (float32) or 10 for a non-zero, 2 more where columns are so many that blocks have over 65,536 rows,
+    and up to 2 for the places of columns.  Problems of the same X with other weights may share it.
+    """
+
+    cdef flr_csr_columns c
+    cdef readonly object data, rows, starts
+    cdef readonly int64_t block_rows
+    cdef object source
+
+    def __init__(self, np.ndarray data, np.ndarray indices, np.ndarray indptr, int64_t d, int64_t k, n_threads=1):
+        cdef flr_csr X
+        cdef int workers = _workers(n_threads)
+        _describe_csr(&X, data, indices, indptr, d)
+        if k < 1:
+            raise ValueError(f"k is {k}; expected at least 1")
+        self.source = (data, indices, indptr, d)
+        self.c = flr_csr_plan_columns(&X, k)
+        self.block_rows = self.c.block_rows
+        self.data = np.empty(indptr[X.n], data.dtype)
+        self.rows = np.empty(indptr[X.n], np.uint16 if self.c.row_size == 2 else np.int32)
+        self.starts = np.empty((self.c.n_blocks, d + 1), np.int64)
+        self.c.data, self.c.rows = np.PyArray_DATA(self.data), np.PyArray_DATA(self.rows)
+        self.c.starts = <int64_t *>np.PyArray_DATA(self.starts)
+        with nogil:
+            flr_csr_transpose(&self.c, &X, workers)
+
+    cdef bint is_of(self, data, indices, indptr, d):
+        a, b, c, e = self.source
+        return a is data and b is indices and c is indptr and e == d
+
+
+# Gradients (k, d) of more values are made by a transposed copy, which a problem makes for itself: of some classes as
+# their sums leave the caches and one gradient pays for the copy, of one as each worker would have sums of its own.
+_MOST_SUMS, _MOST_SUMS_OF_ONE = 1 << 17, 1 << 21
+
+
 cdef class CsrProblem:
     """`Problem` for X in compressed sparse rows: the same passes, and the same conventions.
 
-    data (nnz,) float32 or float64, the real type; indices (nnz,) and indptr (n + 1,) int32 or int64; d columns.  Rows may
-    be unsorted and name a column more than once.  Passes trust indices and indptr: `csr_first_fault` first.
+    data (nnz,) float32 or float64, the real type; indices (nnz,) and indptr (n + 1,) int32 or int64; d columns.  Rows
+    may be unsorted and name a column more than once.  Passes trust indices and indptr: `csr_first_fault` first.
     """
 
     cdef flr_csr_pass c  # never changed: calls from several threads each take a copy
@@ -37,10 +76,12 @@ cdef class CsrProblem:
     cdef readonly object data, indices, indptr, y, weight, offset, scale, shift, real, loss
     cdef readonly int64_t n, d, k
     cdef object held  # what c.weight points to
+    cdef readonly CsrColumns columns
     cdef list files  # that data, indices and indptr lie in, or None; they may shrink between passes
 
     def __init__(self, np.ndarray data, np.ndarray indices, np.ndarray indptr, int64_t d, y, int64_t k, *,
-                 loss="softmax", weight=None, offset=None, scale=None, shift=None, n_threads=1):
+                 loss="softmax", weight=None, offset=None, scale=None, shift=None, n_threads=1,
+                 CsrColumns columns=None):
         self.data, self.indices, self.indptr = data, indices, indptr
         self.y, self.weight, self.offset, self.scale, self.shift = y, weight, offset, scale, shift
         _describe_csr(&self.c.X, data, indices, indptr, d)
@@ -48,6 +89,9 @@ cdef class CsrProblem:
         if k < 1:
             raise ValueError(f"k is {k}; expected at least 1")
         self.real = data.dtype
+        if columns is not None and not columns.is_of(data, indices, indptr, d):
+            raise ValueError("columns is a copy of other arrays; expected one of data, indices and indptr")
+        self.columns = columns
         self.files = [file_behind(array) for array in (data, indices, indptr)]
         self.loss = loss
         self.c.loss = LOSSES[loss]
@@ -70,6 +114,15 @@ cdef class CsrProblem:
         for file, name in zip(self.files, ("data", "indices", "indptr"), strict=True):
             check_file(file, name)
         return self.c
+
+    cdef CsrColumns gather(self, flr_csr_pass *c):
+        """Let c, of a gradient, take the transposed copy, which must live as long, if there is to be one."""
+        cdef CsrColumns columns = self.columns
+        if columns is None and self.k * self.d > (_MOST_SUMS if self.k > 1 else _MOST_SUMS_OF_ONE):
+            columns = CsrColumns(self.data, self.indices, self.indptr, self.d, self.k, self.c.n_threads)
+            self.columns = columns
+        c.columns = NULL if columns is None else &columns.c
+        return columns
 
     cdef tuple fold(self, W, b):
         """W (k, d), b (k,) for (X - shift) * scale as parameters for X itself: float64 and real."""
@@ -115,6 +168,7 @@ cdef class CsrProblem:
         if c.label == NULL and c.prob == NULL:
             raise ValueError("y is None; expected labels or targets, which a loss needs")
         c.R_out = _output(R_out, self.real, (self.n, self.k), "R_out")
+        _alive = self.gather(c)
         with nogil:
             status = flr_csr_loss_and_grad(&loss, G_out, g_out, c)
         _check(status)
@@ -145,6 +199,7 @@ cdef class CsrProblem:
         V_in, c_in = self.fold(V, c)
         cdef const double *V_data = <const double *>np.PyArray_DATA(V_in)
         cdef const void *c_data = np.PyArray_DATA(c_in)
+        _alive = self.gather(p)
         with nogil:
             status = flr_csr_hessp(G_out, g_out, p, V_data, c_data)
         _check(status)
@@ -161,6 +216,7 @@ cdef class CsrProblem:
         cdef double *G_out = <double *>np.PyArray_DATA(G)
         cdef double *g_out = <double *>np.PyArray_DATA(g)
         cdef int status
+        _alive = self.gather(&c)
         with nogil:
             status = flr_csr_outer(G_out, g_out, &c, R_in)
         _check(status)

@@ -63,7 +63,7 @@ def csr_hessian_diagonal(data, indices, indptr, d, weight, n_threads=1):
 
 
 def csr_gram(np.ndarray data, np.ndarray indices, np.ndarray indptr, int64_t d, columns, weight=None, n_threads=1):
-    """X[:, columns]' diag(weight) X[:, columns] (m, m) and X[:, columns]' weight (m,), columns (m,) int64, each once."""
+    """X[:, columns]' diag(weight) X[:, columns] (m, m) and X[:, columns]' weight (m,); columns (m,) int64, distinct."""
     cdef flr_csr X
     cdef int status, workers = _workers(n_threads)
     cdef int64_t m = len(columns)

@@ -28,7 +28,7 @@ typedef struct {
 
 /* tables of tests, each ended by a NULL name */
 extern const test map_tests[], row_tests[], residual_tests[], curvature_tests[], convert_tests[], product_tests[],
-    many_tests[], tile_tests[], step_tests[], rows_driver_tests[], pass_tests[], gram_tests[], epoch_tests[];
+    many_tests[], tile_tests[], step_tests[], rows_driver_tests[], pass_tests[], gram_tests[], epoch_tests[], csr_tests[], csr_sums_tests[];
 
 /* ---- main.c: blocks and cases --------------------------------------------------------------------------------------- */
 /* Begin a block of this shape, seeding rnd(); 0 if it is to be left out. */
@@ -152,6 +152,20 @@ enum { MAY_REFER = 1, MAY_OFFSET = 2, FEW_COLUMNS = 4 };
 problem random_problem(const target *t, int may);
 /* the pass with every input in a slot of the case */
 flr_pass guarded_pass(const problem *p);
+
+/* sparse_problem.c: the same of sparse rows, unsorted, with equal columns, explicit zeros and empty rows */
+typedef struct {
+    flr_csr_pass pass;      /* of plain memory */
+    flr_csr_columns columns;
+    int64_t n, d, k, size, nonzeros;
+    double *X, *A, *Y;      /* (n, d): X, and with |x| of equal columns added up; (n, k) */
+    long double *Z, *error; /* (n, k), (n,): logits, and what they may be off by */
+    char text[120];
+} sparse;
+/* block_rows: of the transposed copy, or 0 for its own */
+sparse random_sparse(int64_t n, int64_t k, int64_t d, int64_t size, int64_t block_rows);
+/* X in slots of the case */
+flr_csr guarded_csr(const sparse *p);
 
 /* Call a driver on one thread, on two and three, and with each of its allocations failing: the same bits in its outputs,
  * FLR_NO_MEMORY, nothing leaked.  reset, if not NULL, puts inputs back that the driver changes. */

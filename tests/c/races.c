@@ -20,6 +20,16 @@ static double weight[N], scale[D], shift[D];
 static int32_t label[N], few_label[N];
 static int64_t order[N];
 
+/* X's rows without some of their values, and a transposed copy */
+enum { BLOCK = 300, BLOCKS = N / BLOCK };
+static float values[N * D], copy_values[N * D];
+static int32_t columns[N * D];
+static int64_t places[N + 1], starts[BLOCKS * (D + 1)];
+static uint16_t copy_rows[N * D];
+static double folded[WIDE_K * D];
+static flr_csr_columns copy = {.data = copy_values, .rows = copy_rows, .starts = starts, .row_size = 2, .block_rows = BLOCK,
+                               .n_blocks = BLOCKS};
+
 /* what one caller writes: the results of every job, one behind another */
 typedef struct { double loss, G[WIDE_K * D], g[WIDE_K], gram[D * D], s[D], values[4]; float Z[N * WIDE_K], R[N * WIDE_K]; } results;
 typedef struct { double W[WIDE_K * D], b[WIDE_K], Wv[WIDE_K * D], bv[WIDE_K]; float W_real[WIDE_K * LDW], b_real[WIDE_K]; } model;
@@ -29,6 +39,11 @@ static int never(void *context) { return context != NULL; }
 static flr_pass pass_of(int64_t k, flr_loss loss, int n_threads) {
     return (flr_pass){.X = {(const char *)X, FLR_F32, N, D, D * 4, 4}, .loss = loss, .k = k, .W = W, .ldw = LDW, .b = b,
                       .label = k == WIDE_K ? label : few_label, .weight = weight, .n_threads = n_threads};
+}
+
+static flr_csr_pass csr_pass_of(int64_t k, int n_threads) {
+    return (flr_csr_pass){.X = {values, FLR_F32, columns, places, 4, 8, N, D}, .loss = FLR_SOFTMAX, .k = k, .W = folded,
+                          .b = b, .label = k == WIDE_K ? label : few_label, .weight = weight, .n_threads = n_threads};
 }
 
 static void epoch(results *r, int64_t k, int64_t batch, int scaled, int momentum, int n_threads) {
@@ -48,10 +63,11 @@ static void epoch(results *r, int64_t k, int64_t batch, int scaled, int momentum
     free(m);
 }
 
-enum { JOBS = 16 };
+enum { JOBS = 22 };
 static void do_job(results *r, int job, int n_threads) {
     memset(r, 0, sizeof *r);
     flr_pass pass = pass_of(job % 2 ? WIDE_K : 3, FLR_SOFTMAX, n_threads);
+    flr_csr_pass sparse = csr_pass_of(job % 2 ? WIDE_K : 3, n_threads);
     int64_t row = 0, column = 0;
     const flr_targets y = {.prob = prob, .weight = weight, .grad_scale = 1};
     int status = FLR_OK;
@@ -68,6 +84,12 @@ static void do_job(results *r, int job, int n_threads) {
     case 12: epoch(r, 40, 1, 0, 0, n_threads); break;
     case 13: epoch(r, WIDE_K, 200, 0, 0, n_threads); break;
     case 14: epoch(r, 3, 68, 0, 1, n_threads); break;
+    case 16: sparse.columns = &copy; /* fall through */
+    case 17: sparse.R_out = r->R; status = flr_csr_loss_and_grad(&r->loss, r->G, r->g, &sparse); break;
+    case 18: status = flr_csr_hessp(r->G, r->g, &sparse, folded, b); break;
+    case 19: sparse.columns = &copy; status = flr_csr_hessp(r->G, r->g, &sparse, folded, b); break;
+    case 20: status = flr_csr_gram(r->gram, r->s, &sparse.X, order, 1, weight, n_threads); break;
+    case 21: column = flr_csr_first_fault(&sparse.X, places[N], places[N], 1, n_threads).kind; break;
     default: status = flr_gram(r->gram, r->s, &pass, NULL, NULL); break;
     }
     if (status != FLR_OK) abort();
@@ -107,6 +129,12 @@ int main(int count, char **argument) {
     for (int c = 0; c < WIDE_K; c++) b[c] = (float)NEXT;
     for (int j = 0; j < D; j++) scale[j] = 1 + NEXT, shift[j] = NEXT;
     for (int i = 0; i < N; i++) weight[i] = NEXT + 0.6, label[i] = i * 31 % WIDE_K, few_label[i] = i % 3, order[i] = i * 7 % N;
+    for (int i = 0, at = 0; i < N; i++, places[i] = at)
+        for (int j = 0; j < D; j++)
+            if ((i + j) % 3 > 0) values[at] = X[i * D + j], columns[at++] = j;
+    for (int i = 0; i < WIDE_K * D; i++) folded[i] = NEXT;
+    const flr_csr_pass sparse = csr_pass_of(3, 1);
+    flr_csr_transpose(&copy, &sparse.X, 3);
     for (int job = 0; job < JOBS; job++) {
         alone[job] = malloc(sizeof *alone[job]);
         if (alone[job] == NULL) return 2;
