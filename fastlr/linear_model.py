@@ -108,8 +108,9 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
     -----
     X may be any array of booleans, integers or floats (float16 and bfloat16 too) in any layout: in native byte order it
     is neither copied nor converted whole beyond 2^19 values (small X is computed with in float64). Samples and
-    workspaces of the solvers come on top: docs/guide.md says how much. Data frames are converted as in scikit-learn;
-    sparse X is not supported yet. Masked arrays are refused: NumPy would drop their masks.
+    workspaces of the solvers come on top: docs/guide.md says how much. Data frames are converted as in scikit-learn.
+    Sparse matrices and arrays of SciPy are read as they are if they are CSR of float32 or float64, and converted to
+    that if not: docs/sparse.md. Masked arrays are refused: NumPy would drop their masks.
 
     Predictions are made of public attributes alone: `coef_`, `intercept_` and `classes_`, and `targets_`, `scale_` and
     `shift_` where they are set ("classes", None, None). A model made by hand predicts, a changed one accordingly. One
@@ -173,7 +174,7 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
 
         Parameters
         ----------
-        X : array-like (n_samples, n_features), or RowBlocks
+        X : array-like or sparse matrix (n_samples, n_features), or RowBlocks
         y : array-like (n_samples,) or (n_samples, k); None where RowBlocks have it
             Labels: integers, whole floats, strings or booleans, all of one kind; in arrays of objects and columns of
             data frames too. Or a matrix, see `targets`.

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-WITH_CODE = ["README.md", "docs/blocks.md", "docs/guide.md", "docs/switch.md"]
+WITH_CODE = ["README.md", "docs/blocks.md", "docs/guide.md", "docs/sparse.md", "docs/switch.md"]
 PAGES = sorted(
     str(path.relative_to(ROOT)) for pattern in ("*.md", "docs/*.md", "docs/notes/*.md") for path in ROOT.glob(pattern)
 )

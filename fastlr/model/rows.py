@@ -37,7 +37,7 @@ class DenseRows(Rows):
             return self, exponent
         part = copy.copy(self)
         part._X, part._moments = np.ldexp(self._X.astype(self.real, copy=False), -exponent), None
-        part._all = part._pass(weight=self.weight)
+        part._whole = None
         return part, exponent
 
     def with_features(self, X, part):

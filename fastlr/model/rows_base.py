@@ -84,15 +84,13 @@ class Rows(AtHand):
         squares = self.n if self.weight is None else float(self.weight @ self.weight)
         self.effective_rows = self.total_weight**2 / squares
         self.base_rate = base_rate(self.y, self.k, self.loss, self.mean, self.weight)
-        self._constant_gradient = None
-        self._all = self._pass(weight=self.weight)
+        self._constant_gradient = self._whole = None
 
     # ---- other views of the data ------------------------------------------------------------------------------------
     def through(self, affine):
         """The same rows, their features seen through another map of X."""
         seen = copy.copy(self)
-        seen.affine, seen._constant_gradient = affine, None
-        seen._all = seen._pass(weight=self.weight)
+        seen.affine, seen._constant_gradient, seen._whole = affine, None, None
         return seen
 
     def sample(self, step):
@@ -112,14 +110,14 @@ class Rows(AtHand):
     def loss_and_grad(self, W):
         """Sum of the losses at W (k, D), and its gradient (k, D)."""
         self.n_passes += 1
-        return self._keep_constant(W, *self._all.loss_and_grad(*self._parts(W)))
+        return self._seen(W, *self._all.loss_and_grad(*self._parts(W)))
 
     def loss_and_grad_at(self, Z, W):
         """The same at W's logits Z (n, k) in the real type, offset and all: half a pass."""
         self.n_passes += 0.5
-        return self._keep_constant(W, *self._all.loss_and_grad_at(Z))
+        return self._seen(W, *self._all.loss_and_grad_at(Z))
 
-    def _keep_constant(self, W, total, G, g):
+    def _seen(self, W, total, G, g):
         """A sum of losses and its gradient (k, D); where W is a constant model its gradient is kept."""
         if self._constant_gradient is None and self.offset is None and not W[:, : self.d].any():
             self._constant_gradient = G / self.total_weight
@@ -230,6 +228,13 @@ class Rows(AtHand):
     def _at(self, part):
         """Part of the rows of X."""
         return self._X[part]
+
+    @property
+    def _all(self):
+        """The passes over all rows."""
+        if self._whole is None:
+            self._whole = self._pass(weight=self.weight)
+        return self._whole
 
     def _parts(self, W):
         return W[:, : self.d], W[:, self.d] if self.intercept else np.zeros(self.k)

@@ -28,9 +28,19 @@ class CsrRows(Rows):
         """Every so many-th row of X."""
         return self._X[part]
 
-    @staticmethod
-    def _problem(X, y, k, **options):
-        return _core.CsrProblem(X.data, X.indices, X.indptr, X.shape[1], y, k, **options)
+    def __init__(self, X, *args, **options):
+        self._transposed = {}  # k -> X and the copy that gradients have made of it, which serves all views
+        super().__init__(X, *args, **options)
+
+    def _problem(self, X, y, k, **options):
+        source, columns = self._transposed.get(k, (None, None))
+        return _core.CsrProblem(X.data, X.indices, X.indptr, X.shape[1], y, k,
+                                columns=columns if X is source else None, **options)
+
+    def _seen(self, *found):
+        if self._all.columns is not None:
+            self._transposed[self.k] = self._X, self._all.columns
+        return super()._seen(*found)
 
     def within_range(self):
         """The rows, or a copy of them with features divided by powers of two, and the exponents (d,)."""
@@ -43,7 +53,7 @@ class CsrRows(Rows):
         exponent[np.abs(exponent) <= safe] = 0
         part = copy.copy(self)
         part._X, part._moments = self._X.with_data(np.ldexp(self._X.data, -exponent[self._X.indices])), None
-        part._all = part._pass(weight=self.weight)
+        part._whole = None
         return part, exponent
 
     def _column_sums(self, *want):
@@ -124,7 +134,8 @@ class CsrRows(Rows):
             R = A * (1 - A) * c if self.loss == "sigmoid" else np.broadcast_to(c, A.shape)
         if self.weight is not None:
             R = R * self.weight[:, None]
-        return self.outer(R)
+        self.n_passes += 0.5
+        return self._joined(*self._all.outer(np.ascontiguousarray(R, self.real)))
 
     def gram(self, weight=None, part=slice(None), n_threads=None):
         """sum_i weight_i u_i u_i' (D, D) over part of the rows, as of `DenseRows`: a block at a time is written out."""

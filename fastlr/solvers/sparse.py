@@ -55,7 +55,7 @@ def run_sparse(objective, w, progress, solver):
     if solver == "newton-cg":
         newton_cg(objective, progress, metric)
         return
-    pairs, stalls = Pairs(int(min(MEMORY, max(LEAST_MEMORY, KEPT_VALUES // objective.size)))), 0
+    pairs, stalls = Pairs(int(min(MEMORY, max(LEAST_MEMORY, KEPT_VALUES // (2 * objective.size))))), 0
     while not progress.message:
         lbfgs(objective, progress, metric(progress.point).solve, pairs, METRIC_PASSES, scaled=True)
         stalls = stalls + 1 if progress.message == STALLED else 0
