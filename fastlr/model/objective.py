@@ -14,7 +14,7 @@ import numpy as np
 
 from fastlr.model.coordinates import Coordinates, nonfinite_error
 from fastlr.model.duality import Dual, entropies, intercept_step
-from fastlr.model.hessian import hessian, mean_slopes
+from fastlr.model.hessian import activations, hessian, mean_slopes
 from fastlr.model.line import LogitLine, PassLine, Point, keeps_logits
 from fastlr.model.newton_bound import newton_bound
 from fastlr.model.penalty import Ridge
@@ -66,7 +66,7 @@ class Objective:
         self.resolution = float(np.finfo(rows.real).eps)
         affine, offset = self.coordinates.rows.affine, rows.offset
         self.rounding = Rounding(self.resolution, affine.centre, rows.effective_rows,
-                                 0.0 if offset is None else float(np.abs(offset).max(initial=0.0)))
+                                 0.0 if offset is None else float(np.abs(offset).max(initial=0.0)), rows.n_threads)
 
     n_passes = property(lambda self: self.rows.n_passes, doc="Passes over the rows so far.")
 
@@ -183,13 +183,7 @@ class Objective:
 
     def activations(self, point):
         """A function of part of the rows, a slice, that makes their activations A (m, k) at a Point."""
-        W = self.matrix(point.w)
-
-        def of(part, n_threads=None):
-            Z = self.rows.logits(W, part, n_threads=n_threads) if point.logits is None else point.logits[part].copy()
-            return self.rows.activations(Z, n_threads)
-
-        return of
+        return activations(self.rows, self.matrix(point.w), point.logits)
 
     def constant_model(self):
         """The Point of the base rates."""
