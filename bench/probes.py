@@ -105,8 +105,8 @@ class Course:
         return np.inf, np.inf
 
 
-def fastlr_course(X, y, C, tol, n_threads):
-    """The course of a fit of LogisticRegression's objective, and F's best value and bound."""
+def fastlr_course(X, y, C, tol, n_threads, target=-np.inf):
+    """The course of a fit of LogisticRegression's objective, and F's best value and bound; it ends at the target."""
     from fastlr import solvers
     from fastlr.model.objective import Objective
     from fastlr.model.rows import DenseRows
@@ -124,6 +124,7 @@ def fastlr_course(X, y, C, tol, n_threads):
         for to, what in zip((course.passes, course.seconds, course.values, course.gaps),
                             (objective.n_passes - looked, time.perf_counter() - start, value, gap), strict=True):
             to.append(what)
+        return value <= target
 
     result = solvers.minimise(objective, tol=tol, max_iter=3000, callback=record)
     record(result.n_iter, result.value, result.suboptimality, None)
@@ -173,7 +174,16 @@ def measure(probe, n_threads):
     return Row(probe.name, figures=figures, value=true / plain, unit="x the passes", target=IN_EACH)
 
 
-def tables(settings, cells=None):
+def tables(settings):
+    """The tables of the grid, of one probe by peers, and of what runs on one thread."""
+    from . import probe_peers, serial
+
+    yield from grid_tables(settings)
+    yield from probe_peers.tables(settings)
+    yield from serial.tables(settings)
+
+
+def grid_tables(settings, cells=None):
     """The table of the grid's cells, and of their means."""
     cells = cells or (grid((400,), (8,))[::5] if settings.quick else grid())
     rows = []
@@ -203,7 +213,7 @@ def main(argv=None):
     parser.add_argument("--kind", default="clusters", choices=KINDS)
     args = parser.parse_args(argv)
     cells = [Probe(p.n, p.d, p.n_a_class, p.C, p.deviation, args.kind) for p in grid(args.n, args.d)]
-    for table in tables(Settings(resolve_n_threads(None)), [p for p in cells if args.case in p.name]):
+    for table in grid_tables(Settings(resolve_n_threads(None)), [p for p in cells if args.case in p.name]):
         print(f"\n{table.render()}", flush=True)
 
 

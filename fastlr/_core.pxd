@@ -104,6 +104,7 @@ cdef extern from "fastlr.h" nogil:
         FLR_MAX_WORKERS
     void flr_parallel_for(void (*fn)(void *context, int64_t task, int worker) noexcept nogil, void *context,
                           int64_t n_tasks, int n_threads)
+    double flr_threaded_seconds(bint count)
     int64_t flr_real_size(flr_dtype dtype)
     bint flr_wants_reference(const flr_pass *p)
     int flr_loss_and_grad(double *loss_out, double *G_out, double *g_out, const flr_pass *p)

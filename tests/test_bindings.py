@@ -1,5 +1,7 @@
 """What the bindings refuse to hand to kernels, and what public functions copy so that they need not."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -62,3 +64,35 @@ def test_unaligned_arguments_are_copied_by_public_functions():
         actual = fastlr.cross_entropy_and_grad(unaligned(X[:, :3]), unaligned(target), sample_weight=unaligned(weight))
         for a, e in zip(actual, expected, strict=True):
             np.testing.assert_array_equal(a, e)
+
+
+def test_time_in_jobs_is_counted_when_asked():
+    def busy(_):
+        begin = time.thread_time()
+        while time.thread_time() - begin < 0.005:
+            pass
+        return time.thread_time() - begin
+
+    def counted(n_threads, count=True):
+        _core.threaded_seconds(count)
+        spent = sum(_core.parallel_for(busy, 4, n_threads))
+        return _core.threaded_seconds(False), spent
+
+    seconds, spent = counted(2)
+    assert 0 < seconds < 2 * spent
+    assert counted(1)[0] == 0  # the caller alone is no job
+    assert counted(2, count=False)[0] == 0
+    with pytest.raises(RuntimeError, match="busy"):
+        _core.parallel_for(lambda _: _core.threaded_seconds(True), 2, 2)
+
+
+@pytest.mark.skipif(int(np.__version__.split(".")[0]) < 2, reason="a state for each thread before NumPy 2")
+def test_tasks_see_the_callers_error_state():
+    def divide(_):
+        time.sleep(0.001)  # so that both threads take some
+        return np.ones(3) / np.zeros(3)
+
+    with np.errstate(divide="ignore"):
+        assert np.isinf(_core.parallel_for(divide, 20, 2)).all()
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
+        _core.parallel_for(divide, 20, 2)

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
+#include <time.h>
 
 enum { SPINS_BEFORE_YIELD = 512, SPINS_BEFORE_SLEEP = 1024 };
 
@@ -28,6 +29,8 @@ static struct {
     flr_gang_fn fn;
     void *context;
     int n_workers;
+    int counting;                /* whether the caller's time in jobs is added up, */
+    double seconds;              /* and what it came to */
     struct { pthread_t thread; int asleep, sent_away; } worker[FLR_MAX_WORKERS]; /* guarded by mutex; 0 is the caller */
 #ifdef __linux__
     cpu_set_t cpus;              /* that the caller may run on, and so may workers */
@@ -119,6 +122,11 @@ static void start_workers(int n) {
     pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
+static double thread_seconds(void) {
+    struct timespec now;
+    return clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) == 0 ? now.tv_sec + 1e-9 * now.tv_nsec : 0.0;
+}
+
 void flr_gang(flr_gang_fn fn, void *context, int n_threads) {
     if (n_threads > FLR_MAX_WORKERS) n_threads = FLR_MAX_WORKERS;
     if (n_threads <= 1 || atomic_flag_test_and_set(&pool.busy)) {
@@ -128,6 +136,7 @@ void flr_gang(flr_gang_fn fn, void *context, int n_threads) {
     if (pool.n_started < n_threads - 1) start_workers(n_threads - 1);
     if (n_threads > pool.n_started + 1) n_threads = pool.n_started + 1;
 
+    const double begin = pool.counting ? thread_seconds() : 0.0;
     pool.fn = fn;
     pool.context = context;
     pool.n_workers = n_threads;
@@ -148,7 +157,17 @@ void flr_gang(flr_gang_fn fn, void *context, int n_threads) {
         while (atomic_load(&pool.n_running) != 0) pthread_cond_wait(&pool.done, &pool.mutex);
         pthread_mutex_unlock(&pool.mutex);
     }
+    if (pool.counting) pool.seconds += thread_seconds() - begin;
     atomic_flag_clear(&pool.busy);
+}
+
+double flr_threaded_seconds(int count) {
+    if (atomic_flag_test_and_set(&pool.busy)) return -1.0;
+    const double seconds = pool.seconds;
+    pool.counting = count;
+    pool.seconds = 0.0;
+    atomic_flag_clear(&pool.busy);
+    return seconds;
 }
 
 typedef struct { flr_task_fn fn; void *context; int64_t n_tasks; atomic_llong next; } task_queue;

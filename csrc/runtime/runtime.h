@@ -31,6 +31,9 @@ static inline int flr_workers_for(int n_threads, int64_t n_tasks) {
 void flr_gang(flr_gang_fn fn, void *context, int n_threads);
 /* Run tasks 0 .. n_tasks - 1, each once, handed out in order; worker < n_threads. */
 void flr_parallel_for(flr_task_fn fn, void *context, int64_t n_tasks, int n_threads);
+/* CPU seconds that callers spent in jobs of several workers since the last call, if it asked to count; whether to count
+ * from now on.  -1 while a job runs.  For measurements: what a caller spends besides is what runs on one thread. */
+double flr_threaded_seconds(int count);
 /* One processor's wait in a spin loop; yields after a while. */
 void flr_relax(int *spins);
 /* Chunks finish in any order and add their sums in theirs: wait until all before this one have, then let the next. */

@@ -12,15 +12,19 @@ Rounding counts against them.  Where the point V itself is used, D = S - <V, G> 
 changes with G by -(V + G / (alpha p)), which vanishes at an optimum: errors of G only cost what is left of it.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import lapack
 
+from fastlr.model.by_class import by_class
 from fastlr.model.rounding import Rounding, together
 
 _TINY = np.finfo(float).tiny
 _ALWAYS = 1e-12  # what a rate may be short of 1 that is taken for it
 _MEANS = 16 * np.finfo(float).eps  # what means of the targets and offsets, and logarithms near 0, are off by
+_REFINED = 3  # solutions, each of what the one before has left
 _SLOPE = 100  # times the slopes, at most, an entropy is: -log a of the least probability that counts
 
 
@@ -65,7 +69,8 @@ class Dual:
         g = G[:, d] if self.intercept else np.zeros(len(W))
         known = np.zeros(len(W)) if is_balanced else g
         G = G[:, :d]
-        dual = S - lost - float(np.vdot(V, G)) - float(c @ known)
+        product = sum(self._by_class(lambda part: float(np.vdot(V[part], G[part])), G))
+        dual = S - lost - product - float(c @ known)
         dual -= self.rounding.of_dual_value(V, c, S, G, known)
         return self._bound(dual, G, None if is_balanced else g, V)
 
@@ -74,21 +79,36 @@ class Dual:
         d = len(self.strength)
         return self._bound(S - self.rounding.of_entropy(S), G[:, :d], G[:, d] if self.intercept else None)
 
-    def _bound(self, dual, G, g, V=0.0):
+    def _by_class(self, work, G):
+        return by_class(work, G.shape, self.rounding.n_threads)
+
+    def _bound(self, dual, G, g, V=None):
         """From the S* of residuals, less what G costs, once they are moved so that g, if given, becomes 0.
 
         V (k, d) is the point that S* was made with, if any.
         """
         if not (dual > 0 and (self.strength > 0).all()):
             return 0.0
-        error = self.rounding.of_gradient(G)
+        as_given, theta = G, 0.0
         with np.errstate(over="ignore", invalid="ignore"):
             if self.intercept and g is not None:
-                scattered = float(np.maximum.reduce(error, axis=None, initial=0.0)) ** 2 * len(G)
+                largest = max(self._by_class(
+                    lambda part: float(np.maximum.reduce(self.rounding.of_gradient(G[part]), None, initial=0.0)), G))
+                scattered = largest**2 * len(G)
                 dual -= _SLOPE * scattered / max(dual, _TINY) if self.loss != "squared_error" else scattered
-                dual, G = self._balanced(*self._without_absent(dual, G, g))
-            dual -= together((V + G / self.strength) * error)
-            dual -= 0.5 * float(np.vdot(G / self.strength, G) + np.vdot(error / self.strength, error))
+                dual, G, g = self._without_absent(dual, G, g)
+                dual, theta = self._balanced(dual, g)
+
+            def costs(part):
+                error, moved = self.rounding.of_gradient(as_given[part]), G[part]
+                if theta:
+                    moved = (1 - theta) * moved + theta * self.constant_gradient[part]
+                step = moved / self.strength
+                cost = 0.5 * float(np.vdot(step, moved) + np.vdot(error / self.strength, error))
+                return together((step if V is None else V[part] + step) * error) ** 2, cost
+
+            square, cost = np.sum(self._by_class(costs, G), axis=0)
+            dual -= math.sqrt(square) + cost
         return max(dual, 0.0) if np.isfinite(dual) else 0.0
 
     def _without_absent(self, dual, G, g):
@@ -117,26 +137,26 @@ class Dual:
         g[absent] = 0.0
         return dual, G, g
 
-    def _balanced(self, dual, G, g):
-        """The dual value and gradient of residuals moved so that their mean g becomes 0.
+    def _balanced(self, dual, g):
+        """The dual value of residuals moved so that their mean g becomes 0, and theta of the move.
 
         Probabilities become (1 - theta) a + theta q, with the q in reach of the base rates that cancels g at the least
         theta; their entropy is concave, so this value is a bound from below.
         """
         rate = self.base_rate
         if self.loss == "squared_error":  # the residuals r - g: standardised features have mean 0
-            return dual + 0.5 * float(g @ g) + float(g @ (rate - self.mean_offset)), G
+            return dual + 0.5 * float(g @ g) + float(g @ (rate - self.mean_offset)), 0.0
         need = g / np.maximum(rate, _TINY)
         if self.loss == "sigmoid":
             need = np.maximum(need, -g / np.maximum(1 - rate, _TINY))
         ratio = max(float(need.max()), 0.0)
         if ratio == 0:
-            return dual, G
+            return dual, 0.0
         theta = ratio / (1 + ratio)
         q = np.clip(rate - g / ratio, 0, 1)
         q_value = _entropy(q, self.loss) + float(q @ self.mean_offset) - self.mean_target_offset
         q_value -= _MEANS * (len(q) + self.rounding.offset_size)
-        return (1 - theta) * dual + theta * q_value, (1 - theta) * G + theta * self.constant_gradient
+        return (1 - theta) * dual + theta * q_value, theta
 
 
 def intercept_step(J, g, loss):
@@ -144,9 +164,13 @@ def intercept_step(J, g, loss):
 
     Shortened so that a + J_i e remain probabilities in every row.
     """
-    scale, vectors = np.linalg.eigh(J)
-    inverse = np.where(scale > 1e-7 * scale.max(), 1 / np.maximum(scale, _TINY), 0.0)
-    e = -vectors @ (inverse * (vectors.T @ g))
+    H = J + 1e-7 * np.diag(J).max() * np.eye(len(J))  # of softmax one slope is 0, others are lost in rounding
+    L, failed = lapack.dpotrf(H, lower=1)
+    if failed:
+        return np.zeros_like(g)
+    e = np.zeros_like(g)
+    for _ in range(_REFINED):
+        e -= lapack.dpotrs(L, g + J @ e, lower=1)[0]
     return e / max(1.0, np.ptp(e), np.abs(e).max() if loss == "sigmoid" else 0.0)
 
 

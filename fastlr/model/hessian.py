@@ -82,13 +82,16 @@ def class_blocks(rows, activations, n_rows):
     weight = np.ones(len(Q)) if rows.weight is None else rows.weight[part]
     Q *= (weight * (rows.total_weight / max(weight.sum(), _TINY))).astype(Q.dtype)[:, None]
     own = _own_curvature(rows, Q, step) if n_rows < len(Q) else np.zeros((rows.k, 1))
-    makers = []
-    for c in range(rows.k):
+    offset = rows.rng.random(rows.k)
+
+    def sample(c):
         q = Q[:, c].astype(np.float64)
-        taken, probability = _sample(q, n_rows, rows.rng)
-        makers.append(partial(_block, rows, step * taken, q[taken] / probability, own[c]))
-        rows.n_passes += len(taken) / rows.n
-    return makers
+        taken, probability = _sample(q, n_rows, offset[c])
+        return step * taken, q[taken] / probability
+
+    samples = _core.parallel_for(sample, rows.k, rows.n_threads)
+    rows.n_passes += sum(len(taken) for taken, _ in samples) / rows.n
+    return [partial(_block, rows, *samples[c], own[c]) for c in range(rows.k)]
 
 
 def _block(rows, part, weight, own, n_threads):
@@ -138,10 +141,11 @@ def _slopes(A, loss):
     return np.ones_like(A) if loss == "squared_error" else A * (1 - A)
 
 
-def _sample(q, m, rng):
+def _sample(q, m, offset):
     """Indices of about m rows drawn in proportion to q, and the probability of each; all that weigh where m suffice.
 
-    Systematic sampling: one random offset on the cumulated probabilities, so that the number drawn hardly varies.
+    Systematic sampling: one random offset in [0, 1) on the cumulated probabilities, so that the number drawn hardly
+    varies.
     """
     if m >= len(q):
         taken = np.flatnonzero(q)
@@ -153,7 +157,7 @@ def _sample(q, m, rng):
         if not certain.any() or rest == 0:
             break
         probability[~certain] = np.minimum(probability[~certain] * ((m - certain.sum()) / rest), 1.0)
-    ticks = np.floor(np.cumsum(probability) + rng.random())
+    ticks = np.floor(np.cumsum(probability) + offset)
     taken = np.flatnonzero(np.diff(ticks, prepend=0.0) >= 1)
     return taken, probability[taken]
 

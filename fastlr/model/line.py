@@ -13,6 +13,7 @@ own to those, so that Z is made anew after RENEWED steps.
 import numpy as np
 
 from fastlr import _core
+from fastlr.model.by_class import by_class
 from fastlr.model.memory import KEPT_VALUES
 
 CLASSES = 30  # and 8 times as many features, from which the halves of a pass cost about what a whole one does
@@ -74,9 +75,9 @@ class LogitLine:
         self.S = rows.logits(D, with_offset=False)
         size = max(1, CACHED_VALUES // rows.k)
         self.parts = [slice(i, i + size) for i in range(0, rows.n, size)]
-        self.penalty = _square(W, D, 0.5 * penalty.strength)
+        self.penalty = _square(W, D, 0.5 * penalty.strength, rows.n_threads)
         d = rows.d
-        self.size = _square(W[:, :d], D[:, :d], objective.rounding.kappa**2)
+        self.size = _square(W[:, :d], D[:, :d], objective.rounding.kappa**2, rows.n_threads)
 
     def _by_part(self, work):
         return _core.parallel_for(lambda i: work(self.parts[i]), len(self.parts), self.objective.rows.n_threads)
@@ -110,6 +111,10 @@ class LogitLine:
         return self.objective.at(start.w + t * self.s, logits=Z, steps=start.steps + 1)
 
 
-def _square(V, D, factors):
+def _square(V, D, factors, n_threads):
     """sum factors (V + t D)^2 as a polynomial in t."""
-    return np.polynomial.Polynomial([np.vdot(V * factors, V), 2 * np.vdot(V * factors, D), np.vdot(D * factors, D)])
+    def part(a):
+        scaled = V[a] * factors
+        return np.vdot(scaled, V[a]), 2 * np.vdot(scaled, D[a]), np.vdot(D[a] * factors, D[a])
+
+    return np.polynomial.Polynomial(np.sum(by_class(part, V.shape, n_threads), axis=0))

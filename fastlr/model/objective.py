@@ -65,7 +65,7 @@ class Objective:
         self.resolution = float(np.finfo(rows.real).eps)
         affine, offset = self.coordinates.rows.affine, rows.offset
         self.rounding = Rounding(self.resolution, affine.centre, rows.effective_rows,
-                                 0.0 if offset is None else float(np.abs(offset).max(initial=0.0)))
+                                 0.0 if offset is None else float(np.abs(offset).max(initial=0.0)), rows.n_threads)
 
     n_passes = property(lambda self: self.rows.n_passes, doc="Passes over the rows so far.")
 

@@ -5,6 +5,8 @@ Coefficients come as W (k, D), a row a class, with the intercept, which is never
 
 import numpy as np
 
+from fastlr.model.by_class import by_class
+
 NEGLIGIBLE = 1e-26  # strength, in units of a standardised feature's, that holds nothing: counted when all is done
 FAR_POWER = 600  # of two: what alpha may be from 1, and what is beyond goes to the factors
 LARGEST_FACTOR = 1e300  # of a feature; larger ones are reached without a penalty only
@@ -41,7 +43,7 @@ class Ridge:
 
     def value(self, W):
         """Of the coefficients W (k, D)."""
-        return 0.5 * float(np.vdot(W, self.strength * W))
+        return 0.5 * sum(by_class(lambda part: float(np.vdot(W[part], self.strength * W[part])), W.shape, 1))
 
     def gradient(self, W):
         """(k, D) at W."""

@@ -25,6 +25,8 @@ import math
 
 import numpy as np
 
+from fastlr.model.by_class import by_class
+
 FLOOR, ROWS, SIZE = 0.03, 3.0, 2.0
 VALUE, LOGITS, LOSS = 1.0, 0.012, 2.0
 LOOSE = 64
@@ -44,9 +46,11 @@ class Rounding:
     effective_rows : float
     offset_size : float
         Largest absolute value of the offset.
+    n_threads : int, default=1
     """
 
-    def __init__(self, eps, centre, effective_rows, offset_size):
+    def __init__(self, eps, centre, effective_rows, offset_size, n_threads=1):
+        self.n_threads = n_threads
         self.eps, self.centre, self.effective_rows, self.offset_size = float(eps), centre, effective_rows, offset_size
         self.kappa = 1 + np.abs(centre)
         self.is_short = self.eps > SHORT
@@ -60,7 +64,8 @@ class Rounding:
     def of_dual_value(self, V, c, S, G, g):
         """Of S - <V, G> - <c, g>, S the mean loss at V (k, d), c (k,), G and g its gradient, errors of G left out."""
         folded = c - V @ self.centre
-        points = 2 * together(V * G) + float(np.abs(g).sum()) * float(np.abs(folded).max(initial=0.0))
+        square = sum(by_class(lambda part: together(V[part] * G[part]) ** 2, V.shape, self.n_threads))
+        points = 2 * math.sqrt(square) + float(np.abs(g).sum()) * float(np.abs(folded).max(initial=0.0))
         losses = self.eps * LOSS / math.sqrt(self.effective_rows)
         return losses + self.unit * (VALUE * abs(S) + points) + self.of_logits(V, c)
 
@@ -72,7 +77,8 @@ class Rounding:
         """What rounding of the logits may change of a mean loss at V (k, d), c (k,)."""
         rest = float(np.abs(c).max(initial=0.0)) + self.offset_size
         if self.is_short:
-            return self.eps * LOGITS * (together(V * self.kappa) + rest)
+            square = sum(by_class(lambda part: together(V[part] * self.kappa) ** 2, V.shape, self.n_threads))
+            return self.eps * LOGITS * (math.sqrt(square) + rest)
         terms = np.einsum("cj,j->c", np.abs(V), self.kappa)
         return WORST * self.eps * (float(terms.max(initial=0.0)) + rest)
 

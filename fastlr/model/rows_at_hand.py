@@ -31,8 +31,10 @@ class AtHand:
         """A function of part of the rows, a slice, that makes their activations A (m, k) at W (k, D) or logits Z."""
 
         def of(part, n_threads=None):
-            logits = self.logits(W, part, n_threads=n_threads) if Z is None else Z[part].copy()
-            return self.activations(logits, n_threads)
+            if Z is None:
+                return self.activations(self.logits(W, part, n_threads=n_threads), n_threads)
+            logits = np.ascontiguousarray(Z[part])
+            return self.activations(logits, n_threads, logits if logits.base is None else np.empty_like(logits))
 
         return of
 

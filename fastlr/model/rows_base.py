@@ -174,14 +174,14 @@ class Rows(AtHand):
             self.n_passes += 0.5 * problem.n / max(self.n, 1)
         return problem.logits(*self._parts(W))
 
-    def activations(self, Z, n_threads=None):
-        """Logits Z (m, k) as the model's probabilities (squared error: values) A, in their place."""
-        n_threads = n_threads or self.n_threads
-        if self.loss == "softmax":
-            _core.rows("softmax", Z, Z, n_threads)
-        elif self.loss == "sigmoid":
-            _core.map("sigmoid", Z, Z, n_threads)
-        return Z
+    def activations(self, Z, n_threads=None, out=None):
+        """Logits Z (m, k) as the model's probabilities (squared error: values) A, in their place without `out`."""
+        n_threads, out = n_threads or self.n_threads, Z if out is None else out
+        if self.loss == "squared_error":
+            out[...] = Z
+        else:
+            (_core.rows if self.loss == "softmax" else _core.map)(self.loss, Z, out, n_threads)
+        return out
 
     def residuals(self, Z, part):
         """Sum of the losses at logits Z (m, k) of part of the rows, on this thread; Z becomes weight (A - Y)."""

@@ -13,6 +13,7 @@ from functools import cache
 
 import numpy as np
 
+from fastlr import _core
 from fastlr._runtime.threads import blas_limit
 from fastlr.model.row_space import RowSpace, is_wide
 from fastlr.solvers.block_metric import BlockMetric
@@ -141,17 +142,16 @@ def _run_on_features(objective, w, progress, solver):
     sampled, early = _start_on_sample(objective, progress, solver) if cold else (False, None)
     plan = solvers_of(objective, solver)
     by_probabilities = plan[0] == "newton-cholesky" and pays_for_probabilities(objective)
+    rows = objective.rows
+    fits = blocks_fit(rows)
     covariance = cache(lambda: Covariance(objective.at_hand))
+    spectrum = cache(lambda: Spectrum(objective, covariance().gram)) if serves(objective) else None
     if not sampled:
         w = objective.start() if w is None else w
         if cold and plan[0] == "lbfgs" and objective.size > NEWTON_SIZE:
-            w = _start_on_discriminants(objective, progress, covariance())
+            w = _start_on_discriminants(objective, progress, covariance(), spectrum)
         if not by_probabilities and cold:
             progress.begin(w)
-
-    rows = objective.rows
-    fits = blocks_fit(rows)
-    spectrum = cache(lambda: Spectrum(objective, covariance().gram)) if serves(objective) else None
 
     def metric(point, factor=1.0, renewed=False):
         if spectrum is not None:
@@ -222,11 +222,15 @@ def _by_class_models(objective, progress, spectrum):
             lbfgs(objective, progress, model.solve, pairs, MODEL_PASSES)
 
 
-def _start_on_discriminants(objective, progress, covariance):
-    """Take note of the constant model and return a point that is better."""
-    constant = objective.constant_model()
-    progress.see(constant)
-    return first_point(objective.at_hand, covariance, constant)
+def _start_on_discriminants(objective, progress, covariance, spectrum):
+    """Take note of the constant model and return a point that is better; meanwhile make the spectrum, if any."""
+    def start():
+        constant = objective.constant_model()
+        progress.see(constant)
+        return first_point(objective.at_hand, covariance, constant)
+
+    works = [start] if spectrum is None else [start, spectrum]
+    return _core.parallel_for(lambda i: works[i](), len(works), objective.rows.n_threads)[0]
 
 
 def _start_on_sample(objective, whole, solver):

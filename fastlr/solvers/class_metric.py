@@ -30,7 +30,7 @@ _PARTS = (1.0, 1 / 8, 1 / 64)  # of the constant model's curvature, tried for th
 _TRIAL_ROWS = 256  # that choose among them
 _POWER = 4.0  # between the rho whose inverses are made
 _LEAST = 1e-9  # of the largest rho, and what of it a penalty may outweigh
-_CLASSES = 64  # treated at a time
+_CLASSES, _COLUMNS = 64, 256  # treated at a time
 _TINY = np.finfo(np.float32).tiny
 
 
@@ -55,10 +55,15 @@ class Covariance:
         powers, largest = np.unique(power), KEPT_VALUES // (self.curvature.n_values + 1)
         if len(powers) > max(1, largest):  # they would not fit into the memory there is
             power[:] = powers = [int(np.round(np.log(rho.mean()) / np.log(_POWER)))]
+        lacking = [e for e in powers if e not in self.inverses]
+
+        def make(i):
+            e = lacking[i]
+            self.inverses[e] = self.curvature.inverse(np.minimum(self.penalty / _POWER**e, 1 / _LEAST**2))
+
+        _core.parallel_for(make, len(lacking), self.n_threads)
         parts = []
         for e in powers:
-            if e not in self.inverses:
-                self.inverses[e] = self.curvature.inverse(np.minimum(self.penalty / _POWER**e, 1 / _LEAST**2))
             classes = np.flatnonzero(power == e)
             parts += [(classes[i : i + _CLASSES], self.inverses[e]) for i in range(0, len(classes), _CLASSES)]
         solved = np.empty(G.shape, np.float32)
@@ -83,18 +88,31 @@ class _Gram:
         diagonal += (WHOLE if step == 1 else SAMPLED) * diagonal.mean() + _TINY
         if rows.intercept:
             diagonal[-1] = INTERCEPT
-        self.n_values = self.S.size
+        self.n_values, self.n_threads = self.S.size, rows.n_threads
 
     def inverse(self, penalty):
         """The product of rows (m, D) with (S + diag(penalty))^-1."""
-        M = self.S.copy()
-        np.einsum("jj->j", M)[:] += penalty
-        L, failed = lapack.spotrf(M.astype(np.float32, order="F"), lower=1, overwrite_a=1)
+        diagonal = self.S.diagonal() + penalty
+        M = self.S.astype(np.float32).T  # symmetric, and in the order that LAPACK likes
+        np.einsum("jj->j", M)[:] = diagonal
+        L, failed = lapack.spotrf(M, lower=1, clean=1, overwrite_a=1)
         if failed:
-            L = lapack.dpotrf(M, lower=1)[0].astype(np.float32)
-        lower, _ = lapack.spotri(L, lower=1, overwrite_c=1)
-        inverse = np.tril(lower) + np.tril(lower, -1).T
-        return lambda G: G @ inverse
+            M = self.S.copy()
+            np.einsum("jj->j", M)[:] = diagonal
+            L = lapack.dpotrf(M, lower=1, clean=1)[0].astype(np.float32)
+        inverse, _ = lapack.spotri(L, lower=1, overwrite_c=1)
+        diagonal = inverse.diagonal().copy()
+        inverse = inverse + inverse.T
+        np.einsum("jj->j", inverse)[:] = diagonal
+        parts = [slice(i, i + _COLUMNS) for i in range(0, len(inverse), _COLUMNS)]
+
+        def product(G):
+            solved = np.empty(G.shape, np.float32)
+            _core.parallel_for(lambda i: np.matmul(G, inverse[:, parts[i]], out=solved[:, parts[i]]), len(parts),
+                               self.n_threads)
+            return solved
+
+        return product
 
 
 class _FewRows:
@@ -169,19 +187,22 @@ def first_point(objective, covariance, constant):
     few = slice(None, None, max(1, rows.n // _TRIAL_ROWS))
     Z = rows.logits(objective.matrix(constant.w), few)
     total = len(Z) if rows.weight is None else float(rows.weight[few].sum()) + _TINY
-    best, step = np.inf, 0.0
-    for part in _PARTS:
+
+    def trial(i):
+        part = _PARTS[i]
         G = grad / -(part * rho)[:, None]
         size = np.abs(G).max() + _TINY
         W = size * covariance.solve((G / size).astype(np.float32), part * rho).astype(np.float64)
         W -= W.mean(axis=0) * (rows.loss == "softmax")
-        along, penalty = rows.logits(W, few, with_offset=False), objective.penalty.value(W)
+        along, penalty = rows.logits(W, few, with_offset=False, n_threads=1), objective.penalty.value(W)
 
-        def value(log_t, along=along, penalty=penalty):
+        def value(log_t):
             t = np.exp(log_t)
             return rows.residuals(Z + Z.dtype.type(t) * along, few) / total + t * t * penalty
 
         found = minimize_scalar(value, bounds=(-9, 3), method="bounded", options={"xatol": 0.05, "maxiter": 12})
-        if found.fun < best:
-            best, step = found.fun, np.exp(found.x) * W.ravel()
-    return constant.w + step
+        return float(found.fun), np.exp(found.x) * W.ravel()
+
+    trials = _core.parallel_for(trial, len(_PARTS), rows.n_threads)
+    rows.n_passes += 0.5 * len(_PARTS) * len(Z) / rows.n
+    return constant.w + min(trials, key=lambda found: found[0] if np.isfinite(found[0]) else np.inf)[1]

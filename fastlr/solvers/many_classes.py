@@ -22,6 +22,7 @@ from fastlr.model.memory import KEPT_VALUES
 _OWN, _LEAST, _MOST = 2.4, 32, 192  # m: times the rows of a class, and its limits
 _COUPLED = 1.2  # times the curvature of a class alone: what classes that share rows do to each other
 _CLASSES = 16  # treated at a time
+_PAIRS = 1 << 17  # of a row and a class, looked at at a time
 _FLOOR = 1e-3  # of a class's curvature, at least, is spread like Gram
 _STEPS, _LONGEST, _CLOSE = 12, 2.0, 0.1  # Newton steps in the logits: how many, how long, when short enough
 
@@ -88,7 +89,7 @@ class ClassModel:
         weight = np.ones(len(A)) if rows.weight is None else rows.weight[::step]
         weight = weight * (_COUPLED / max(weight.sum(), np.finfo(float).tiny))
         m = min(len(A), _MOST, max(_LEAST, int(_OWN * rows.n / rows.k)))
-        telling, self.a, self.weight, rest = _telling_rows(A, weight, m)
+        telling, self.a, self.weight, rest = _telling_rows(A, weight, m, rows.n_threads)
         del A
         self.scale = (spectrum.penal + rest[:, None] * spectrum.spread).astype(np.float32)
         self.rows, self.place = spectrum.rotated_rows(telling, step)
@@ -159,7 +160,7 @@ class ClassModel:
         )
 
 
-def _telling_rows(A, weight, m):
+def _telling_rows(A, weight, m, n_threads):
     """For each class about m rows (k, m) of the largest q = weight * a (1 - a), their a and weights, 0 where there are
     fewer, and the sum of q over the other rows (k,).
 
@@ -167,11 +168,17 @@ def _telling_rows(A, weight, m):
     """
     n, k = A.shape
     threshold = np.quantile(A[:: max(1, n // 512)], max(0.0, 1 - 2 * m / n)) if m < n else -1.0
-    pair = np.flatnonzero(threshold < A)
+    size = max(1, _PAIRS // k)
+
+    def block(i):
+        part = slice(i * size, (i + 1) * size)
+        found = np.flatnonzero(threshold < A[part])
+        return found + i * size * k, A[part].ravel()[found].astype(np.float64), weight[part].astype(A.dtype) @ A[part]
+
+    pair, a, rest = zip(*_core.parallel_for(block, -(-n // size), n_threads), strict=True)
+    pair, a, rest = np.concatenate(pair), np.concatenate(a), np.sum(rest, axis=0, dtype=np.float64)
     row, column = np.divmod(pair, k)
-    a = A.ravel()[pair].astype(np.float64)
-    q = weight[row] * a * (1 - a)
-    rest = (weight.astype(A.dtype) @ A).astype(np.float64)  # of the others 1 - a is about 1
+    q = weight[row] * a * (1 - a)  # of the others 1 - a is about 1
     rest -= np.bincount(column, weight[row] * a, k)
     order = np.lexsort((-q, column))
     rank = np.arange(len(pair)) - np.searchsorted(column[order], np.arange(k))[column[order]]

@@ -1,0 +1,17 @@
+"""Sums over the entries of models and gradients (k, D), on threads, a few classes at a time.
+
+What is made of some classes stays in the cache, where arrays of all of them would go to memory and back.
+"""
+
+from fastlr import _core
+
+CACHED_VALUES = 1 << 13  # entries at a time: what is made of them needs no new pages
+
+
+def by_class(work, shape, n_threads):
+    """[work(part), ...] for slices of the classes of a model of that shape: the same ones for any number of threads."""
+    k, D = shape
+    size = max(1, CACHED_VALUES // max(D, 1))
+    if k <= size:
+        return [work(slice(0, k))]
+    return _core.parallel_for(lambda i: work(slice(i * size, (i + 1) * size)), -(-k // size), n_threads)
