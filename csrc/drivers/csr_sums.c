@@ -6,6 +6,7 @@
 #include "drivers/csr.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <string.h>
 
 enum { CHUNKS = 24, CHUNK_NONZEROS = 16 << 10, CHUNK_FILL = 16 };
@@ -16,7 +17,7 @@ typedef struct {
     const flr_csr *X;
     const double *weight;
     flr_csr_sums total;
-    int64_t n_chunks, longest; /* row whose columns do not rise */
+    int64_t n_chunks, longest; /* longest: non-zeros of a row */
     flr_scratch scratch;
     atomic_llong turn;
 } job;
@@ -26,12 +27,6 @@ static int64_t at_most(int64_t a, int64_t b) { return a < b ? a : b; }
 
 static double value_at(const flr_csr *X, int64_t at) {
     return X->dtype == FLR_F32 ? (double)((const float *)X->data)[at] : ((const double *)X->data)[at];
-}
-
-static int rises(const flr_csr *X, int64_t begin, int64_t end) {
-    for (int64_t at = begin + 1; at < end; at++)
-        if (flr_csr_column(X, at - 1) >= flr_csr_column(X, at)) return 0;
-    return 1;
 }
 
 /* heap sort by column; equal ones by nothing: their sum is of doubles, in the order that the row and this give */
@@ -73,6 +68,34 @@ static void add(const flr_csr_sums *to, int64_t column, double x, double weight)
     if (to->count) to->count[column]++;
     if (to->largest && !(fabs(x) <= to->largest[column])) to->largest[column] = fabs(x);
     if (to->smallest && fabs(x) < to->smallest[column]) to->smallest[column] = fabs(x);
+}
+
+/* for each pair of types: n values of a row are added, unless columns do not rise; 0 then */
+#define DEFINE_ADD_ROW(name, real, index)                                                                             \
+    static int name(const flr_csr_sums *to, const real *x, const index *column, int64_t n, double weight) {           \
+        int rises = 1;                                                                                                \
+        for (int64_t at = 1; at < n; at++) rises &= column[at - 1] < column[at];                                      \
+        if (!rises) return 0;                                                                                         \
+        if (to->squares && !to->sums && !to->count && !to->largest && !to->smallest)                                  \
+            for (int64_t at = 0; at < n; at++) to->squares[column[at]] += weight * ((double)x[at] * (double)x[at]);   \
+        else                                                                                                          \
+            for (int64_t at = 0; at < n; at++) add(to, column[at], (double)x[at], weight);                            \
+        return 1;                                                                                                     \
+    }
+DEFINE_ADD_ROW(add_row_f32_i32, float, int32_t)
+DEFINE_ADD_ROW(add_row_f32_i64, float, int64_t)
+DEFINE_ADD_ROW(add_row_f64_i32, double, int32_t)
+DEFINE_ADD_ROW(add_row_f64_i64, double, int64_t)
+
+static int add_row(const flr_csr_sums *to, const flr_csr *X, int64_t from, int64_t n, double weight) {
+    const float *x = X->dtype == FLR_F32 ? (const float *)X->data + from : NULL;
+    const double *wide = X->dtype == FLR_F32 ? NULL : (const double *)X->data + from;
+    if (X->index_size == 4) {
+        const int32_t *column = (const int32_t *)X->indices + from;
+        return x ? add_row_f32_i32(to, x, column, n, weight) : add_row_f64_i32(to, wide, column, n, weight);
+    }
+    const int64_t *column = (const int64_t *)X->indices + from;
+    return x ? add_row_f32_i64(to, x, column, n, weight) : add_row_f64_i64(to, wide, column, n, weight);
 }
 
 static flr_csr_sums lay_out(const job *j, flr_arena *arena, entry **entries_out) {
@@ -121,13 +144,9 @@ static void sum_chunk(void *context, int64_t chunk, int worker) {
     for (int64_t i = begin; i < end; i++) {
         const int64_t from = flr_csr_start(X, i), to = flr_csr_start(X, i + 1);
         const double weight = j->weight ? j->weight[i] : 1;
-        if (weight == 0) continue;
-        if (rises(X, from, to)) {
-            for (int64_t at = from; at < to; at++) add(s, flr_csr_column(X, at), value_at(X, at), weight);
-        } else {
-            const int64_t left = merge(e, X, from, to);
-            for (int64_t at = 0; at < left; at++) add(s, e[at].column, e[at].value, weight);
-        }
+        if (weight == 0 || add_row(s, X, from, to - from, weight)) continue;
+        const int64_t left = merge(e, X, from, to);
+        for (int64_t at = 0; at < left; at++) add(s, e[at].column, e[at].value, weight);
     }
     if (j->n_chunks == 1) return;
     flr_await_turn(&j->turn, chunk);
@@ -135,28 +154,10 @@ static void sum_chunk(void *context, int64_t chunk, int worker) {
     flr_end_turn(&j->turn);
 }
 
-/* how much a worker needs to merge a row, found first: 0 where all columns rise */
-typedef struct { const flr_csr *X; const double *weight; int64_t n_chunks; atomic_llong longest; } search;
-
-static void look_for_unsorted(void *context, int64_t chunk, int worker) {
-    search *q = context;
-    const int64_t begin = flr_csr_chunk_begin(q->X, 1, chunk, q->n_chunks);
-    const int64_t end = flr_csr_chunk_begin(q->X, 1, chunk + 1, q->n_chunks);
-    int64_t longest = 0;
-    (void)worker;
-    for (int64_t i = begin; i < end; i++) {
-        const int64_t from = flr_csr_start(q->X, i), to = flr_csr_start(q->X, i + 1);
-        if (to - from > longest && !(q->weight && q->weight[i] == 0) && !rises(q->X, from, to)) longest = to - from;
-    }
-    long long now = atomic_load(&q->longest);
-    while (longest > now && !atomic_compare_exchange_weak(&q->longest, &now, longest)) continue;
-}
-
 int flr_csr_column_sums(const flr_csr_sums *out, const flr_csr *X, const double *weight, int n_threads) {
     const int64_t work = flr_csr_nonzeros(X) - flr_csr_start(X, 0) + X->n;
-    search q = {.X = X, .weight = weight, .n_chunks = CHUNKS};
-    flr_parallel_for(look_for_unsorted, &q, CHUNKS, n_threads);
-    job j = {.X = X, .weight = weight, .total = *out, .longest = q.longest};
+    job j = {.X = X, .weight = weight, .total = *out};
+    for (int64_t i = 0; i < X->n; i++) j.longest = at_least(j.longest, flr_csr_start(X, i + 1) - flr_csr_start(X, i));
     const int64_t full = work / (CHUNK_FILL * at_least(X->d, 1));
     j.n_chunks = at_least(at_most(at_most(work / CHUNK_NONZEROS, CHUNKS), full), 1);
     n_threads = flr_workers_for(n_threads, j.n_chunks);
