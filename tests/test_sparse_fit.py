@@ -114,7 +114,7 @@ def test_sums_over_sparse_rows_are_those_of_dense_rows(seed, n, d, density, kind
     np.testing.assert_allclose(F.hessian(at), G.hessian(twin), atol=1e-8 * size)
     np.testing.assert_allclose(F.lower_bound(at), G.lower_bound(twin), rtol=1e-7, atol=1e-9)
     result = minimise(F, tol=1e-8)
-    assert result.converged
+    assert result.converged or not minimise(G, tol=1e-8).converged  # where all rows are of one class nothing is proved
     assert result.value <= G.at(G.start(*F.coefficients(result.w))).value * (1 + 1e-9)
 
 

@@ -30,6 +30,7 @@ class CsrRows(Rows):
 
     def __init__(self, X, *args, **options):
         self._transposed = {}  # k -> X and the copy that gradients have made of it, which serves all views
+        self._known = None, None, None  # X, weights, and their moments
         super().__init__(X, *args, **options)
 
     def _problem(self, X, y, k, **options):
@@ -69,6 +70,13 @@ class CsrRows(Rows):
 
     def measured(self):
         """The same for the weights that the rows have now."""
+        X, weight, found = self._known
+        if X is not self._X or weight is not self.weight:
+            found = self._measured()
+            self._known = self._X, self.weight, found
+        return found
+
+    def _measured(self):
         sums = self._column_sums("sums", "squares", "count")
         with np.errstate(over="ignore", invalid="ignore"):
             mean, square = sums["sums"] / self.total_weight, sums["squares"] / self.total_weight

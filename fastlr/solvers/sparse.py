@@ -22,12 +22,13 @@ from fastlr.solvers.state import STALLED
 METRIC_PASSES = 10  # that rho_c serve,
 BLOCK_AFTER = 10  # that show whether features depend on each other,
 BLOCK_PASSES = 30  # that S serves
-BLOCK = 400  # features of the block,
+BLOCK = 400  # features of the block at most,
+BLOCK_WORK = 10  # operations of a pass that their number's cube may be,
 BLOCK_ROWS = 8  # rows for each of them at least,
-BLOCK_COST = 2  # passes that its covariance may cost
+BLOCK_COST = 2  # passes that their covariance may cost
 DAMPING = 1e-3  # of the covariance
 LEAST_VARIANCE = 1e-3  # under the slopes, in units of that of all rows
-LEAST_MEMORY = 4  # pairs
+SOME_PAIRS, LEAST_PAIRS = 10, 4  # where features have few values, where they are so many that memory is short
 _LEAST = 1e-9  # of the largest rho
 _TINY = np.finfo(float).tiny
 
@@ -55,12 +56,19 @@ def run_sparse(objective, w, progress, solver):
     if solver == "newton-cg":
         newton_cg(objective, progress, metric)
         return
-    pairs, stalls = Pairs(int(min(MEMORY, max(LEAST_MEMORY, KEPT_VALUES // (2 * objective.size))))), 0
+    pairs, stalls = Pairs(_memory(objective)), 0
     while not progress.message:
         lbfgs(objective, progress, metric(progress.point).solve, pairs, METRIC_PASSES, scaled=True)
         stalls = stalls + 1 if progress.message == STALLED else 0
         if stalls == 1:  # it may be for the metric
             progress.message = ""
+
+
+def _memory(objective):
+    """How many pairs L-BFGS keeps: as many as have products that cost about a pass."""
+    rows = objective.rows
+    n_pairs = min(MEMORY, max(SOME_PAIRS, rows.n_values // rows.D))
+    return min(n_pairs, max(LEAST_PAIRS, KEPT_VALUES // (2 * objective.size)))
 
 
 def solves_by_hessian(objective, solver):
@@ -122,7 +130,8 @@ class Block:
     def __init__(self, objective, point):
         rows, strength = objective.rows, objective.penalty.strength
         deviation = np.where(objective.coordinates.is_constant, 0.0, objective.coordinates.deviation)
-        m = min(BLOCK, np.count_nonzero(deviation))
+        worth = int(np.cbrt(BLOCK_WORK * rows.n_values * rows.k))
+        m = max(1, min(BLOCK, worth, np.count_nonzero(deviation), rows.n // BLOCK_ROWS))
         self.columns = np.sort(np.argpartition(-deviation, m - 1)[:m])
         slopes, weight = _slopes(objective, point)
         slope = slopes.mean(axis=1, dtype=np.float64)
