@@ -171,3 +171,24 @@ def test_metrics_of_scikit_learn_take_what_the_classifier_says():
     scorer = make_scorer(accuracy_score)
     model = LogisticRegressionCV(Cs=3, scoring=scorer).fit(X, y)
     np.testing.assert_array_equal(model.scores_, LogisticRegressionCV(Cs=3).fit(X, y).scores_)
+
+
+@pytest.mark.parametrize(("labels", "scoring"), [
+    (["a", "b", "c"], "neg_brier_score"), (["a", "b", "c"], "f1_macro"), (["no", "yes"], "f1"),
+    (["no", "yes"], "neg_brier_score"),
+])
+@pytest.mark.filterwarnings("ignore:.*(class|train|ill-defined|label)")
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_scorers_know_the_classes_that_a_fold_does_not_hold_out(labels, scoring):
+    if "use_legacy_attributes" not in SklearnCV().get_params():
+        pytest.skip("scikit-learn before 1.9 does not tell them")
+    y = np.repeat(labels, 20)
+    X = np.random.default_rng(0).normal(size=(len(y), 3)) + np.arange(len(y))[:, None] / 20
+    mixed = np.random.default_rng(1).permutation(len(y))
+    train = [np.delete(np.arange(len(y)), test) for test in (range(5), range(25, 30))]  # of one class each
+    folds = list(zip(train, (np.arange(5), np.arange(25, 30)), strict=True))
+    folds.append((mixed[10:], mixed[:10]))
+    params = {"Cs": [0.1, 1.0], "cv": folds, "scoring": scoring, "use_legacy_attributes": False, "tol": 1e-9,
+              "max_iter": 10**4}
+    ours, theirs = LogisticRegressionCV(**params).fit(X, y), SklearnCV(**params, l1_ratios=(0,)).fit(X, y)
+    np.testing.assert_allclose(ours.scores_, theirs.scores_, rtol=1e-4)

@@ -12,6 +12,7 @@ from sklearn.metrics import get_scorer
 from fastlr import _core
 from fastlr._input.csr import Csr
 from fastlr._input.fitted import fitted_model
+from fastlr._search.labels import with_all_classes
 from fastlr.linear_model import LogisticRegression
 from fastlr.model.rows_folds import as_slice
 
@@ -61,7 +62,7 @@ class HeldOutScorer:
 
     def __init__(self, estimator, data, y, params):
         self.estimator, self.data, self.y, self.params = estimator, data, y, params
-        self.scorer = scorer_of(estimator.scoring)
+        self.scorer = with_all_classes(scorer_of(estimator.scoring), data.outputs)
         only_weights = params.keys() <= {"sample_weight"}
         own = {None: self._accuracy, "accuracy": self._accuracy, "neg_log_loss": self._neg_log_loss}
         is_name = estimator.scoring is None or isinstance(estimator.scoring, str)
