@@ -18,6 +18,8 @@ from .timing import best_seconds
 
 N, D = 4_000_000, 50
 CHUNKS = 8
+EMPTY = (2, 8, 32, 128)
+"""Numbers of chunks without rows, which show the cost of tasks."""
 
 
 def tables(settings):
@@ -40,6 +42,7 @@ def tables(settings):
         X = np.concatenate([part[:, :D] for part in parts])
         y = np.concatenate([part[:, D].astype(np.int32) for part in parts])
         del parts
+        yield _latency(client, settings)
         yield _passes(client, dX, dy, X, y, settings)
         yield _fits(client, dX, dy, X, y, settings)
 
@@ -52,6 +55,29 @@ def _chunk(number, size):
     logits = rows[:, :D] @ np.linspace(-0.5, 0.5, D, dtype=np.float32)
     rows[:, D] = logits > rng.logistic(size=size)
     return rows
+
+
+def _latency(client, settings):
+    from fastlr._dask_engine import Cluster, DaskParts
+
+    cluster, rows = Cluster(client), []
+    for n_chunks in EMPTY[:: 3 if settings.quick else 1]:
+        parts = DaskParts(cluster, cluster.start(_no_rows, range(n_chunks)))
+        times = best_seconds({"pass": lambda parts=parts: parts.map(_nothing)}, **settings.effort)
+        rows.append(Row(f"{n_chunks} chunks", times, figures={"ms a chunk": 1e3 * times["pass"] / n_chunks}))
+    cluster.close()
+    return Table(f"A pass over nothing, {settings.n_threads} workers of one thread", "Milliseconds: what Dask takes.",
+                 rows)
+
+
+def _no_rows(number):
+    from fastlr.model.rows_engine import Part
+
+    return Part(None)
+
+
+def _nothing(part):
+    return None
 
 
 def _passes(client, dX, dy, X, y, settings):
@@ -68,7 +94,6 @@ def _passes(client, dX, dy, X, y, settings):
     times = best_seconds({
         "in memory": lambda: fastlr.loss_and_grad(X, W[:, :D], W[:, D], y, **options),
         "cluster": lambda: rows.loss_and_grad(W),
-        "an empty task a chunk": lambda: rows.parts.map(_nothing),
     }, **settings.effort)
     cluster.close()
     return Table(
@@ -77,10 +102,6 @@ def _passes(client, dX, dy, X, y, settings):
         [Row(f"{len(X):,} x {D}, binary, float32", times, times["cluster"] / times["in memory"], "x in memory",
              CLUSTER_PASS)],
     )
-
-
-def _nothing(part):
-    return None
 
 
 def _fits(client, dX, dy, X, y, settings):

@@ -175,12 +175,14 @@ class DaskParts:
             started = []
             try:
                 return work(started, *args)
-            except (KilledWorker, concurrent.futures.CancelledError):
+            except (KilledWorker, concurrent.futures.CancelledError) as error:
+                self.cluster.check_connection()
+                if any(part.status in ("lost", "cancelled") for part in self.parts):
+                    raise RuntimeError("chunks were lost with their worker and cannot be made again: they were "
+                                       "scattered, or cancelled; expected collections that Dask can compute") from error
                 if not left:
                     raise
-                self.cluster.check_connection()
-                failed = [part for part in self.parts if part.status in ("error", "lost", "cancelled")]
-                self.cluster.client.retry(failed)
+                self.cluster.client.retry([part for part in self.parts if part.status == "error"])
             finally:
                 self.cluster.release(started)
 

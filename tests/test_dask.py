@@ -225,6 +225,17 @@ def test_workers_that_are_killed_are_survived(monkeypatch):
             assert killed.objective_ == whole.objective_
 
 
+def test_chunks_that_cannot_be_made_again_are_an_error(monkeypatch):
+    X, y, _ = arrays(n=2000)
+    with distributed.LocalCluster(n_workers=2, **QUIET) as cluster, distributed.Client(cluster) as client:
+        chunks = client.scatter([X[:1000], X[1000:]])
+        dX = da.concatenate([da.from_delayed(dask.delayed(chunk), (1000, 8), float) for chunk in chunks])
+        pids = client.run(os.getpid)
+        at_gather(monkeypatch, 6, lambda: [os.kill(pid, signal.SIGKILL) for pid in pids.values()])
+        with pytest.raises(RuntimeError, match="expected collections that Dask can compute"):
+            DaskLogisticRegression(client=client, tol=1e-12).fit(dX, da.from_array(y, chunks=1000))
+
+
 def test_an_interrupted_fit_leaves_the_model_and_no_tasks(client, monkeypatch):
     X, y, _ = arrays()
     data = chunked(X, y)
