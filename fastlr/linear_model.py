@@ -203,13 +203,13 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
         """Set the attributes of the fit; returns what there is to say if Ctrl-C ended it, else None."""
         check_rules(self, LOGISTIC_RULES)
         X, y, sample_weight = take_blocks(X, y, sample_weight)
-        solver, C = understood(self, solvers.SOLVERS)
+        solver, C, l1_ratio = understood(self, solvers.SOLVERS)
         data = check_training_data(self, X, y, sample_weight, offset)
         outputs, d = data.outputs, data.X.shape[1]
         refuse_classes_for_liblinear(self.solver, len(outputs.classes))
         weight = data.weight(self.class_weight)
         warn_of_one_class(outputs, data.targets, weight)
-        objective = data.objective(C, weight, intercept=self.fit_intercept, seed=self._seed())
+        objective = data.objective(C, weight, intercept=self.fit_intercept, seed=self._seed(), l1_ratio=l1_ratio)
         if self.leave_one_out:
             check_leverages(objective)
         last = self._last_fit(outputs, d)

@@ -14,6 +14,7 @@ import numpy as np
 
 from fastlr import _core
 from fastlr.model.memory import KEPT_VALUES
+from fastlr.model.penalty import square
 
 CLASSES = 30  # and 8 times as many features, from which the halves of a pass cost about what a whole one does
 RENEWED = 16  # steps: then the rows' errors have about doubled
@@ -72,9 +73,9 @@ class LogitLine:
         self.S = rows.logits(D, with_offset=False)
         size = max(1, CACHED_VALUES // rows.k)
         self.parts = [slice(i, i + size) for i in range(0, rows.n, size)]
-        self.penalty = _square(W, D, 0.5 * penalty.strength)
+        self.penalty = penalty.along(W, D)
         d = rows.d
-        self.size = _square(W[:, :d], D[:, :d], objective.rounding.kappa**2)
+        self.size = square(W[:, :d], D[:, :d], objective.rounding.kappa**2)
 
     def _by_part(self, work):
         return _core.parallel_for(lambda i: work(self.parts[i]), len(self.parts), self.objective.rows.n_threads)
@@ -106,8 +107,3 @@ class LogitLine:
         self._by_part(work)
         self.S = None
         return self.objective.at(start.w + t * self.s, logits=Z, steps=start.steps + 1)
-
-
-def _square(V, D, factors):
-    """sum factors (V + t D)^2 as a polynomial in t."""
-    return np.polynomial.Polynomial([np.vdot(V * factors, V), 2 * np.vdot(V * factors, D), np.vdot(D * factors, D)])

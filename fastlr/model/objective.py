@@ -17,7 +17,7 @@ from fastlr.model.duality import Dual, entropies, intercept_step
 from fastlr.model.hessian import hessian, mean_slopes
 from fastlr.model.line import LogitLine, PassLine, Point, keeps_logits
 from fastlr.model.newton_bound import newton_bound
-from fastlr.model.penalty import Ridge
+from fastlr.model.penalty import ElasticNet, Ridge
 from fastlr.model.rounding import Rounding, together
 from fastlr.model.rows_folds import losses_and_grads, weighted
 from fastlr.model.rows_loss import loss_in_float64
@@ -41,23 +41,30 @@ class Objective:
         Non-negative factors of the penalty, one a feature; None means 1.
     scale, shift : ndarray (d,) float64, default=None
         The user's features are (X - shift) * scale; alpha penalises their coefficients.
+    l1_ratio : float, default=0.0
+        Part of alpha that absolute values take: alpha sum_j p_j (l1_ratio ||W_j||_1 + (1 - l1_ratio)/2 ||W_j||^2).
 
     Attributes
     ----------
     rows : Rows
         Seen in the coordinates of w.
-    penalty : Ridge
+    penalty : Ridge or ElasticNet
     size : int
         Length of w, k D.
     resolution : float
         Relative rounding error of a value.
     """
 
-    def __init__(self, rows, *, alpha=0.0, penalty=None, scale=None, shift=None):
+    def __init__(self, rows, *, alpha=0.0, penalty=None, scale=None, shift=None, l1_ratio=0.0):
         root = np.ones(rows.d) if penalty is None else np.sqrt(penalty)
         with np.errstate(all="ignore"):  # what is not finite is told from results
             self.coordinates = Coordinates(rows, scale, shift, STIFFEST * np.sqrt(alpha) * root)
-            self.penalty = Ridge(alpha, (root / self.coordinates.deviation) ** 2, rows.intercept)
+            factors = (root / self.coordinates.deviation) ** 2
+            if l1_ratio > 0 and alpha > 0:
+                l1_factors = root * (root / self.coordinates.deviation)
+                self.penalty = ElasticNet(alpha, l1_ratio, factors, l1_factors, rows.intercept)
+            else:
+                self.penalty = Ridge(alpha, factors, rows.intercept)
         self._take(self.coordinates.rows)
 
     def _take(self, rows):
@@ -91,11 +98,17 @@ class Objective:
         return w.reshape(self.rows.k, self.rows.D)
 
     def centred(self, w):
-        """w with rows of W that sum to 0 for softmax: the same added to all changes nothing but the penalty."""
+        """w with rows of W that sum to 0 for softmax: the same added to all changes nothing but the penalty.
+
+        Absolute values are least where medians are 0, not means: with them only the intercepts are moved.
+        """
         if self.rows.loss != "softmax":
             return w
         W = self.matrix(w)
-        return (W - np.add.reduce(W, axis=0) / len(W)).ravel()
+        mean = np.add.reduce(W, axis=0) / len(W)
+        if self.penalty.has_l1:
+            mean[: self.rows.d][self.penalty.l1 > 0] = 0.0
+        return (W - mean).ravel()
 
     def coefficients(self, w):
         """The user's W (k, d) and b (k,)."""
@@ -283,8 +296,10 @@ class Objective:
         if self._dual is None:
             rows, d = self.rows, self.rows.d
             has_offset = rows.offset is not None
+            constant, penalty = self.coordinates.is_constant, self.penalty
             self._dual = Dual(
-                loss=rows.loss, strength=np.where(self.coordinates.is_constant, np.inf, self.penalty.strength[:d]),
+                loss=rows.loss, strength=np.where(constant, np.inf, penalty.strength[:d]),
+                l1=np.where(constant, np.inf, penalty.l1) if penalty.has_l1 else None,
                 intercept=rows.intercept, base_rate=rows.base_rate,
                 mean_offset=rows.mean(rows.offset) if has_offset else np.zeros(rows.k),
                 mean_target_offset=rows.mean_target_offset() if has_offset else 0.0,
@@ -297,4 +312,5 @@ class Objective:
             return 0.0
         W = self.matrix(point.w)
         S = point.value - self.penalty.value(W)
-        return self.dual.of_point(W, S, self.matrix(grad) - self.penalty.gradient(W), lost, is_balanced=is_balanced)
+        return self.dual.of_point(W, S, self.matrix(grad) - self.penalty.gradient(W), lost, most=point.value,
+                                  is_balanced=is_balanced)

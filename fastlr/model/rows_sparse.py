@@ -12,6 +12,7 @@ from fastlr import _core
 from fastlr._input.csr import first_nonfinite
 from fastlr.model.memory import BLOCK_VALUES
 from fastlr.model.rows_base import SAFE, Rows
+from fastlr.model.rows_columns import sparse_columns
 
 DOUBTFUL = 1e-6  # of the mean square: variances less than this may be rounding
 PILOT_ROWS = 1000  # that tell how many products of two values a row has
@@ -126,6 +127,11 @@ class CsrRows(Rows):
         U = np.ones((len(X), self.D), dtype)
         self.affine.apply(X.toarray(dtype), U[:, : self.d])
         return U
+
+    def columns(self, features, root):
+        """Some features, not centred, each row times a root, as `_core.CoordinateModel` takes them."""
+        self.n_passes += 0.5
+        return sparse_columns(self._X, self.affine.scale, features, root)
 
     def covariance(self, columns, n_rows, cost):
         """Covariance (m, m) of some features u, from so many rows at least, and as many as so many passes cost."""
