@@ -50,16 +50,19 @@ def test_rules_are_those_of_scikit_learn(params):
         assert said == peers
 
 
-@pytest.mark.parametrize("params", [{"l1_ratio": 1}, {"l1_ratio": 0.5}, {"penalty": "l1"},
-                                    {"penalty": "elasticnet", "l1_ratio": 0.5}], ids=str)
+@pytest.mark.parametrize(("params", "l1_ratio"), [({"penalty": "l1", "l1_ratio": 1}, 1), ({"penalty": "l2"}, 0),
+                                                   ({"penalty": "elasticnet", "l1_ratio": 0.25}, 0.25)], ids=str)
 @pytest.mark.filterwarnings("ignore:'penalty' was deprecated:FutureWarning")
-def test_l1_says_what_to_use(params):
-    with pytest.raises(ValueError, match=r"asks for an L1 penalty.*scikit-learn's LogisticRegression with solver="):
-        LogisticRegression(**params, solver="saga").fit(X, Y)
-    search = {"l1_ratios" if name == "l1_ratio" else name: (value,) if name == "l1_ratio" else value
-              for name, value in params.items()}
-    with pytest.raises(ValueError, match=r"asks for an L1 penalty.*scikit-learn's LogisticRegressionCV"):
-        LogisticRegressionCV(**search, solver="saga").fit(X, Y)
+def test_penalties_have_an_l1_ratio(params, l1_ratio):
+    old, new = LogisticRegression(**params).fit(X, Y), LogisticRegression(l1_ratio=l1_ratio).fit(X, Y)
+    np.testing.assert_array_equal(old.coef_, new.coef_)
+
+
+@pytest.mark.parametrize("params", [{"l1_ratios": (1,)}, {"l1_ratios": (0, 0.5)}, {"penalty": "l1"}], ids=str)
+@pytest.mark.filterwarnings("ignore:'penalty' was deprecated:FutureWarning")
+def test_searches_of_l1_say_what_to_use(params):
+    with pytest.raises(ValueError, match=r"asks for an L1 penalty.*l1_ratio in scikit-learn's GridSearchCV"):
+        LogisticRegressionCV(**params, solver="saga").fit(X, Y)
 
 
 @pytest.mark.parametrize("solver", ["sag", "saga", "liblinear"])

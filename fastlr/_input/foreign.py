@@ -77,7 +77,7 @@ def understood(estimator, own_solvers):
         raise ValueError(f"{name} is None with penalty='elasticnet'; expected numbers in [0, 1]")
     if penalty in ("l1", "elasticnet") and many:
         raise ValueError(f"{name}={ratio!r}, penalty={estimator.penalty!r} asks for an L1 penalty, which "
-                         f"{type(estimator).__name__} does not search: use l1_ratios=(0,), or LogisticRegression with an "
+                         f"{type(estimator).__name__} does not search: use l1_ratios=(0,), or LogisticRegression with "
                          f"l1_ratio in scikit-learn's GridSearchCV")
     if estimator.solver == "liblinear" and estimator.fit_intercept:
         warn_user("solver='liblinear' penalises the intercept in scikit-learn; fastlr never does: the fit is that of "

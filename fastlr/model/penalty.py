@@ -33,7 +33,7 @@ class Ridge:
         alpha p_j: the curvature, 0 where nothing is penalised.
     """
 
-    has_l1 = False
+    has_l1, l1 = False, None
 
     def __init__(self, alpha, factors, intercept):
         self.alpha, self.intercept = float(alpha), intercept
@@ -54,6 +54,15 @@ class Ridge:
     def gradient(self, W):
         """(k, D) at W."""
         return self.strength * W
+
+    def shift(self, mean):
+        """What to take off all classes, for the least penalty: their mean (D,)."""
+        return mean
+
+    def without(self, constant):
+        """The strength (d,) and l1 (d,), or None, inf for features of a mask, which need no coefficient."""
+        strength = np.where(constant, np.inf, self.strength[: len(constant)])
+        return strength, None if self.l1 is None else np.where(constant, np.inf, self.l1)
 
     def along(self, W, D):
         """Of W + t D (k, D), a function of t with a method `deriv`."""
@@ -117,6 +126,10 @@ class ElasticNet(Ridge):
     def absolute(self, W):
         """The part that is not smooth."""
         return float(np.einsum("cj,j->", np.abs(W[:, : len(self.l1)]), self.l1))
+
+    def shift(self, mean):
+        """What to take off all classes: nothing where absolute values are least for medians, not for means."""
+        return np.append(np.where(self.l1 > 0, 0.0, mean[: len(self.l1)]), mean[len(self.l1) :])
 
     def along(self, W, D):
         """Of W + t D (k, D), a function of t with a method `deriv`, from the right."""
@@ -224,6 +237,14 @@ def _conjugate(G, error, V, l1, strength, hard, mu, most):
         squares = np.where(outside, q * U * U + error * error / q, 0.0)
     lost = (V + U) * error
     return mu * most + 0.5 * float(squares.sum()) + float(np.sqrt(np.vdot(lost, lost)))
+
+
+def penalty_of(alpha, l1_ratio, root, deviation, intercept):
+    """The penalty of features of these deviations (d,), factors root^2 being for the user's coefficients."""
+    factors = (root / deviation) ** 2
+    if alpha > 0 and l1_ratio > 0:
+        return ElasticNet(alpha, l1_ratio, factors, root * (root / deviation), intercept)
+    return Ridge(alpha, factors, intercept)
 
 
 def penalty_strength(C, weight_sum, exponent, factors, d):

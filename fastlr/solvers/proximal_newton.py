@@ -1,10 +1,10 @@
 """Proximal Newton steps on working sets, for penalties that have absolute values.
 
-Each step minimises the quadratic model of the mean loss, plus the penalty, over the coefficients of some features: those
-that are not 0, and those that violate optimality most (Yuan, Ho and Lin 2012, An improved GLMNET for l1-regularized
-logistic regression; working sets as in Massias, Gramfort and Salmon 2018, Celer). It is found by coordinate descent on
-columns of the features, and its length by halving until the objective falls by a part of what is promised. Logits and
-gradient of all features cost a pass, and prove how near the optimum is.
+Each step minimises the quadratic model of the mean loss, plus the penalty, over the coefficients of some features:
+those that are not 0, and those that violate optimality most (Yuan, Ho and Lin 2012, An improved GLMNET for
+l1-regularized logistic regression; working sets as in Massias, Gramfort and Salmon 2018, Celer). It is found by
+coordinate descent on columns of the features, and its length by halving until the objective falls by a part of what is
+promised. Logits and gradient of all features cost a pass, and prove how near the optimum is.
 
 Where the rows' logits or the columns take too much memory, accelerated proximal gradients (Beck and Teboulle 2009) with
 restarts (O'Donoghue and Candes 2015) take their place.
@@ -17,16 +17,17 @@ import numpy as np
 from fastlr import _core
 from fastlr.model.memory import KEPT_VALUES
 
-LEAST_SET = 256  # features that are added at least,
-GROWTH = 1.0  # and in units of those that have coefficients
+LEAST_SET = 1000  # features that are added at least,
+GROWTH = 2.0  # and in units of those that have coefficients
 NEAR = 0.8  # of l1 is a gradient that may become a coefficient's
 SWEEPS = 40  # over all of a working set, in a step,
 SUPPORT_SWEEPS = 10  # and over what is not 0 between them
 EASIER = 0.3  # part of a violation that these leave
-ROUGH, FINE = 0.1, 1e-3  # part of the first violation at which a step ends: far from the optimum, and near it
+ROUGH, FINE = 0.1, 1e-6  # part of the first violation at which a step ends: far from the optimum, and near it
 FLOOR = 1e-12  # of a curvature
 HALVINGS = 40
-ENOUGH = 1e-4  # part of the promised fall
+ENOUGH = 1e-4  # part of the promised fall, but for
+NOISE = 100  # units of rounding, below which only gradients tell what a step is worth
 FIRST_CURVATURE, EASED = 0.25, 0.95  # of proximal gradients: the first that is tried, and how it falls in a step
 _COLUMNS = 2 * KEPT_VALUES  # values of dense columns that are kept
 
@@ -83,7 +84,7 @@ def _search(objective, point, s):
     penalty = objective.penalty.along(W, S)
     smooth = float(point.grad @ s) - float(np.vdot(objective.penalty.gradient(W), S))
     line, t = objective.along(point, s), 1.0
-    noise = 4 * objective.resolution * abs(point.value)
+    noise = NOISE * objective.resolution * abs(point.value)
     for _ in range(HALVINGS):
         value, _ = line.value_and_slope(t)
         promised = t * smooth + penalty(t) - penalty(0.0)
