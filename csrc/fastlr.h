@@ -134,6 +134,27 @@ int flr_csr_column_sums(const flr_csr_sums *out, const flr_csr *X, const double 
 int flr_csr_gram(double *G_out, double *s_out, const flr_csr *X, const int64_t *columns, int64_t m,
                  const double *weight, int n_threads);
 
+/* coordinate.c: coordinate descent on a quadratic model with an L1 penalty; the head of the file has the formula */
+typedef struct {
+    int64_t n, m, k;          /* rows, columns of the model, logits */
+    const float *values;      /* columns: (any, n), or with rows and starts the values that are not 0 */
+    const int32_t *rows;      /* (nnz,) below n, each once in a column, or NULL */
+    const int64_t *starts;    /* (any + 1,) */
+    const int64_t *order;     /* (m,) which of these columns are the model's */
+    const double *h;          /* (k, n): probabilities of softmax, else the slopes of the activations */
+    const double *root;       /* (n,) roots of the rows' weights, or NULL without an intercept */
+    const double *g, *g0, *w; /* (k, m), (k,): gradient of the smooth part; (k, m): the coefficients it was taken at */
+    const double *l1, *l2;    /* (m,) */
+    double floor;             /* curvature at least */
+    int softmax;
+    double *curvature, *mean, *weight; /* (k, m), (k, m), (k,): for flr_coordinate_measure to fill */
+    double *t, *t0, *P, *q, *moved;    /* (k, m), (k,), (k, n), (n,), (k,): the step and its products; zeros to begin with */
+} flr_coordinate;
+void flr_coordinate_measure(const flr_coordinate *model, int n_threads);
+/* One sweep over all coefficients, or those that are not 0.  violation_out (k,): how far each class was from optimal.  t0
+ * of a sigmoid is not moved: it is -(moved + g0) / weight. */
+void flr_coordinate_sweep(const flr_coordinate *model, double *violation_out, int all, int n_threads);
+
 /* sgd_batch.c: gradient descent over batches of rows, in the order given; sgd_rows.c: the same over single rows */
 typedef struct {
     const int64_t *order;  /* (n,) rows, or NULL for 0 .. n-1 */

@@ -1,11 +1,13 @@
 """What linear classifiers are once they are fitted: logits of rows, and what is made of them."""
 
 import numpy as np
+from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from fastlr import _core
+from fastlr._input.csr import is_sparse
 from fastlr._input.estimator import check_input, check_offset
 from fastlr._input.fitted import NEEDED, fitted_model
 from fastlr._input.row_blocks import take_blocks
@@ -58,6 +60,22 @@ class LogitClassifier(ClassifierMixin, BaseEstimator):
         X, y, sample_weight = take_blocks(X, y, sample_weight)
         outputs, Z = self._logits(X, offset)
         return outputs.accuracy(Z, y, sample_weight)
+
+    def sparsify(self):
+        """Keep `coef_` as a sparse matrix, which takes less memory where most coefficients are 0; returns itself.
+
+        Predictions work as before, and make a dense copy each time. `fit` makes it dense again.
+        """
+        check_is_fitted(self, NEEDED)
+        self.coef_ = csr_array(self.coef_)
+        return self
+
+    def densify(self):
+        """Make `coef_` an array again; returns itself."""
+        check_is_fitted(self, NEEDED)
+        if is_sparse(self.coef_):
+            self.coef_ = self.coef_.toarray()
+        return self
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

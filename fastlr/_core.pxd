@@ -83,6 +83,31 @@ cdef extern from "fastlr.h" nogil:
     int flr_csr_column_sums(const flr_csr_sums *out, const flr_csr *X, const double *weight, int n_threads)
     int flr_csr_gram(double *G_out, double *s_out, const flr_csr *X, const int64_t *columns, int64_t m,
                      const double *weight, int n_threads)
+    ctypedef struct flr_coordinate:
+        int64_t n, m, k
+        const float *values
+        const int32_t *rows
+        const int64_t *starts
+        const int64_t *order
+        const double *h
+        const double *root
+        const double *g
+        const double *g0
+        const double *w
+        const double *l1
+        const double *l2
+        double floor
+        int softmax
+        double *curvature
+        double *mean
+        double *weight
+        double *t
+        double *t0
+        double *P
+        double *q
+        double *moved
+    void flr_coordinate_measure(const flr_coordinate *model, int n_threads)
+    void flr_coordinate_sweep(const flr_coordinate *model, double *violation_out, int everything, int n_threads)
     ctypedef struct flr_epoch_options:
         const int64_t *order
         int64_t batch

@@ -75,14 +75,14 @@ class TrainingData:
         total = float(len(self.X) if weight is None else weight.sum())
         return penalty_strength(float(C), total, self.weight_exponent, self.factors, self.X.shape[1])
 
-    def objective(self, C, weight, *, intercept, seed):
+    def objective(self, C, weight, *, intercept, seed, l1_ratio=0.0):
         """The Objective of the rows with these weights."""
         rows = (CsrRows if isinstance(self.X, Csr) else DenseRows)(
             self.computed, self.targets, self.outputs.k, loss=self.outputs.loss, weight=weight, offset=self.offset,
             intercept=intercept, n_threads=self.n_threads, random_state=seed,
         )
         alpha, factors = self.penalty(C, weight)
-        return Objective(rows, alpha=alpha, penalty=factors, scale=self.scale, shift=self.shift)
+        return Objective(rows, alpha=alpha, penalty=factors, scale=self.scale, shift=self.shift, l1_ratio=l1_ratio)
 
 
 def check_training_data(estimator, X, y, sample_weight, offset):

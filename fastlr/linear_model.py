@@ -1,9 +1,10 @@
 """LogisticRegression: scikit-learn's conventions around an objective and a solver.
 
-    F(W, b) = 1/s sum_i w_i loss(W x_i + b + o_i, y_i) + alpha/2 sum_j p_j ||W_j||^2        s = sum_i w_i
+    F(W, b) = 1/s sum_i w_i loss(W x_i + b + o_i, y_i) + alpha sum_j p_j ((1 - r)/2 ||W_j||_2^2 + r ||W_j||_1)
 
-with alpha = 1 / (C s), so that C means what it means in scikit-learn: C s F is its objective. x is a row of
-(X - shift) * scale, W (k, d) is `coef_`, b (k,) `intercept_`, o an offset, p the penalty factors of the features.
+with s = sum_i w_i, alpha = 1 / (C s), so that C means what it means in scikit-learn: C s F is its objective. x is a row
+of (X - shift) * scale, W (k, d) is `coef_`, b (k,) `intercept_`, o an offset, p the penalty factors of the features, r
+`l1_ratio`.
 """
 
 import numpy as np
@@ -57,7 +58,12 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
         Seeds the samples of rows that solvers look at to find their way; the optimum does not depend on it. None
         means 0: fits are reproducible.
     penalty_factors : float or array-like (n_features,), default=None
-        Factors of the penalty, one a feature: 0 leaves a feature unpenalised. None means 1.
+        Factors of the penalty, one a feature, of squares and absolute values alike: 0 leaves a feature unpenalised.
+        None means 1.
+    l1_ratio : float, default=0.0
+        From 0, the ridge penalty, to 1, absolute values alone, with which coefficients are exactly 0: the penalty is
+        l1_ratio ||W||_1 + (1 - l1_ratio)/2 ||W||^2, times 1/C, as in scikit-learn. Above 0 `solver` is "auto" (or
+        scikit-learn's "saga", or "liblinear" for 1). With C=inf there is no penalty.
     scale, shift : float or array-like (n_features,), default=None
         The model sees (X - shift) * scale, in `fit` and in predictions, without a second array: scale=1/255 for bytes.
         `coef_` belongs to those scaled features, and so does the penalty.
@@ -70,9 +76,9 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
     leave_one_out : bool, default=False
         After the fit, predict each row as if the model had been fitted without it: `loo_decision_function_` and
         `loo_score_`. ValueError where the Hessian is too large to be inverted.
-    penalty, l1_ratio, dual, intercept_scaling, n_jobs
-        scikit-learn's, for those who come from it: its defaults, rules and deprecations hold, and an L1 penalty is a
-        ValueError. They change nothing, but for penalty=None, which is C=np.inf.
+    penalty, dual, intercept_scaling, n_jobs
+        scikit-learn's, for those who come from it: its defaults, rules and deprecations hold. They change nothing, but
+        for penalty: None is C=np.inf, "l1" l1_ratio=1, "elasticnet" the l1_ratio.
 
     Attributes
     ----------
@@ -206,14 +212,17 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
         """Set the attributes of the fit; returns what there is to say if Ctrl-C ended it, else None."""
         check_rules(self, LOGISTIC_RULES)
         X, y, sample_weight = take_blocks(X, y, sample_weight)
-        solver, C = understood(self, solvers.SOLVERS)
+        solver, C, l1_ratio = understood(self, solvers.SOLVERS)
         data = self._check(X, y, sample_weight, offset)
         outputs, d = data.outputs, data.n_features
         refuse_classes_for_liblinear(self.solver, len(outputs.classes))
         weight = data.weight(self.class_weight)
         data.warn_of_one_class(weight)
-        objective = data.objective(C, weight, intercept=self.fit_intercept, seed=self._seed())
+        objective = data.objective(C, weight, intercept=self.fit_intercept, seed=self._seed(), l1_ratio=l1_ratio)
         if self.leave_one_out:
+            if l1_ratio > 0:
+                raise ValueError(f"leave_one_out=True with l1_ratio={l1_ratio:g}: a Newton step for each row needs a "
+                                 f"smooth penalty; use l1_ratio=0, or scikit-learn's cross_val_predict")
             check_leverages(objective)
         last = self._last_fit(outputs, d)
         w = objective.centred(objective.start(*last))

@@ -213,7 +213,7 @@ class LogisticRegressionCV(LogitClassifier):
     def _fit(self, X, y, sample_weight, offset, params):
         """Set the attributes of the search and of its best model."""
         check_rules(self, LOGISTIC_RULES)
-        solver, _ = understood(self, solvers.SOLVERS)
+        solver, _, _ = understood(self, solvers.SOLVERS)
         Cs = check_Cs(self.Cs)
         X, y, sample_weight = take_blocks(X, y, sample_weight)
         routed = self._routed("fit", sample_weight, params)

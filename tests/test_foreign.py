@@ -34,8 +34,9 @@ def outcome(make, params, y=Y):
     {}, {"penalty": "l2"}, {"penalty": None}, {"penalty": None, "C": 2.0}, {"penalty": "l2", "l1_ratio": 0.5},
     {"penalty": "l2", "l1_ratio": 1}, {"l1_ratio": 0}, {"l1_ratio": None}, {"n_jobs": 2}, {"n_jobs": -1},
     {"dual": False}, {"dual": True}, {"dual": True, "solver": "sag"}, {"dual": np.True_, "solver": "saga"},
-    {"intercept_scaling": 3.5}, {"intercept_scaling": 0}, {"intercept_scaling": "1"}, {"l1_ratio": 1},
-    {"l1_ratio": 0.5, "solver": "newton-cg"}, {"l1_ratio": 0.5, "solver": "liblinear", "fit_intercept": False},
+    {"intercept_scaling": 3.5}, {"intercept_scaling": 0}, {"intercept_scaling": "1"},
+    {"l1_ratio": 1, "solver": "lbfgs"}, {"l1_ratio": 1, "solver": "saga"}, {"l1_ratio": 0.5, "solver": "newton-cg"},
+    {"l1_ratio": 0.5, "solver": "liblinear", "fit_intercept": False},
     {"penalty": "l1", "solver": "newton-cholesky"}, {"penalty": "elasticnet", "solver": "saga", "l1_ratio": None},
     {"penalty": "l3"}, {"penalty": 2}, {"l1_ratio": 1.5}, {"l1_ratio": "1"}, {"solver": "sag"}, {"solver": "saga"},
     {"solver": "liblinear", "fit_intercept": False}, {"solver": "liblinear", "fit_intercept": False, "dual": True},
@@ -50,16 +51,19 @@ def test_rules_are_those_of_scikit_learn(params):
         assert said == peers
 
 
-@pytest.mark.parametrize("params", [{"l1_ratio": 1}, {"l1_ratio": 0.5}, {"penalty": "l1"},
-                                    {"penalty": "elasticnet", "l1_ratio": 0.5}], ids=str)
+@pytest.mark.parametrize(("params", "l1_ratio"), [({"penalty": "l1", "l1_ratio": 1}, 1), ({"penalty": "l2"}, 0),
+                                                   ({"penalty": "elasticnet", "l1_ratio": 0.25}, 0.25)], ids=str)
 @pytest.mark.filterwarnings("ignore:'penalty' was deprecated:FutureWarning")
-def test_l1_says_what_to_use(params):
-    with pytest.raises(ValueError, match=r"asks for an L1 penalty.*scikit-learn's LogisticRegression with solver="):
-        LogisticRegression(**params, solver="saga").fit(X, Y)
-    search = {"l1_ratios" if name == "l1_ratio" else name: (value,) if name == "l1_ratio" else value
-              for name, value in params.items()}
-    with pytest.raises(ValueError, match=r"asks for an L1 penalty.*scikit-learn's LogisticRegressionCV"):
-        LogisticRegressionCV(**search, solver="saga").fit(X, Y)
+def test_penalties_have_an_l1_ratio(params, l1_ratio):
+    old, new = LogisticRegression(**params).fit(X, Y), LogisticRegression(l1_ratio=l1_ratio).fit(X, Y)
+    np.testing.assert_array_equal(old.coef_, new.coef_)
+
+
+@pytest.mark.parametrize("params", [{"l1_ratios": (1,)}, {"l1_ratios": (0, 0.5)}, {"penalty": "l1"}], ids=str)
+@pytest.mark.filterwarnings("ignore:'penalty' was deprecated:FutureWarning")
+def test_searches_of_l1_say_what_to_use(params):
+    with pytest.raises(ValueError, match=r"asks for an L1 penalty.*l1_ratio in scikit-learn's GridSearchCV"):
+        LogisticRegressionCV(**params, solver="saga").fit(X, Y)
 
 
 @pytest.mark.parametrize("solver", ["sag", "saga", "liblinear"])

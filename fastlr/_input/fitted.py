@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastlr._input.arrays import as_array, as_parameters, check_feature_vector
-from fastlr._input.csr import problem_of
+from fastlr._input.csr import is_sparse, problem_of
 from fastlr._input.options import check_option
 from fastlr._input.targets import Outputs
 
@@ -53,7 +53,7 @@ def fitted_model(estimator, loss=None):
     TypeError, ValueError
         If an attribute is not of a shape and type that fit the others, or not finite.
     """
-    coef = as_parameters(estimator.coef_, "coef_")
+    coef = as_parameters(estimator.coef_.toarray() if is_sparse(estimator.coef_) else estimator.coef_, "coef_")
     if coef.ndim != 2 or not len(coef):
         raise ValueError(f"coef_ has shape {coef.shape}; expected (k, n_features), a row for each logit")
     k, d = coef.shape

@@ -49,11 +49,14 @@ def understood(estimator, own_solvers):
         One of our own; "auto" for those of `FOREIGN_SOLVERS`, whose optimum is the same.
     C : float or None
         np.inf for penalty=None, else the estimator's; None where it has no C.
+    l1_ratio : float
+        0 for the ridge penalty, or none.
 
     Raises
     ------
     ValueError
-        For values that are not allowed, combinations that scikit-learn refuses, and penalties other than L2.
+        For values that are not allowed and combinations that scikit-learn refuses; in searches for penalties other than
+        L2.
 
     Warns
     -----
@@ -72,10 +75,10 @@ def understood(estimator, own_solvers):
     _warn_of_inconsistency(estimator, penalty, name, ratio)
     if penalty == "elasticnet" and ratio is None:
         raise ValueError(f"{name} is None with penalty='elasticnet'; expected numbers in [0, 1]")
-    if penalty in ("l1", "elasticnet"):
-        raise ValueError(f"{name}={ratio!r}, penalty={estimator.penalty!r} asks for an L1 penalty; fastlr has L2 only: "
-                         f"use {name}={'(0,)' if many else 0}, or scikit-learn's {type(estimator).__name__} with "
-                         f"solver='saga'")
+    if penalty in ("l1", "elasticnet") and many:
+        raise ValueError(f"{name}={ratio!r}, penalty={estimator.penalty!r} asks for an L1 penalty, which "
+                         f"{type(estimator).__name__} does not search: use l1_ratios=(0,), or LogisticRegression with "
+                         f"l1_ratio in scikit-learn's GridSearchCV")
     if estimator.solver == "liblinear" and estimator.fit_intercept:
         warn_user("solver='liblinear' penalises the intercept in scikit-learn; fastlr never does: the fit is that of "
                   "any other solver. Use solver='auto'")
@@ -86,7 +89,8 @@ def understood(estimator, own_solvers):
         if C != 1.0:
             warn_user("Setting penalty=None will ignore the C and l1_ratio parameters")
         C = np.inf
-    return ("auto" if estimator.solver in FOREIGN_SOLVERS else estimator.solver), C
+    l1_ratio = {"l1": 1.0, "elasticnet": 0.0 if many else ratio}.get(penalty, 0.0)
+    return ("auto" if estimator.solver in FOREIGN_SOLVERS else estimator.solver), C, float(l1_ratio)
 
 
 def failure(solver, n_iter):
@@ -138,9 +142,9 @@ def _warn_of_deprecations(estimator, name, ratio):
 
 def _check_combination(solver, penalty, dual):
     """Raise ValueError where scikit-learn does, in its words."""
-    if solver not in ("liblinear", "saga") and penalty not in ("l2", None):
-        raise ValueError(f"Solver {solver} supports only 'l2' or None penalties, got {penalty} penalty; fastlr has no "
-                         f"other: use scikit-learn's estimator with solver='saga'")
+    if solver not in ("auto", "liblinear", "saga") and penalty not in ("l2", None):
+        raise ValueError(f"Solver {solver} supports only 'l2' or None penalties, got {penalty} penalty; use "
+                         f"solver='auto' for it")
     if solver != "liblinear" and dual:
         raise ValueError(f"Solver {solver} supports only dual=False, got dual={dual}")
     if solver == "liblinear" and penalty == "elasticnet":

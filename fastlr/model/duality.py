@@ -5,6 +5,8 @@ w_i (r_i . o_i - f_i*(r_i)) and G_j = 1/s sum_i w_i r_i u_ij,
 
     F* >= S* - sum_j ||G_j||^2 / (2 alpha p_j),    provided that G_j = 0 where nothing is penalised, as the intercept.
 
+An elastic net takes another conjugate, which `fastlr.model.penalty` has, in place of the last term.
+
 `Dual.of_point` takes r_i = loss'(z_i) at any point, moved so that the intercept's G is 0: it costs no pass.
 `Dual.of_probabilities` takes any others.
 
@@ -19,12 +21,14 @@ import numpy as np
 from scipy.linalg import lapack
 
 from fastlr.model.by_class import by_class
+from fastlr.model.penalty import elastic_conjugate
 from fastlr.model.rounding import Rounding, together
 
 _TINY = np.finfo(float).tiny
 _ALWAYS = 1e-12  # what a rate may be short of 1 that is taken for it
 _MEANS = 16 * np.finfo(float).eps  # what means of the targets and offsets, and logarithms near 0, are off by
 _REFINED = 3  # solutions, each of what the one before has left
+_SURE = 1e-4  # what a value may be off by, relatively, that need not be known well
 _SLOPE = 100  # times the slopes, at most, an entropy is: -log a of the least probability that counts
 
 
@@ -36,7 +40,8 @@ class Dual:
     ----------
     loss : {"softmax", "sigmoid", "squared_error"}
     strength : ndarray (d,)
-        The penalty's curvature; inf for features that need no coefficient. A 0 anywhere leaves no bound above 0.
+        The penalty's curvature; inf for features that need no coefficient. A 0 where l1 is none or 0 leaves no bound
+        above 0.
     intercept : bool
     base_rate, mean_offset : ndarray (k,)
     mean_target_offset : float
@@ -44,6 +49,8 @@ class Dual:
     constant_gradient : ndarray (k, d) or None
         Of a constant model, whatever the constant; None without an intercept.
     rounding : Rounding
+    l1 : ndarray (d,) or None
+        What an elastic net has for each absolute value; inf where the strength is.
     """
 
     loss: str
@@ -54,14 +61,16 @@ class Dual:
     mean_target_offset: float
     constant_gradient: np.ndarray | None
     rounding: Rounding
+    l1: np.ndarray | None = None
 
     def __post_init__(self):
         if self.loss not in ("softmax", "sigmoid", "squared_error"):
             raise ValueError(f"loss is {self.loss!r}; expected one whose conjugate is known: add it to this file")
 
-    def of_point(self, W, S, G, lost=0.0, *, is_balanced=False):
+    def of_point(self, W, S, G, lost=0.0, *, most=np.inf, is_balanced=False):
         """A bound from the mean loss S and its gradient G (k, D) at W (k, D), whose conjugates lost so much.
 
+        `most` is a value of the objective, which the penalty of the optimum cannot exceed; an elastic net needs it.
         `is_balanced` takes the intercept's gradient for 0, which tells what a step of the intercept might prove.
         """
         d = len(self.strength)
@@ -72,7 +81,7 @@ class Dual:
         product = sum(self._by_class(lambda part: float(np.vdot(V[part], G[part])), G))
         dual = S - lost - product - float(c @ known)
         dual -= self.rounding.of_dual_value(V, c, S, G, known)
-        return self._bound(dual, G, None if is_balanced else g, V)
+        return self._bound(dual, G, None if is_balanced else g, V, most)
 
     def of_probabilities(self, S, G):
         """A bound from any probabilities: their S*, and the gradient (k, D) of their residuals."""
@@ -82,12 +91,13 @@ class Dual:
     def _by_class(self, work, G):
         return by_class(work, G.shape, self.rounding.n_threads)
 
-    def _bound(self, dual, G, g, V=None):
+    def _bound(self, dual, G, g, V=None, most=np.inf):
         """From the S* of residuals, less what G costs, once they are moved so that g, if given, becomes 0.
 
         V (k, d) is the point that S* was made with, if any.
         """
-        if not (dual > 0 and (self.strength > 0).all()):
+        penalised = self.strength > 0 if self.l1 is None else (self.strength > 0) | (self.l1 > 0)
+        if not (dual > 0 and penalised.all()):
             return 0.0
         as_given, theta = G, 0.0
         with np.errstate(over="ignore", invalid="ignore"):
@@ -98,6 +108,13 @@ class Dual:
                 dual -= _SLOPE * scattered / max(dual, _TINY) if self.loss != "squared_error" else scattered
                 dual, G, g = self._without_absent(dual, G, g)
                 dual, theta = self._balanced(dual, g)
+
+            if self.l1 is not None:
+                moved = (1 - theta) * G + theta * self.constant_gradient if theta else G
+                error = self.rounding.of_gradient(as_given)
+                dual -= elastic_conjugate(moved, error, 0.0 if V is None else V, self.l1, self.strength,
+                                          (1 + _SURE) * most)
+                return max(dual, 0.0) if np.isfinite(dual) else 0.0
 
             def costs(part):
                 error, moved = self.rounding.of_gradient(as_given[part]), G[part]

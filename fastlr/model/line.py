@@ -13,8 +13,8 @@ own to those, so that Z is made anew after RENEWED steps.
 import numpy as np
 
 from fastlr import _core
-from fastlr.model.by_class import by_class
 from fastlr.model.memory import KEPT_VALUES
+from fastlr.model.penalty import square
 
 CLASSES = 30  # and 8 times as many features, from which the halves of a pass cost about what a whole one does
 RENEWED = 16  # steps: then the rows' errors have about doubled
@@ -75,9 +75,9 @@ class LogitLine:
         self.S = rows.logits(D, with_offset=False)
         size = max(1, CACHED_VALUES // rows.k)
         self.parts = [slice(i, i + size) for i in range(0, rows.n, size)]
-        self.penalty = _square(W, D, 0.5 * penalty.strength, rows.n_threads)
+        self.penalty = penalty.along(W, D, rows.n_threads)
         d = rows.d
-        self.size = _square(W[:, :d], D[:, :d], objective.rounding.kappa**2, rows.n_threads)
+        self.size = square(W[:, :d], D[:, :d], objective.rounding.kappa**2, rows.n_threads)
 
     def _by_part(self, work):
         return _core.parallel_for(lambda i: work(self.parts[i]), len(self.parts), self.objective.rows.n_threads)
@@ -109,12 +109,3 @@ class LogitLine:
         self._by_part(work)
         self.S = None
         return self.objective.at(start.w + t * self.s, logits=Z, steps=start.steps + 1)
-
-
-def _square(V, D, factors, n_threads):
-    """sum factors (V + t D)^2 as a polynomial in t."""
-    def part(a):
-        scaled = V[a] * factors
-        return np.vdot(scaled, V[a]), 2 * np.vdot(scaled, D[a]), np.vdot(D[a] * factors, D[a])
-
-    return np.polynomial.Polynomial(np.sum(by_class(part, V.shape, n_threads), axis=0))

@@ -1,6 +1,6 @@
 """What the solvers minimise: mean loss + penalty of a linear model, in coordinates made for solving.
 
-    F(W) = 1/s sum_i w_i loss(W u_i + o_i, y_i) + alpha/2 sum_j p_j ||W_j||^2        s = sum_i w_i
+    F(W) = 1/s sum_i w_i loss(W u_i + o_i, y_i) + penalty(W)        s = sum_i w_i
 
 n rows u_i (D,) of features that coordinates.py makes of the user's, a 1 for the intercept in their last column, k
 logits; W (k, D), o an offset, p penalty factors.  Solvers see W as one flat float64 vector w (k D,), row by row.  Tiles
@@ -16,7 +16,7 @@ from fastlr.model.duality import Dual, entropies, intercept_step
 from fastlr.model.hessian import hessian, mean_slopes
 from fastlr.model.line import LogitLine, PassLine, Point, keeps_logits
 from fastlr.model.newton_bound import newton_bound
-from fastlr.model.penalty import Ridge
+from fastlr.model.penalty import penalty_of
 from fastlr.model.rounding import Rounding, together
 from fastlr.model.rows_folds import losses_and_grads, weighted
 from fastlr.model.rows_loss import loss_in_float64
@@ -34,8 +34,8 @@ class Objective:
     ----------
     rows : Rows
         As the user has them.
-    alpha : float, default=0.0
-        Strength of the penalty.
+    alpha, l1_ratio : float, default=0.0
+        Strength of the penalty, and its absolute values' part.
     penalty : ndarray (d,) float64, default=None
         Non-negative factors of the penalty, one a feature; None means 1.
     scale, shift : ndarray (d,) float64, default=None
@@ -45,18 +45,18 @@ class Objective:
     ----------
     rows : Rows
         Seen in the coordinates of w.
-    penalty : Ridge
+    penalty : Ridge or ElasticNet
     size : int
         Length of w, k D.
     resolution : float
         Relative rounding error of a value.
     """
 
-    def __init__(self, rows, *, alpha=0.0, penalty=None, scale=None, shift=None):
+    def __init__(self, rows, *, alpha=0.0, penalty=None, scale=None, shift=None, l1_ratio=0.0):
         root = np.ones(rows.d) if penalty is None else np.sqrt(penalty)
         with np.errstate(all="ignore"):  # what is not finite is told from results
             self.coordinates = Coordinates(rows, scale, shift, STIFFEST * np.sqrt(alpha) * root)
-            self.penalty = Ridge(alpha, (root / self.coordinates.deviation) ** 2, rows.intercept)
+            self.penalty = penalty_of(alpha, l1_ratio, root, self.coordinates.deviation, rows.intercept)
         self._take(self.coordinates.rows)
 
     def _take(self, rows):
@@ -94,7 +94,7 @@ class Objective:
         if self.rows.loss != "softmax":
             return w
         W = self.matrix(w)
-        return (W - np.add.reduce(W, axis=0) / len(W)).ravel()
+        return (W - self.penalty.shift(np.add.reduce(W, axis=0) / len(W))).ravel()
 
     def coefficients(self, w):
         """The user's W (k, d) and b (k,)."""
@@ -281,11 +281,11 @@ class Objective:
     def dual(self):
         """The facts that bounds are made of."""
         if self._dual is None:
-            rows, d = self.rows, self.rows.d
+            rows = self.rows
             has_offset = rows.offset is not None
+            strength, l1 = self.penalty.without(self.coordinates.is_constant)
             self._dual = Dual(
-                loss=rows.loss, strength=np.where(self.coordinates.is_constant, np.inf, self.penalty.strength[:d]),
-                intercept=rows.intercept, base_rate=rows.base_rate,
+                loss=rows.loss, strength=strength, l1=l1, intercept=rows.intercept, base_rate=rows.base_rate,
                 mean_offset=rows.mean(rows.offset) if has_offset else np.zeros(rows.k),
                 mean_target_offset=rows.mean_target_offset() if has_offset else 0.0,
                 constant_gradient=rows.constant_gradient() if rows.intercept else None, rounding=self.rounding,
@@ -296,5 +296,5 @@ class Objective:
         if not self.has_dual:
             return 0.0
         W = self.matrix(point.w)
-        S = point.value - self.penalty.value(W)
-        return self.dual.of_point(W, S, self.matrix(grad) - self.penalty.gradient(W), lost, is_balanced=is_balanced)
+        S, G = point.value - self.penalty.value(W), self.matrix(grad) - self.penalty.gradient(W)
+        return self.dual.of_point(W, S, G, lost, most=point.value, is_balanced=is_balanced)

@@ -1,4 +1,7 @@
-"""The penalty of the coefficients, alpha/2 sum_j p_j ||W_j||^2: the one place that knows it.
+"""The penalty of the coefficients: the one place that knows it.
+
+    Ridge        alpha/2 sum_j p_j ||W_j||_2^2
+    ElasticNet   alpha sum_j p_j (l1_ratio ||W_j||_1 + (1 - l1_ratio)/2 ||W_j||_2^2)
 
 Coefficients come as W (k, D), a row a class, with the intercept, which is never penalised, in a last column.
 """
@@ -10,6 +13,9 @@ from fastlr.model.by_class import by_class
 NEGLIGIBLE = 1e-26  # strength, in units of a standardised feature's, that holds nothing: counted when all is done
 FAR_POWER = 600  # of two: what alpha may be from 1, and what is beyond goes to the factors
 LARGEST_FACTOR = 1e300  # of a feature; larger ones are reached without a penalty only
+PARTS = (0.0, 1e-4, 1e-3, 1e-2, 0.1, 0.5, 1.0)  # of the way between the least mu and that at which nothing is outside
+SURE = 1e-12  # relatively, by what a penalty must fall
+ABOVE = 1e-14  # what rounding may take off such a mu
 
 
 class Ridge:
@@ -28,6 +34,8 @@ class Ridge:
     strength : ndarray (D,)
         alpha p_j: the curvature, 0 where nothing is penalised.
     """
+
+    has_l1, l1 = False, None
 
     def __init__(self, alpha, factors, intercept):
         self.alpha, self.intercept = float(alpha), intercept
@@ -49,6 +57,19 @@ class Ridge:
         """(k, D) at W."""
         return self.strength * W
 
+    def shift(self, mean):
+        """What to take off all classes, for the least penalty: their mean (D,)."""
+        return mean
+
+    def without(self, constant):
+        """The strength (d,) and l1 (d,), or None, inf for features of a mask, which need no coefficient."""
+        strength = np.where(constant, np.inf, self.strength[: len(constant)])
+        return strength, None if self.l1 is None else np.where(constant, np.inf, self.l1)
+
+    def along(self, W, D, n_threads=1):
+        """Of W + t D (k, D), a function of t with a method `deriv`."""
+        return square(W, D, 0.5 * self.strength, n_threads)
+
     def add_curvature(self, H):
         """Add the penalty's to the Hessian H (k D, k D) of a mean loss, in place."""
         diagonal = np.einsum("jj->j", H)
@@ -69,6 +90,167 @@ class Ridge:
     def is_on_none(self, but):
         """Whether no feature is penalised, but perhaps those of the mask (d,)."""
         return not (self.strength[: len(but)][~but] > 0).any()
+
+
+class ElasticNet(Ridge):
+    """The same with alpha (1 - l1_ratio), and sum_j l1_j ||W_j||_1.
+
+    `gradient`, `add_curvature` and what is said of a curvature are the smooth part's.
+
+    Parameters
+    ----------
+    alpha, l1_ratio : float
+    factors, l1_factors : ndarray (d,)
+        p_j of those coordinates for squares and for absolute values, which scale otherwise.
+    intercept : bool
+
+    Attributes
+    ----------
+    l1 : ndarray (d,)
+        alpha l1_ratio p_j.
+    """
+
+    has_l1 = True
+
+    def __init__(self, alpha, l1_ratio, factors, l1_factors, intercept):
+        super().__init__(alpha * (1 - l1_ratio), factors, intercept)
+        self._whole, self.l1_ratio, self._l1_factors = float(alpha), l1_ratio, l1_factors
+        self.l1 = np.minimum(alpha * l1_ratio * l1_factors, LARGEST_FACTOR)
+
+    def times(self, factor):
+        """The same with an alpha so many times as large."""
+        return ElasticNet(self._whole * factor, self.l1_ratio, self.factors, self._l1_factors, self.intercept)
+
+    def value(self, W):
+        """Of the coefficients W (k, D)."""
+        return super().value(W) + self.absolute(W)
+
+    def absolute(self, W):
+        """The part that is not smooth."""
+        return float(np.einsum("cj,j->", np.abs(W[:, : len(self.l1)]), self.l1))
+
+    def shift(self, mean):
+        """What to take off all classes: nothing where absolute values are least for medians, not for means."""
+        return np.append(np.where(self.l1 > 0, 0.0, mean[: len(self.l1)]), mean[len(self.l1) :])
+
+    def along(self, W, D, n_threads=1):
+        """Of W + t D (k, D), a function of t with a method `deriv`, from the right."""
+        return _ElasticLine(self, W, D, super().along(W, D, n_threads))
+
+    def prox(self, W, step):
+        """argmin_V ||V - W||^2 / (2 step) + sum_j l1_j ||V_j||_1, (k, D): the smooth part is left out."""
+        V = W.copy()
+        V[:, : len(self.l1)] = soft(W[:, : len(self.l1)], step * self.l1)
+        return V
+
+    def common_shift(self, W, some):
+        """What to add to all classes of W (k, m), coefficients of some features (m,), for the least penalty: (m,)."""
+        k, l1, l2 = len(W), self.l1[some], self.strength[some]
+        V, total = np.sort(W, axis=0), W.sum(axis=0)
+        best, least = np.zeros(len(some)), self._of_features(W, l1, l2)
+        least -= SURE * least  # ties stay
+        for r in range(1, k):  # with r classes at most 0
+            with np.errstate(all="ignore"):
+                shift = np.where(l2 > 0, -(l1 / l2 * (k - 2 * r) + total) / k, -V[r] if 2 * r >= k else -V[r - 1])
+            shift = np.clip(shift, -V[r], -V[r - 1])
+            value = self._of_features(W + shift, l1, l2)
+            best = np.where(value < least, shift, best)
+            least = np.minimum(least, value)
+        return best
+
+    @staticmethod
+    def _of_features(W, l1, l2):
+        return l1 * np.abs(W).sum(axis=0) + 0.5 * l2 * (W * W).sum(axis=0)
+
+    def violation(self, W, G):
+        """How far each coefficient (k, d) is from optimal, G (k, D) being the gradient of the smooth part at W."""
+        W, G = W[:, : len(self.l1)], G[:, : len(self.l1)]
+        return np.where(W == 0, np.maximum(np.abs(G) - self.l1, 0.0), np.abs(G + np.sign(W) * self.l1))
+
+    def is_on_all(self, but):
+        """Whether every feature is penalised, but those of the mask (d,)."""
+        return bool(((self.strength[: len(but)] > 0) | (self.l1 > 0) | but).all())
+
+    def is_on_none(self, but):
+        """Whether no feature is penalised, but perhaps those of the mask (d,)."""
+        return super().is_on_none(but) and not (self.l1[~but] > 0).any()
+
+
+class _ElasticLine:
+    """An elastic net along a line."""
+
+    def __init__(self, penalty, W, D, squares):
+        d = len(penalty.l1)
+        moves = D[:, :d].any(axis=0)
+        self.W, self.D, self.l1, self.squares = W[:, :d][:, moves], D[:, :d][:, moves], penalty.l1[moves], squares
+        self.rest = float(np.einsum("cj,j->", np.abs(W[:, :d][:, ~moves]), penalty.l1[~moves]))
+
+    def __call__(self, t):
+        return self.squares(t) + self.rest + float(np.einsum("cj,j->", np.abs(self.W + t * self.D), self.l1))
+
+    def deriv(self):
+        """The derivative, a function of t."""
+        slopes = self.squares.deriv()
+
+        def slope(t):
+            V = self.W + t * self.D
+            return slopes(t) + float(np.einsum("cj,cj,j->", np.where(V == 0, np.sign(self.D), np.sign(V)), self.D,
+                                               self.l1))
+
+        return slope
+
+
+def square(V, D, factors, n_threads=1):
+    """sum factors (V + t D)^2 as a polynomial in t."""
+    def part(a):
+        scaled = V[a] * factors
+        return np.vdot(scaled, V[a]), 2 * np.vdot(scaled, D[a]), np.vdot(D[a] * factors, D[a])
+
+    return np.polynomial.Polynomial(np.sum(by_class(part, V.shape, n_threads), axis=0))
+
+
+def soft(W, by):
+    """W, nearer to 0 by so much."""
+    return np.sign(W) * np.maximum(np.abs(W) - by, 0.0)
+
+
+def elastic_conjugate(G, error, V, l1, strength, most):
+    """What the gradient G (k, d) of a loss takes off a dual value, G being known but for errors.
+
+    The optimum's penalty P is at most `most`, so that for any mu >= 0
+
+        min_W <G, W> + P(W) >= min_W <G, W> + (1 + mu) P(W) - mu most
+                             = -sum_j (|G_j| - (1 + mu) l1_j)_+^2 / (2 (1 + mu) strength_j) - mu most,
+
+    which needs |G_j| <= (1 + mu) l1_j where the strength is 0. The least of a few mu counts. V (k, d), 0 or the point G
+    is taken at, is what the rest of the dual value multiplies G with.
+    """
+    size = np.abs(G) + error
+    with np.errstate(all="ignore"):
+        ratio = np.where(l1 > 0, size / l1, 0.0)
+    hard = strength == 0
+    least = max(float(ratio[:, hard].max(initial=0.0)) - 1, 0.0)
+    enough = max(float(ratio.max(initial=0.0)) - 1, 0.0)
+    return min(_conjugate(G, error, V, l1, strength, hard, least + part * (enough - least), most) for part in PARTS)
+
+
+def _conjugate(G, error, V, l1, strength, hard, mu, most):
+    mu *= 1 + ABOVE
+    within, q = (1 + mu) * l1, (1 + mu) * strength
+    outside = (np.abs(G) + error > within) & ~hard
+    with np.errstate(all="ignore"):
+        U = np.where(outside, soft(G, within) / q, 0.0)
+        squares = np.where(outside, q * U * U + error * error / q, 0.0)
+    lost = (V + U) * error
+    return mu * most + 0.5 * float(squares.sum()) + float(np.sqrt(np.vdot(lost, lost)))
+
+
+def penalty_of(alpha, l1_ratio, root, deviation, intercept):
+    """The penalty of features of these deviations (d,), factors root^2 being for the user's coefficients."""
+    factors = (root / deviation) ** 2
+    if alpha > 0 and l1_ratio > 0:
+        return ElasticNet(alpha, l1_ratio, factors, root * (root / deviation), intercept)
+    return Ridge(alpha, factors, intercept)
 
 
 def penalty_strength(C, weight_sum, exponent, factors, d):

@@ -7,6 +7,7 @@ import numpy as np
 from fastlr import _core
 from fastlr.model import rows_folds, rows_moments
 from fastlr.model.rows_base import SAFE, Rows, as_computed
+from fastlr.model.rows_columns import dense_columns
 from fastlr.model.rows_kernel import kernel
 from fastlr.model.rows_taken import every, taken
 
@@ -87,6 +88,11 @@ class DenseRows(Rows):
         result[self.d, : self.d] = result[: self.d, self.d] = s
         result[self.d, self.d] = problem.n if weight is None else weight.sum()
         return result
+
+    def columns(self, features, root):
+        """Some features (m, n), each row times a root, as `_core.CoordinateModel` takes them."""
+        self.n_passes += 0.5
+        return dense_columns(self._X, self.affine, features, root)
 
     def kernel(self, factors):
         """sum_j factors_j u_ij u_lj (n, n), its lower triangle, over the features, the intercept's left out."""

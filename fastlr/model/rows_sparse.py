@@ -12,6 +12,7 @@ from fastlr import _core
 from fastlr._input.csr import first_nonfinite
 from fastlr.model.memory import BLOCK_VALUES
 from fastlr.model.rows_base import SAFE, Rows
+from fastlr.model.rows_columns import sparse_columns
 
 DOUBTFUL = 1e-6  # of the mean square: variances less than this may be rounding
 _TINY = np.finfo(float).tiny
@@ -166,6 +167,11 @@ class CsrRows(Rows):
         U = np.ones((len(X), self.D), dtype)
         self.affine.apply(X.toarray(dtype), U[:, : self.d])
         return U
+
+    def columns(self, features, root):
+        """Some features, not centred, each row times a root, as `_core.CoordinateModel` takes them."""
+        self.n_passes += 0.5
+        return sparse_columns(self._X, self.affine.scale, features, root)
 
     def second_moments(self, weight, columns, n_rows, cost):
         """Weighted variances (d,) of the features u, and the covariance (m, m) of some of them, indices (m,) int64.

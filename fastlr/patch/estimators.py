@@ -95,7 +95,10 @@ def _not_done(estimator, X, y):
     except (TypeError, ValueError):
         return "the parameters are not valid"
     if penalty not in ("l2", None):
-        return f"fastlr has no penalty of the kind {penalty!r}"
+        if many:
+            return f"fastlr searches no penalty of the kind {penalty!r}"
+        if estimator.solver not in ("saga", "liblinear"):
+            return f"solver={estimator.solver!r} has no penalty of the kind {penalty!r}"
     if estimator.solver == "liblinear" and estimator.fit_intercept:
         return "fastlr does not penalise the intercept, as liblinear does"
     if getattr(estimator, "multi_class", "deprecated") not in ("deprecated", "auto", "multinomial"):
@@ -121,8 +124,11 @@ def _parameters(estimator, X):
         parameters["tol"] = max(float(estimator.tol) ** 2, _least_tol(X))
     if not _is_deprecated(type(estimator)):  # before scikit-learn 1.8 these meant more, and warned of nothing
         unpenalised = given["penalty"] is None
+        l1_ratio = {"l1": 1.0, "elasticnet": given.get("l1_ratio")}.get(given["penalty"], 0.0)
         for name in ("penalty", "l1_ratio", "l1_ratios", "n_jobs"):
             parameters.pop(name, None)
+        if not many:
+            parameters["l1_ratio"] = l1_ratio
         if unpenalised and not many:
             parameters["C"] = math.inf
     if many:

@@ -34,6 +34,7 @@ from fastlr.solvers.plan import (
     solvers_of,
 )
 from fastlr.solvers.primal_dual import primal_dual
+from fastlr.solvers.proximal_newton import run_proximal
 from fastlr.solvers.sparse import run_sparse, solves_by_hessian
 from fastlr.solvers.state import EXHAUSTED, STALLED, Progress
 
@@ -91,7 +92,9 @@ def _interruptible(objective, w0, progress, solver):
 
 def _run(objective, w, progress, solver):
     """Solve in the span of the rows where that is small, else in the space of the features."""
-    if objective.rows.is_sparse and objective.size > NEWTON_SIZE and not solves_by_hessian(objective, solver):
+    if objective.penalty.has_l1:
+        run_proximal(objective, w, progress)
+    elif objective.rows.is_sparse and objective.size > NEWTON_SIZE and not solves_by_hessian(objective, solver):
         run_sparse(objective, w, progress, solver)
     elif objective.size > NEWTON_SIZE and is_wide(objective) and progress.max_iter > 0:
         _run_in_row_space(objective, w, progress, solver)

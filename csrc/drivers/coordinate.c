@@ -1,0 +1,156 @@
+/* coordinate.c -- coordinate descent on the quadratic model of a penalised loss, for some columns of the features.
+ *
+ * Of class c, with columns x_j already multiplied by the roots of the rows' weights and r those roots themselves,
+ *
+ *     sigmoid:  sum_c [ g_c' t_c + 1/2 sum_i h_ic (x_i t_c + r_i t0_c)^2 ]
+ *     softmax:  sum_c   g_c' t_c + 1/2 sum_i ( sum_c h_ic P_ic^2 - q_i^2 ),  P_ic = x_i t_c + r_i t0_c,  q_i = sum_c h_ic P_ic
+ *
+ * plus l2_j/2 t_jc^2 and l1_j |w_jc + t_jc|.  A sigmoid's intercept is minimised out: a column acts less its mean under
+ * h_c, so that sparse columns need not be centred.  Softmax steps the intercepts after each class's columns. */
+#include "fastlr.h"
+
+#include <math.h>
+#include <stddef.h>
+
+enum { LANES = 8 };
+
+typedef struct { const float *x; const int32_t *row; int64_t count; } column;
+
+static column column_of(const flr_coordinate *m, int64_t at) {
+    const int64_t j = m->order[at];
+    if (!m->rows) return (column){m->values + j * m->n, NULL, m->n};
+    return (column){m->values + m->starts[j], m->rows + m->starts[j], m->starts[j + 1] - m->starts[j]};
+}
+
+/* sum_i x_i f(i) over a column, in a fixed order of its own */
+#define SUM_OVER(x_, term_sparse, term_dense)                                                                            \
+    double lane[LANES] = {0};                                                                                            \
+    int64_t p = 0;                                                                                                       \
+    if (x_.row)                                                                                                          \
+        for (; p < x_.count; p++) {                                                                                      \
+            const int64_t i = x_.row[p];                                                                                 \
+            lane[p % LANES] += (double)x_.x[p] * (term_sparse);                                                          \
+        }                                                                                                                \
+    else {                                                                                                               \
+        for (; p + LANES <= x_.count; p += LANES)                                                                        \
+            for (int l = 0; l < LANES; l++) {                                                                            \
+                const int64_t i = p + l;                                                                                 \
+                lane[l] += (double)x_.x[i] * (term_dense);                                                               \
+            }                                                                                                            \
+        for (; p < x_.count; p++) {                                                                                      \
+            const int64_t i = p;                                                                                         \
+            lane[p % LANES] += (double)x_.x[i] * (term_dense);                                                           \
+        }                                                                                                                \
+    }                                                                                                                    \
+    double sum = 0;                                                                                                      \
+    for (int l = 0; l < LANES; l++) sum += lane[l];                                                                      \
+    return sum;
+
+static double slope(column x, const double *h, const double *P) { SUM_OVER(x, h[i] * P[i], h[i] * P[i]) }
+static double slope_softmax(column x, const double *h, const double *P, const double *q) {
+    SUM_OVER(x, h[i] * (P[i] - q[i]), h[i] * (P[i] - q[i]))
+}
+static double curvature(column x, const double *h) { SUM_OVER(x, h[i] * (double)x.x[p], h[i] * (double)x.x[i]) }
+static double curvature_softmax(column x, const double *h) {
+    SUM_OVER(x, h[i] * (1 - h[i]) * (double)x.x[p], h[i] * (1 - h[i]) * (double)x.x[i])
+}
+static double mean_of(column x, const double *h, const double *r) { SUM_OVER(x, h[i] * r[i], h[i] * r[i]) }
+
+static void add(column x, double step, const double *h, double *P, double *q) {
+    if (x.row)
+        for (int64_t p = 0; p < x.count; p++) {
+            const int64_t i = x.row[p];
+            const double change = step * (double)x.x[p];
+            P[i] += change;
+            if (q) q[i] += h[i] * change;
+        }
+    else if (q)
+        for (int64_t i = 0; i < x.count; i++) {
+            const double change = step * (double)x.x[i];
+            P[i] += change;
+            q[i] += h[i] * change;
+        }
+    else
+        for (int64_t i = 0; i < x.count; i++) P[i] += step * (double)x.x[i];
+}
+
+/* ---- what stays the same during a descent: task (c, block of columns) ------------------------------------------------ */
+enum { BLOCK = 64 };
+
+static void measure_block(void *context, int64_t task, int worker) {
+    const flr_coordinate *m = context;
+    const int64_t n_blocks = (m->m + BLOCK - 1) / BLOCK, c = task / n_blocks, first = task % n_blocks * BLOCK;
+    const double *h = m->h + c * m->n;
+    (void)worker;
+    for (int64_t j = first; j < first + BLOCK && j < m->m; j++) {
+        const column x = column_of(m, j);
+        m->curvature[c * m->m + j] = m->softmax ? curvature_softmax(x, h) : curvature(x, h);
+        if (m->root && !m->softmax) m->mean[c * m->m + j] = mean_of(x, h, m->root);
+    }
+}
+
+void flr_coordinate_measure(const flr_coordinate *m, int n_threads) {
+    const int64_t n_tasks = m->k * ((m->m + BLOCK - 1) / BLOCK);
+    flr_parallel_for(measure_block, (void *)m, n_tasks, flr_workers_for(n_threads, n_tasks));
+    for (int64_t c = 0; m->root && c < m->k; c++) {
+        double sum = 0;
+        for (int64_t i = 0; i < m->n; i++) {
+            const double h = m->h[c * m->n + i];
+            sum += (m->softmax ? h * (1 - h) : h) * m->root[i] * m->root[i];
+        }
+        m->weight[c] = sum;
+    }
+}
+
+/* ---- sweeps --------------------------------------------------------------------------------------------------------- */
+typedef struct { const flr_coordinate *m; int all; double *violation; } sweep;
+
+static double step_intercept(const flr_coordinate *m, int64_t c) {
+    const double *h = m->h + c * m->n;
+    double *P = m->P + c * m->n, grad = m->g0[c];
+    for (int64_t i = 0; i < m->n; i++) grad += m->root[i] * h[i] * (P[i] - m->q[i]);
+    const double t = -grad / (m->weight[c] + m->floor);
+    for (int64_t i = 0; i < m->n; i++) {
+        P[i] += t * m->root[i];
+        m->q[i] += h[i] * t * m->root[i];
+    }
+    m->t0[c] += t;
+    return fabs(grad);
+}
+
+static void sweep_class(void *context, int64_t c, int worker) {
+    const sweep *s = context;
+    const flr_coordinate *m = s->m;
+    const double *h = m->h + c * m->n, weight = m->root && !m->softmax ? m->weight[c] + m->floor : 0;
+    double *P = m->P + c * m->n, *q = m->softmax ? m->q : NULL, total = 0;
+    (void)worker;
+    for (int64_t j = 0; j < m->m; j++) {
+        const int64_t at = c * m->m + j;
+        const double w = m->w[at] + m->t[at];
+        if (!s->all && w == 0) continue;
+        const column x = column_of(m, j);
+        double grad = m->g[at] + m->l2[j] * m->t[at], H = m->curvature[at] + m->l2[j];
+        grad += q ? slope_softmax(x, h, P, q) : slope(x, h, P);
+        if (weight > 0) {
+            grad -= m->mean[at] / weight * (m->moved[c] + m->g0[c]);
+            H -= m->mean[at] / weight * m->mean[at];
+        }
+        H = fmax(H, m->curvature[at] * 1e-8) + m->floor;
+        const double l1 = m->l1[j];
+        total += w > 0 ? fabs(grad + l1) : w < 0 ? fabs(grad - l1) : fmax(fabs(grad) - l1, 0);
+        const double to = H * w - grad, size = fabs(to) - l1;
+        const double new = size > 0 ? copysign(size, to) / H : 0.0;
+        const double step = new - w;
+        if (step == 0 || !isfinite(step)) continue;
+        m->t[at] = new == 0 ? -m->w[at] : m->t[at] + step;
+        add(x, step, h, P, q);
+        if (weight > 0) m->moved[c] += m->mean[at] * step;
+    }
+    if (m->softmax && m->root) total += step_intercept(m, c);
+    s->violation[c] = total;
+}
+
+void flr_coordinate_sweep(const flr_coordinate *m, double *violation_out, int all, int n_threads) {
+    sweep s = {m, all, violation_out};
+    flr_parallel_for(sweep_class, &s, m->k, m->softmax ? 1 : flr_workers_for(n_threads, m->k));
+}

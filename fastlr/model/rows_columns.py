@@ -1,0 +1,47 @@
+"""Some columns of the features of rows, each row times the root of its share of the weight: for coordinate descent.
+
+They are in float32: what is made of them is a step, not a value or a gradient.
+"""
+
+import numpy as np
+from scipy.sparse import coo_array
+
+from fastlr.model.affine import Affine
+from fastlr.model.memory import BLOCK_VALUES
+
+AT_A_TIME = 4 * BLOCK_VALUES  # values of a sparse matrix
+
+
+def dense_columns(X, affine, features, root):
+    """U (m, n) float32 of X (n, d) through an affine map."""
+    U = np.empty((len(features), len(X)), np.float32)
+    part = Affine(*(None if array is None else array[features] for array in (affine.scale, affine.shift)))
+    size = max(1, BLOCK_VALUES // X.shape[1])
+    for start in range(0, len(X), size):
+        rows = slice(start, start + size)
+        values = np.empty((len(root[rows]), len(features)))
+        part.apply(X[rows][:, features], values)
+        values *= root[rows, None]
+        U[:, rows] = values.T
+    return U
+
+
+def sparse_columns(X, scale, features, root):
+    """(values, rows, starts) of the stored values of X, a `Csr` (n, d), times a scale, column by column."""
+    slot = np.full(X.shape[1], -1, np.int32)
+    slot[features] = np.arange(len(features), dtype=np.int32)
+    scale = scale[features]
+    parts = []
+    bounds = np.searchsorted(X.indptr, np.arange(0, max(X.indptr[-1], 1), AT_A_TIME))
+    for first, last in zip(bounds, [*bounds[1:], len(X)], strict=True):
+        places = slice(X.indptr[first], X.indptr[last])
+        column = slot[X.indices[places]]
+        kept = np.flatnonzero(column >= 0)
+        row = np.repeat(np.arange(first, last, dtype=np.int32), np.diff(X.indptr[first : last + 1]))[kept]
+        column = column[kept]
+        values = X.data[places][kept] * scale[column]
+        values *= root[row]
+        parts.append((values.astype(np.float32), row, column))
+    values, row, column = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    table = coo_array((values, (row, column)), shape=(len(X), len(features))).tocsc()  # equal places are added up
+    return table.data, table.indices.astype(np.int32, copy=False), table.indptr.astype(np.int64)

@@ -1,0 +1,231 @@
+"""Proximal Newton steps on working sets, for penalties that have absolute values.
+
+Each step minimises the quadratic model of the mean loss, plus the penalty, over the coefficients of some features:
+those that are not 0, and those that violate optimality most (Yuan, Ho and Lin 2012, An improved GLMNET for
+l1-regularized logistic regression; working sets as in Massias, Gramfort and Salmon 2018, Celer). It is found by
+coordinate descent on columns of the features, and its length by halving until the objective falls by a part of what is
+promised. Logits and gradient of all features cost a pass, and prove how near the optimum is.
+
+Where the rows' logits or the columns take too much memory, accelerated proximal gradients (Beck and Teboulle 2009) with
+restarts (O'Donoghue and Candes 2015) take their place.
+"""
+
+import math
+
+import numpy as np
+
+from fastlr import _core
+from fastlr.model.memory import KEPT_VALUES
+
+LEAST_SET = 1000  # features that are added at least,
+GROWTH = 2.0  # and in units of those that have coefficients
+NEAR = 0.8  # of l1 is a gradient that may become a coefficient's
+SWEEPS = 40  # over all of a working set, in a step,
+SUPPORT_SWEEPS = 10  # and over what is not 0 between them
+EASIER = 0.3  # part of a violation that these leave
+ROUGH, FINE = 0.1, 1e-6  # part of the first violation at which a step ends: far from the optimum, and near it
+FLOOR = 1e-12  # of a curvature
+HALVINGS = 40
+ENOUGH = 1e-4  # part of the promised fall, but for
+NOISE = 100  # units of rounding, below which only gradients tell what a step is worth
+FIRST_CURVATURE, EASED = 0.25, 0.95  # of proximal gradients: the first that is tried, and how it falls in a step
+_COLUMNS = 2 * KEPT_VALUES  # values of dense columns that are kept
+
+
+def run_proximal(objective, w, progress):
+    """Minimise from w, or from the constant model of the base rates where that is better."""
+    if progress.max_iter == 0:
+        progress.begin(np.zeros(objective.size) if w is None else w)
+        progress.stop()
+        return
+    point = None if w is None else objective.at(w)
+    if point is None or not point.value <= objective.constant_value():
+        progress.begin(objective.start())
+    else:
+        progress.see(point)
+    if fits(objective):
+        progress.solver = "proximal-newton"
+        _proximal_newton(objective, progress)
+    if not progress.message:
+        progress.solver = "proximal-gradient"
+        _proximal_gradient(objective, progress)
+
+
+def fits(objective):
+    """Whether logits can be kept, and columns be read as they are."""
+    rows = objective.rows
+    centred = rows.intercept or not np.any(rows.affine.centre)
+    return rows.n * rows.k <= KEPT_VALUES and (not rows.is_sparse or centred)
+
+
+def _proximal_newton(objective, progress):
+    columns, point, first = Columns(objective), progress.point, None
+    while not progress.stop():
+        violation = objective.penalty.violation(objective.matrix(point.w), objective.matrix(point.grad))
+        violation[:, objective.coordinates.is_constant] = 0.0
+        total = float(violation.sum())
+        first = total if first is None else first
+        features = columns.choose(point, violation.max(axis=0))
+        if features is None:
+            return
+        part = min(ROUGH, max(FINE, total / first if first > 0 else 0.0))
+        s = Model(objective, point, columns, features).step(part)
+        found = _search(objective, point, s)
+        if found is None:
+            progress.stall()
+            return
+        progress.see(found)
+        point = found
+
+
+def _search(objective, point, s):
+    """The Point w + t s, t halved until F falls enough; None where it does not."""
+    W, S = objective.matrix(point.w), objective.matrix(s)
+    penalty = objective.penalty.along(W, S)
+    smooth = float(point.grad @ s) - float(np.vdot(objective.penalty.gradient(W), S))
+    line, t = objective.along(point, s), 1.0
+    noise = NOISE * objective.resolution * abs(point.value)
+    for _ in range(HALVINGS):
+        value, _ = line.value_and_slope(t)
+        promised = t * smooth + penalty(t) - penalty(0.0)
+        if value <= point.value + ENOUGH * min(promised, 0.0) + noise:
+            found = line.end(t)
+            return found if np.isfinite(found.value) else None
+        t /= 2
+    return None
+
+
+class Columns:
+    """Columns of the features that have been in a working set."""
+
+    def __init__(self, objective):
+        rows = objective.rows
+        self.objective, self.rows = objective, rows
+        share = np.full(rows.n, 1 / rows.total_weight) if rows.weight is None else rows.weight / rows.total_weight
+        self.root = np.sqrt(share)
+        self.place = np.full(rows.d, -1)
+        self.n_kept, self.parts = 0, []
+
+    def choose(self, point, violation):
+        """The features (m,) of the next working set; None where their columns would take too much memory."""
+        W, G = self.objective.matrix(point.w)[:, : self.rows.d], self.objective.matrix(point.grad)[:, : self.rows.d]
+        support = W.any(axis=0)
+        n_support = np.count_nonzero(support)
+        n_more = max(LEAST_SET, int(GROWTH * n_support))
+        wanted = np.flatnonzero((violation > 0) & ~support)
+        if len(wanted) > n_more:
+            wanted = wanted[np.argpartition(-violation[wanted], n_more - 1)[:n_more]]
+        near = (self.place >= 0) & (np.abs(G).max(axis=0) > NEAR * self.objective.penalty.l1)
+        near |= support
+        near[wanted] = True
+        features = np.flatnonzero(near & ~self.objective.coordinates.is_constant)
+        new = features[self.place[features] < 0]
+        if not self.rows.is_sparse and (self.n_kept + len(new)) * self.rows.n > _COLUMNS:
+            return None
+        if len(new):
+            self.place[new] = np.arange(self.n_kept, self.n_kept + len(new))
+            self.n_kept += len(new)
+            self._keep(self.rows.columns(new, self.root))
+        return features
+
+    def _keep(self, part):
+        if not self.parts:
+            self.parts = [part]
+        elif self.rows.is_sparse:
+            (values, rows, starts), (more, more_rows, more_starts) = self.parts[0], part
+            self.parts = [(np.append(values, more), np.append(rows, more_rows),
+                           np.append(starts, more_starts[1:] + starts[-1]))]
+        else:
+            self.parts = [np.concatenate([self.parts[0], part])]
+
+    def all(self):
+        """What is kept, as `_core.CoordinateModel` takes it."""
+        if self.parts:
+            return self.parts[0]
+        empty = np.zeros(0, np.float32), np.zeros(0, np.int32), np.zeros(1, np.int64)
+        return empty if self.rows.is_sparse else np.zeros((0, self.rows.n), np.float32)
+
+
+class Model:
+    """The quadratic model of the loss at a Point, in the coefficients of some features.
+
+    Columns of sparse rows are not centred: their intercept is another.
+    """
+
+    def __init__(self, objective, point, columns, features):
+        rows, penalty = objective.rows, objective.penalty
+        self.objective, self.features, self.columns = objective, features, columns
+        order = columns.place[features]
+        A = objective.activations(point)(slice(None)).T.astype(np.float64, order="C")
+        if rows.loss == "sigmoid":
+            A *= 1 - A
+        elif rows.loss == "squared_error":
+            A = np.ones((rows.k, rows.n))
+        G, W = objective.matrix(point.grad), objective.matrix(point.w)
+        g = G[:, features]
+        self.centre = np.zeros(len(features))
+        if rows.is_sparse and rows.intercept:
+            self.centre = rows.affine.centre[features]
+            g = g + np.outer(G[:, -1], self.centre)
+        self.W = W[:, features].copy()
+        self.model = _core.CoordinateModel(
+            columns.all(), A, columns.root if rows.intercept else None, np.ascontiguousarray(g),
+            G[:, -1].copy() if rows.intercept else np.zeros(rows.k), self.W,
+            penalty.l1[features], penalty.strength[features], order.astype(np.int64),
+            softmax=rows.loss == "softmax", floor=FLOOR, n_threads=rows.n_threads,
+        )
+
+    def step(self, part):
+        """The step (size,) to a point where violations are such a part of the first."""
+        rows, n_swept, first = self.objective.rows, 0.0, None
+        for _ in range(SWEEPS):
+            left = float(self.model.sweep(everything=True).sum())
+            n_swept += 1
+            first = left if first is None else first
+            if left <= part * first and n_swept > 1:
+                break
+            self._shift()
+            share = self.model.share()
+            for _ in range(SUPPORT_SWEEPS):
+                n_swept += share
+                if float(self.model.sweep(everything=False).sum()) <= EASIER * left:
+                    break
+        rows.n_passes += n_swept * self.model.n_values / max(rows.n_values, 1)
+        S = np.zeros((rows.k, rows.D))
+        t = self.model.t
+        S[:, self.features] = t
+        if rows.intercept:
+            S[:, -1] = self.model.intercepts() + np.einsum("cj,j->c", t, self.centre)
+        return S.ravel()
+
+
+    def _shift(self):
+        """Move all classes of each feature alike, which no loss of softmax sees, for the least penalty."""
+        if self.objective.rows.loss == "softmax":
+            t, W = self.model.t, self.W + self.model.t
+            shift = self.objective.penalty.common_shift(W, self.features)
+            np.copyto(t, np.where(W + shift == 0, -self.W, t + shift))
+
+
+def _proximal_gradient(objective, progress):
+    penalty, point = objective.penalty, progress.point
+    y, momentum, L = point, 1.0, FIRST_CURVATURE
+    while not progress.stop():
+        W, G = objective.matrix(y.w), objective.matrix(y.grad)
+        smooth = y.value - penalty.absolute(W)
+        for _ in range(HALVINGS):
+            V = penalty.prox(W - G / L, 1 / L)
+            found = objective.at(V.ravel())
+            D = V - W
+            above = smooth + float(np.vdot(G, D)) + 0.5 * L * float(np.vdot(D, D))
+            if found.value - penalty.absolute(V) <= above + 4 * objective.resolution * abs(smooth):
+                break
+            L *= 2
+        progress.see(found)
+        if found.value > point.value and y is not point:
+            y, momentum = point, 1.0
+            continue
+        before, momentum = momentum, (1 + math.sqrt(1 + 4 * momentum**2)) / 2
+        ahead = (before - 1) / momentum * (found.w - point.w)
+        point, L = found, EASED * L
+        y = objective.at(found.w + ahead) if ahead.any() else found
