@@ -124,9 +124,9 @@ def _peers(X, y, C, settings):
     makers = {solver: lambda tol, solver=solver: LogisticRegression(C=C, solver=solver, tol=tol, max_iter=10_000)
               for solver in ("newton-cg", "lbfgs")}
     if y.max() == 1:
-        # its intercept is one more penalised coefficient: the larger its feature, the less that matters
-        makers["liblinear"] = lambda tol: LogisticRegression(
-            C=C, solver="liblinear", tol=tol, max_iter=10_000, intercept_scaling=100.0)
+        # its intercept is one more penalised coefficient, which may keep it from the optimum; a larger feature for it
+        # (intercept_scaling) changes that, but makes it slower
+        makers["liblinear"] = lambda tol: LogisticRegression(C=C, solver="liblinear", tol=tol, max_iter=10_000)
         if find_spec("snapml"):
             from snapml import LogisticRegression as Snap
 
