@@ -30,8 +30,9 @@ def main(argv=None):
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--patched", dest="source", action="store_const", const="fastlr.patch.estimators",
                        help="the classes of fastlr.patch_sklearn")
-    which.add_argument("--peer", dest="source", action="store_const", const=None, default="fastlr",
+    which.add_argument("--peer", dest="source", action="store_const", const=None,
                        help="leave scikit-learn's own classes in place")
+    parser.set_defaults(source="fastlr")
     argv = list(sys.argv[1:] if argv is None else argv)
     cut = argv.index("--") if "--" in argv else len(argv)
     args = parser.parse_args(argv[:cut])
