@@ -33,6 +33,13 @@ def client():
         yield client
 
 
+@pytest.fixture(scope="module")
+def fragile():
+    """A client of workers that are there to be killed."""
+    with distributed.LocalCluster(n_workers=2, **QUIET) as cluster, distributed.Client(cluster) as client:
+        yield client
+
+
 def arrays(n=6000, d=8, k=3, seed=0):
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n, d)) * rng.exponential(size=d) + rng.normal(size=d)
@@ -210,30 +217,28 @@ def test_a_fit_leaves_no_tasks(client):
     assert n_tasks(client) == 0
 
 
-def test_workers_that_are_killed_are_survived(monkeypatch):
+def test_workers_that_are_killed_are_survived(fragile, monkeypatch):
     """One after the other, while chunks are read and while passes run."""
     X, y, weight = arrays()
     data = chunked(X, y, weight)
-    with distributed.LocalCluster(n_workers=2, **QUIET) as cluster, distributed.Client(cluster) as client:
-        whole = DaskLogisticRegression(client=client, tol=1e-10).fit(*data)
-        for number, pid in zip((1, 9), client.run(os.getpid).values(), strict=True):
-            with monkeypatch.context() as patch:
-                calls = at_gather(patch, number, lambda pid=pid: os.kill(pid, signal.SIGKILL))
-                killed = DaskLogisticRegression(client=client, tol=1e-10).fit(*data)
-            assert calls[0] > number
-            np.testing.assert_array_equal(killed.coef_, whole.coef_)
-            assert killed.objective_ == whole.objective_
+    whole = DaskLogisticRegression(client=fragile, tol=1e-10).fit(*data)
+    for number, pid in zip((1, 9), fragile.run(os.getpid).values(), strict=True):
+        with monkeypatch.context() as patch:
+            calls = at_gather(patch, number, lambda pid=pid: os.kill(pid, signal.SIGKILL))
+            killed = DaskLogisticRegression(client=fragile, tol=1e-10).fit(*data)
+        assert calls[0] > number
+        np.testing.assert_array_equal(killed.coef_, whole.coef_)
+        assert killed.objective_ == whole.objective_
 
 
-def test_chunks_that_cannot_be_made_again_are_an_error(monkeypatch):
+def test_chunks_that_cannot_be_made_again_are_an_error(fragile, monkeypatch):
     X, y, _ = arrays(n=2000)
-    with distributed.LocalCluster(n_workers=2, **QUIET) as cluster, distributed.Client(cluster) as client:
-        chunks = client.scatter([X[:1000], X[1000:]])
-        dX = da.concatenate([da.from_delayed(dask.delayed(chunk), (1000, 8), float) for chunk in chunks])
-        pids = client.run(os.getpid)
-        at_gather(monkeypatch, 6, lambda: [os.kill(pid, signal.SIGKILL) for pid in pids.values()])
-        with pytest.raises(RuntimeError, match="expected collections that Dask can compute"):
-            DaskLogisticRegression(client=client, tol=1e-12).fit(dX, da.from_array(y, chunks=1000))
+    chunks = fragile.scatter([X[:1000], X[1000:]])
+    dX = da.concatenate([da.from_delayed(dask.delayed(chunk), (1000, 8), float) for chunk in chunks])
+    pids = fragile.run(os.getpid)
+    at_gather(monkeypatch, 6, lambda: [os.kill(pid, signal.SIGKILL) for pid in pids.values()])
+    with pytest.raises(RuntimeError, match="expected collections that Dask can compute"):
+        DaskLogisticRegression(client=fragile, tol=1e-12).fit(dX, da.from_array(y, chunks=1000))
 
 
 def test_an_interrupted_fit_leaves_the_model_and_no_tasks(client, monkeypatch):
