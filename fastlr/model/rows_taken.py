@@ -9,9 +9,10 @@ APART = 1024  # rows from all over X; for each the system may map 64 KiB
 
 
 def taken(X, part):
-    """X[part]: a view for slices, for indices (m,), in any order, a copy that is made block by block."""
+    """X[part]: a view for slices; for indices (m,), in any order, or a mask (n,) a copy, made block by block."""
     if isinstance(part, slice):
         return X[part]
+    part = np.flatnonzero(part) if part.dtype == bool else part
     rows = np.empty((len(part), X.shape[1]), X.dtype)
     for start in range(0, len(part), APART):
         some = slice(start, start + APART)
