@@ -1,5 +1,6 @@
 """The switch: scikit-learn's classes fitted by fastlr, what they leave to scikit-learn, and the way back."""
 
+import inspect
 import logging
 import pickle
 import subprocess
@@ -16,6 +17,7 @@ from sklearn.linear_model import _logistic as peers
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
+from sklearn.utils import compute_class_weight
 
 import fastlr
 from fastlr.patch import estimators
@@ -23,6 +25,7 @@ from fastlr.patch import estimators
 X, Y = load_breast_cancer(return_X_y=True)
 X = scale(X[:, :6])
 X3, Y3 = load_iris(return_X_y=True)
+BALANCED = {"class_weight": "balanced"} if "sample_weight" in inspect.signature(compute_class_weight).parameters else {}
 OWN = peers.LogisticRegression, peers.LogisticRegressionCV
 
 
@@ -69,7 +72,7 @@ def test_there_and_back():
 
 @pytest.mark.parametrize(("params", "X", "y"), [
     ({}, X, Y), ({"C": 0.1, "fit_intercept": False, "solver": "liblinear"}, X, Y), ({"C": np.inf}, X3[:, 1:2], Y3),
-    ({"class_weight": "balanced", "solver": "newton-cg"}, X3, Y3), ({"solver": "sag", "max_iter": 10**4}, X, Y),
+    ({**BALANCED, "solver": "newton-cg"}, X3, Y3), ({"solver": "sag", "max_iter": 10**4}, X, Y),
     ({}, X.tolist(), np.array(["no", "yes"])[Y]), ({"C": 0.1}, (X3 * 10).astype(np.uint8), Y3),
     ({"solver": "saga", "random_state": np.random.RandomState(0), "max_iter": 10**4}, X, Y),
 ], ids=range(8))
@@ -92,7 +95,7 @@ def test_fits_are_scikit_learns(patched, said, params, X, y):
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_searches_are_scikit_learns(patched, said):
     params = {"Cs": [0.01, 1.0], "cv": 3, "scoring": "neg_log_loss", "tol": 1e-6, "solver": "newton-cg"}
-    for more in ({}, {"class_weight": "balanced"}, {"refit": False}):
+    for more in ({}, BALANCED, {"refit": False}):
         ours = patched.LogisticRegressionCV(**params, **more).fit(X3, Y3, sample_weight=np.linspace(0.5, 1, 150))
         theirs = peers.LogisticRegressionCV(**params, **more).fit(X3, Y3, np.linspace(0.5, 1, 150))
         np.testing.assert_allclose(ours.coef_, theirs.coef_, rtol=1e-3, atol=1e-4)

@@ -4,12 +4,14 @@ Subclasses of scikit-learn's own, so that all but `fit` is theirs. A fit that fa
 errors are then raised.
 """
 
+import inspect
 import logging
 import math
 
 import numpy as np
 import sklearn
 from sklearn.linear_model import _logistic as peers
+from sklearn.utils import compute_class_weight
 
 import fastlr.linear_model
 import fastlr.linear_model_cv
@@ -22,6 +24,7 @@ __all__ = ["LogisticRegression", "LogisticRegressionCV"]
 _log = logging.getLogger("fastlr")
 _log.addHandler(logging.NullHandler())
 
+_BALANCES_WEIGHTS = "sample_weight" in inspect.signature(compute_class_weight).parameters  # from scikit-learn 1.7 on
 _SHORT = {"float16", "float32", "bool", "int8", "uint8", "int16", "uint16"}  # computed in float32 where X is large
 _OWN_MEANING = {"scale_", "shift_", "targets_"}  # attributes of fastlr's that say nothing here
 _EXTRAS = {"objective_", "suboptimality_", "n_passes_", "oof_decision_function_"}
@@ -42,7 +45,7 @@ class LogisticRegression(peers.LogisticRegression, metaclass=_LikeScikitLearns):
 
     def fit(self, X, y, sample_weight=None):
         """Fit as scikit-learn's LogisticRegression does; attributes are those of scikit-learn."""
-        reason = _not_done(self, X, y)
+        reason = _not_done(self, X, y, sample_weight)
         if reason is None:
             model = fastlr.linear_model.LogisticRegression(**_parameters(self, X))
             if self.warm_start and hasattr(self, "coef_"):
@@ -66,7 +69,7 @@ class LogisticRegressionCV(peers.LogisticRegressionCV, metaclass=_LikeScikitLear
 
     def fit(self, X, y, sample_weight=None, **params):
         """Fit as scikit-learn's LogisticRegressionCV does; attributes are those of scikit-learn."""
-        reason = _not_done(self, X, y)
+        reason = _not_done(self, X, y, sample_weight)
         if reason is None:
             parameters = _parameters(self, X)
             model = fastlr.linear_model_cv.LogisticRegressionCV(**parameters)
@@ -85,7 +88,7 @@ class LogisticRegressionCV(peers.LogisticRegressionCV, metaclass=_LikeScikitLear
 _REPLACED = {LogisticRegression: peers.LogisticRegression, LogisticRegressionCV: peers.LogisticRegressionCV}
 
 
-def _not_done(estimator, X, y):
+def _not_done(estimator, X, y, sample_weight):
     """Why fastlr does not even try this fit, or None."""
     many = hasattr(estimator, "l1_ratios")
     ratio = getattr(estimator, "l1_ratios" if many else "l1_ratio", None)
@@ -107,6 +110,8 @@ def _not_done(estimator, X, y):
         return "callbacks follow the iterations of scikit-learn's solvers"
     if sklearn.get_config().get("array_api_dispatch"):
         return "array API dispatch is on"
+    if estimator.class_weight == "balanced" and sample_weight is not None and not _BALANCES_WEIGHTS:
+        return "this scikit-learn's balanced weights do not count sample weights"
     if np.ndim(y) != 1:
         return "y is not one-dimensional"
     return None
