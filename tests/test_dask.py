@@ -5,6 +5,8 @@ import contextlib
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -379,3 +381,9 @@ def test_without_a_client_the_message_says_how_to_make_one(monkeypatch):
     monkeypatch.setattr("fastlr.dask.default_client", none)
     with pytest.raises(ValueError, match=r"distributed.Client\(address\)"):
         DaskLogisticRegression().fit(*chunked(*arrays(n=100)[:2]))
+
+
+def test_without_dask_the_message_says_what_to_install():
+    code = "import sys; sys.modules['distributed'] = None; import fastlr; import fastlr.dask"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "pip install fastlr-ml[dask]" in done.stderr
