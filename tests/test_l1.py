@@ -248,3 +248,29 @@ def test_sparse_coefficients_predict():
     assert sp.issparse(model.sparsify().coef_)
     np.testing.assert_array_equal(model.decision_function(X), Z)
     np.testing.assert_array_equal(model.densify().coef_, W)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, sp.csr_array], ids=["dense", "sparse"])
+def test_float32_is_proved_in_float64(kind, monkeypatch):
+    monkeypatch.setattr("fastlr.model.rows_base.SMALL", 0)
+    for y in (Y2, Y3):
+        short = fit(kind(X.astype(np.float32)), y, l1_ratio=1, C=1.0, tol=1e-5)
+        exact = fit(X.astype(np.float32).astype(np.float64), y, l1_ratio=1, C=1.0, tol=1e-9)
+        assert short.objective_ / (1 + short.suboptimality_) <= exact.objective_ <= short.objective_ * (1 + 1e-6)
+        monkeypatch.setattr(proximal_newton, "CLOSE", 0)
+        with pytest.warns(ConvergenceWarning, match="pass X as float64"):
+            LogisticRegression(l1_ratio=1, tol=1e-5).fit(kind(X.astype(np.float32)), y)
+        monkeypatch.setattr(proximal_newton, "CLOSE", 30)
+
+
+def test_models_of_some_rows(monkeypatch):
+    monkeypatch.setattr(proximal_newton, "LEAST_ROWS", 40)
+    monkeypatch.setattr(proximal_newton, "MODEL_ROWS", 1)
+    for y in (Y2, Y3):
+        some = LogisticRegression(l1_ratio=0.8, tol=1e-7).fit(X, y, sample_weight=WEIGHT + 0.1)
+        monkeypatch.setattr(proximal_newton, "LEAST_ROWS", N)
+        whole = LogisticRegression(l1_ratio=0.8, tol=1e-7).fit(X, y, sample_weight=WEIGHT + 0.1)
+        monkeypatch.setattr(proximal_newton, "LEAST_ROWS", 40)
+        assert some.suboptimality_ <= 1e-7
+        assert some.objective_ == pytest.approx(whole.objective_, rel=2e-7)
+        assert some.objective_ != whole.objective_

@@ -15,7 +15,10 @@ import math
 import numpy as np
 
 from fastlr import _core
+from fastlr.model.exact_bound import exact_bound, promised_exactly
+from fastlr.model.line import Point
 from fastlr.model.memory import KEPT_VALUES
+from fastlr.solvers.plan import samples_weigh
 
 LEAST_SET = 1000  # features that are added at least,
 GROWTH = 2.0  # and in units of those that have coefficients
@@ -24,6 +27,10 @@ SWEEPS = 40  # over all of a working set, in a step,
 SUPPORT_SWEEPS = 10  # and over what is not 0 between them
 EASIER = 0.3  # part of a violation that these leave
 ROUGH, FINE = 0.1, 1e-6  # part of the first violation at which a step ends: far from the optimum, and near it
+MODEL_ROWS, LEAST_ROWS = 8, 2048  # rows a feature, and at least, that dense models are made of at first,
+CLOSE = 30  # times tol is a gap from which on rounding is taken out of float32's gradients
+SLOW = 0.5  # until a step lowers F by more than this part of what the last did; then four times as many
+DAMPING = 0.05  # of such models, in units of a feature's curvature
 FLOOR = 1e-12  # of a curvature
 HALVINGS = 40
 ENOUGH = 1e-4  # part of the promised fall, but for
@@ -59,7 +66,8 @@ def fits(objective):
 
 
 def _proximal_newton(objective, progress):
-    columns, point, first = Columns(objective), progress.point, None
+    step = sample_step(objective.rows)
+    columns, point, first, last = Columns(objective, step), progress.point, None, np.inf
     while not progress.stop():
         violation = objective.penalty.violation(objective.matrix(point.w), objective.matrix(point.grad))
         violation[:, objective.coordinates.is_constant] = 0.0
@@ -68,14 +76,39 @@ def _proximal_newton(objective, progress):
         features = columns.choose(point, violation.max(axis=0))
         if features is None:
             return
-        part = min(ROUGH, max(FINE, total / first if first > 0 else 0.0))
+        part = min(ROUGH, max(FINE, total / first)) if step == 1 and first > 0 else ROUGH
         s = Model(objective, point, columns, features).step(part)
         found = _search(objective, point, s)
         if found is None:
             progress.stall()
             return
         progress.see(found)
-        point = found
+        found = _exactly(objective, progress, found)
+        fall, point = point.value - found.value, found
+        if step > 1 and not fall <= SLOW * last:
+            step = max(1, step // 4)
+            columns = Columns(objective, step)
+        last = fall
+
+
+def _exactly(objective, progress, point):
+    """The Point, in float64 where float32's rounding may be all that is in the way of a proof."""
+    if not objective.rounding.is_short or progress.suboptimality <= progress.tol:
+        return point
+    promised = promised_exactly(objective, point)
+    if point.value - promised > CLOSE * progress.tol * promised:
+        return point
+    point, bound = exact_bound(objective, point.w)
+    progress.see_bound(bound)
+    if point.value <= progress.value * (1 + objective.resolution):
+        progress.point, progress.value = point, point.value
+    return point
+
+
+def sample_step(rows):
+    """Every how many-th row dense models are made of at first."""
+    step = 1 if rows.is_sparse else max(1, rows.n // max(MODEL_ROWS * rows.d, LEAST_ROWS))
+    return step if samples_weigh(rows, step) else 1
 
 
 def _search(objective, point, s):
@@ -98,9 +131,9 @@ def _search(objective, point, s):
 class Columns:
     """Columns of the features that have been in a working set."""
 
-    def __init__(self, objective):
-        rows = objective.rows
-        self.objective, self.rows = objective, rows
+    def __init__(self, objective, step):
+        self.objective, self.part, self.step = objective, objective if step == 1 else objective.sample(step), step
+        rows = self.rows = self.part.rows
         share = np.full(rows.n, 1 / rows.total_weight) if rows.weight is None else rows.weight / rows.total_weight
         self.root = np.sqrt(share)
         self.place = np.full(rows.d, -1)
@@ -153,10 +186,12 @@ class Model:
     """
 
     def __init__(self, objective, point, columns, features):
-        rows, penalty = objective.rows, objective.penalty
+        part, penalty = columns.part, objective.penalty
+        rows = part.rows
         self.objective, self.features, self.columns = objective, features, columns
-        order = columns.place[features]
-        A = objective.activations(point)(slice(None)).T.astype(np.float64, order="C")
+        seen = point if part is objective else Point(point.w, point.value, None)
+        A = part.activations(seen)(slice(None)).T.astype(np.float64, order="C")
+        damping = 0.0 if columns.step == 1 else DAMPING * float(np.mean(A * (1 - A)))
         if rows.loss == "sigmoid":
             A *= 1 - A
         elif rows.loss == "squared_error":
@@ -171,7 +206,7 @@ class Model:
         self.model = _core.CoordinateModel(
             columns.all(), A, columns.root if rows.intercept else None, np.ascontiguousarray(g),
             G[:, -1].copy() if rows.intercept else np.zeros(rows.k), self.W,
-            penalty.l1[features], penalty.strength[features], order.astype(np.int64),
+            penalty.l1[features], penalty.strength[features] + damping, columns.place[features],
             softmax=rows.loss == "softmax", floor=FLOOR, n_threads=rows.n_threads,
         )
 
@@ -186,11 +221,16 @@ class Model:
                 break
             self._shift()
             share = self.model.share()
+            enough = max(EASIER * left, part * first)
             for _ in range(SUPPORT_SWEEPS):
                 n_swept += share
-                if float(self.model.sweep(everything=False).sum()) <= EASIER * left:
+                if float(self.model.sweep(everything=False).sum()) <= EASIER * enough:
                     break
-        rows.n_passes += n_swept * self.model.n_values / max(rows.n_values, 1)
+        seen = self.columns.rows
+        seen.n_passes += n_swept * self.model.n_values / max(seen.n_values, 1)
+        if seen is not rows:
+            rows.n_passes += seen.n_passes * seen.n / rows.n
+            seen.n_passes = 0.0
         S = np.zeros((rows.k, rows.D))
         t = self.model.t
         S[:, self.features] = t
