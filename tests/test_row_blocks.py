@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import subprocess
 import sys
 from itertools import pairwise
@@ -138,6 +139,7 @@ LIES = {
     "negative": ({"shape": [-900, -6]}, None, "is cut or its header wrong"),
     "dtype": ({"dtype": "C64"}, None, "has dtype C64; expected one of F64"),
     "offsets": ({"data_offsets": "x"}, None, "lacks dtype, shape or data_offsets"),
+    "floats": ({"shape": [900.0, 6.0]}, None, "lacks dtype, shape or data_offsets"),
     "header": ({}, 20, "is no safetensors file"),
     "nothing": ({}, 4, "is no safetensors file"),
 }
@@ -277,3 +279,50 @@ def test_memory_is_that_of_a_block_and_the_labels():
     grown, data = map(float, out.split())
     assert data > 450
     assert grown < 120  # samples, labels, logits, a block
+
+
+def test_an_iterator_is_read_once():
+    def blocks():
+        yield X[:100], Y[:100]
+        yield NAN, Y[:50]
+        yield X[100:], Y[100:]
+
+    rows = RowBlocks(blocks())
+    with pytest.raises(ValueError, match="NaN"):
+        LogisticRegression().fit(rows)
+    with pytest.raises(ValueError, match="was begun before, so that rows would be missing"):
+        LogisticRegression().fit(rows)
+    iterator = iter(in_blocks(X, Y))
+    rows = RowBlocks(lambda: iterator)
+    model = LogisticRegression().fit(rows)
+    np.testing.assert_array_equal(np.concatenate(list(rows.predictions(model))), model.predict(X))
+    rows = RowBlocks(iter(in_blocks(X, Y)))
+    next(rows.predictions(model))
+    with pytest.raises(ValueError, match="was begun before"):
+        LogisticRegression().fit(rows)
+
+
+def test_names_of_frames_are_compared():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X, columns=list("abcdef"))
+    rows = RowBlocks([(frame[:400], Y[:400]), (frame[400:], Y[400:])])
+    model = LogisticRegression().fit(rows)
+    assert list(model.feature_names_in_) == list("abcdef")
+    assert model.score(rows) == model.score(frame, Y)
+    for other in (frame[list("fedcba")], X):
+        with pytest.raises(ValueError, match="block 1 has features named"):
+            LogisticRegression().fit(RowBlocks([(frame, Y), (other, Y)]))
+    permuted = RowBlocks([(frame[list("fedcba")], Y)])
+    for predict in (model.predict, lambda rows: list(rows.predictions(model))):
+        with pytest.raises(ValueError, match="feature names"):
+            predict(permuted)
+
+
+def test_what_cannot_be_pickled_and_a_file_that_was_cut(tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    rows = RowBlocks.from_npy(tmp_path / "x.npy", Y)
+    with pytest.raises(TypeError, match="RowBlocks cannot be pickled"):
+        pickle.dumps(rows)
+    os.truncate(tmp_path / "x.npy", 500)
+    with pytest.raises(ValueError, match=r"needs .* bytes of its file, which has 500"):
+        LogisticRegression().fit(rows)

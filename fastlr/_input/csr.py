@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastlr import _core
-from fastlr._input.arrays import as_kernels_read
+from fastlr._input.arrays import as_kernels_read, refuse_sparse_and_masked
 
 _INDEX = (np.dtype(np.int32), np.dtype(np.int64))
 _REAL = (np.dtype(np.float32), np.dtype(np.float64))
@@ -125,6 +125,7 @@ def check_csr(X, n_threads, *, finite=False, name="X"):
     if X.format != "csr":
         _check_before_conversion(X, name)
         X = X.tocsr()
+    refuse_sparse_and_masked(X.data, f"{name}.data")
     parts = [_part(getattr(X, part), f"{name}.{part}") for part in ("data", "indices", "indptr")]
     return _checked(*parts, tuple(map(int, X.shape)), n_threads, finite, name)
 

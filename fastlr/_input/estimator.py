@@ -53,7 +53,7 @@ def convert(estimator, X, n_threads, *, fitting):
         return csr.check_csr(X, n_threads, finite=not sklearn.get_config()["assume_finite"])
     if isinstance(X, RowBlocks):
         _check_names(estimator, X, fitting=fitting)
-        return X.X
+        return check_X(X.X)  # whose file may have been cut
     X = as_table(X, "X")
     plain = type(X) in (np.ndarray, np.memmap) and X.dtype != object
     if plain:
@@ -73,7 +73,7 @@ def convert(estimator, X, n_threads, *, fitting):
 
 def _check_names(estimator, rows, *, fitting):
     """What `validate_data` does for the number and names of features, of RowBlocks."""
-    names, d = rows.feature_names, rows.shape[1]
+    d, names = rows.shape[1], rows.feature_names  # which are known once the blocks are read
     if fitting:
         estimator.n_features_in_ = d
         vars(estimator).pop("feature_names_in_", None)

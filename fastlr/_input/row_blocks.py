@@ -68,7 +68,7 @@ class RowBlocks:
             raise TypeError(f"blocks is of type {type(blocks).__name__}; expected an iterable of (X, y) or "
                             f"(X, y, weight), or a function that returns an iterator")
         self.feature_names, self._rows = None, None
-        self._blocks, self._cache = blocks, cache
+        self._blocks, self._cache, self._begun = blocks, cache, None
 
     @classmethod
     def from_npy(cls, paths, y=None, *, weight=None, cache=None):
@@ -145,18 +145,14 @@ class RowBlocks:
         rows.feature_names = source.feature_names
         return rows
 
-    shape = property(lambda self: self._read()[0].shape)
-    dtype = property(lambda self: self._read()[0].dtype)
+    X = property(lambda self: self._read()[0], doc="The features (n, d), a read-only array in a file.")
     y = property(lambda self: self._read()[1])
     weight = property(lambda self: self._read()[2])
+    shape = property(lambda self: self.X.shape)
+    dtype = property(lambda self: self.X.dtype)
 
     def __len__(self):
         return self.shape[0]
-
-    @property
-    def X(self):
-        """The features (n, d): a read-only array in a file, or in memory where there are few."""
-        return self._read()[0]
 
     def predictions(self, model, method="predict"):
         """Results of a fitted model's `method`, block by block: an iterator of arrays.
@@ -164,10 +160,13 @@ class RowBlocks:
         Blocks are read from their source and not kept, so that memory stays that of one block.
         """
         predict = getattr(model, method)
-        for i, block in enumerate(self._iterate()):
-            X = _parts(block, i)[0]
+        is_gone = self._rows is not None and self._begun is not None
+        blocks = self._kept_blocks() if is_gone else self._iterate()
+        for i, block in enumerate(blocks):
+            X, _, _, names = _parts(block, i)
+            names = self.feature_names if names is None else names
             if len(X):
-                yield predict(X if self.feature_names is None else self._named(X))
+                yield predict(X if names is None else _named(X, names))
 
     def write_predictions(self, path, model, method="predict"):
         """Write a fitted model's results to a file, block by block.
@@ -187,19 +186,38 @@ class RowBlocks:
         """
         return row_sources.write(Path(path).expanduser(), self.predictions(model, method))
 
-    def _named(self, X):
-        """A block whose features have names."""
-        rows = RowBlocks(())
-        rows.feature_names, rows._rows = self.feature_names, (X, None, None)
-        return rows
+    def _kept_blocks(self):
+        """Blocks of the rows that were read from an iterator."""
+        step = max(1, row_sources.BLOCK_BYTES // self.X[:1].nbytes)
+        for start in range(0, len(self), step):
+            yield self.X[start : start + step]
 
     def _iterate(self):
-        return iter(self._blocks() if callable(self._blocks) else self._blocks)
+        """An iterator of the blocks; ValueError if they come from one that has begun."""
+        blocks = self._blocks() if callable(self._blocks) else self._blocks
+        iterator = iter(blocks)
+        if iterator is blocks:
+            if iterator is self._begun:
+                raise ValueError("blocks is an iterator that was begun before, so that rows would be missing; pass a "
+                                 "list, or a function that returns a new iterator each time")
+            self._begun = iterator if iterator is self._blocks or callable(self._blocks) else None
+        return iterator
 
     def _read(self):
         if self._rows is None:
-            self._rows = _keep(self._iterate(), self._cache)
+            rows, names = _keep(self._iterate(), self._cache)
+            self._rows, self.feature_names = rows, self.feature_names if names is None else names
         return self._rows
+
+    def __reduce__(self):
+        raise TypeError("RowBlocks cannot be pickled: their rows lie in a file without a name; make them anew")
+
+
+def _named(X, names):
+    """A block whose features have names."""
+    rows = RowBlocks(())
+    rows.feature_names, rows._rows = names, (X, None, None)
+    return rows
 
 
 def take_blocks(X, y, sample_weight):
@@ -213,29 +231,35 @@ def take_blocks(X, y, sample_weight):
 
 
 def _keep(blocks, cache):
-    """X, y and weight of an iterator of blocks, each in a file of its own, mapped."""
+    """X, y and weight of an iterator of blocks, each in a file of its own, mapped; and the features' names or None."""
     folder = tempfile.gettempdir() if cache is None else os.fspath(Path(cache).expanduser())
-    kept = None
+    kept, names = None, None
     for i, block in enumerate(blocks):
-        parts = _parts(block, i)
+        *parts, own = _parts(block, i)
         if kept is None:
-            kept = [None if part is None else Kept(folder, part) for part in parts]
+            kept, names = [None if part is None else Kept(folder, part) for part in parts], own
         _compare(parts, kept, i)
+        if own != names:
+            raise ValueError(f"block {i} has features named {own} and those before {names}; expected the same, in one "
+                             f"order")
         for part, array in zip(kept, parts, strict=True):
             if array is not None:
                 part.add(array)
     shape = kept[0].shape if kept else (0, 0)
     if not np.prod(shape):
         raise ValueError(f"the blocks have {shape[0]} rows of {shape[1]} features; expected at least one of each")
-    return [part and part.array() for part in kept]
+    return [part and part.array() for part in kept], names
 
 
 def _parts(block, i):
-    """X, y and weight of block i, the latter two None where they are not given."""
+    """X, y and weight of block i, the latter two None where they are not given, and the features' names or None."""
     parts = tuple(block) if isinstance(block, tuple | list) else (block,)
     if not 1 <= len(parts) <= 3:
         raise ValueError(f"block {i} has {len(parts)} parts; expected (X, y) or (X, y, weight)")
     X, y, weight = (*parts, None, None)[:3]
+    names = list(X.columns) if hasattr(X, "columns") else None
+    if names is not None and not all(isinstance(name, str) for name in names):
+        names = None
     try:
         X = check_X(X.to_numpy() if hasattr(X, "to_numpy") else X)
     except (TypeError, ValueError) as error:
@@ -244,7 +268,7 @@ def _parts(block, i):
     for part, name in ((y, "y"), (weight, "weight")):
         if part is not None and (part.ndim == 0 or len(part) != len(X)):
             raise ValueError(f"block {i}: {name} has shape {part.shape} and X {X.shape}; expected {len(X)} rows")
-    return _checked(X, f"block {i}"), y, weight
+    return _checked(X, f"block {i}"), y, weight, names
 
 
 def _checked(X, name):

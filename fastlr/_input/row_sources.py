@@ -3,6 +3,7 @@
 import glob
 import json
 import math
+import operator
 import os
 import re
 from pathlib import Path
@@ -55,8 +56,10 @@ def map_safetensors(path, tensor=None):
             if size < 8 or length > size - 8:
                 raise ValueError(f"its header would have {length} bytes")
             header = json.loads(file.read(length))
+            if not isinstance(header, dict):
+                raise ValueError("its header is no JSON object")
             header.pop("__metadata__", None)
-        except (ValueError, AttributeError) as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path} is no safetensors file, or is cut: {error}") from None
     if tensor is None and len(header) == 1:
         tensor = next(iter(header))
@@ -65,8 +68,8 @@ def map_safetensors(path, tensor=None):
         raise ValueError(f"{path} has the tensors {found or 'none'}; expected " +
                          ("one: name it by tensor=" if tensor is None else f"{tensor!r} among them"))
     try:
-        code, shape = header[tensor]["dtype"], tuple(map(int, header[tensor]["shape"]))
-        begin, end = map(int, header[tensor]["data_offsets"])
+        code, shape = header[tensor]["dtype"], tuple(map(operator.index, header[tensor]["shape"]))
+        begin, end = map(operator.index, header[tensor]["data_offsets"])
     except (KeyError, TypeError, ValueError):
         raise ValueError(f"{path}: the header of {tensor!r} lacks dtype, shape or data_offsets") from None
     if code not in _SAFETENSORS:
@@ -128,6 +131,8 @@ class ParquetSource:
             path = dataset.dataset(path, format="parquet")
         self.data, self.target, self.weight = path, target, weight
         names = self.data.schema.names
+        if not names:
+            raise ValueError(f"{path} has no columns; expected Parquet files")
         if features is None:
             features = [name for name in names if name not in (target, weight)]
         self.features = [features] if isinstance(features, str) else list(features)

@@ -24,7 +24,7 @@ def patch_sklearn():
 
     The classes that take their place are subclasses: parameters, predictions, attributes and checks by `isinstance`
     stay scikit-learn's. Each `fit` decides: what fastlr does, it does, to within about the square of `tol` of the
-    optimum; the rest (an L1 penalty, sparse X, callbacks, liblinear's penalised intercept, whatever fastlr refuses) is
+    optimum; the rest (callbacks, liblinear's penalised intercept, whatever fastlr refuses) is
     scikit-learn's own. The logger "fastlr" says which, and why, at the level INFO.
 
     Modules imported before and after have them, a notebook's names too; names elsewhere (defaults of functions,

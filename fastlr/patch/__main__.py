@@ -3,9 +3,12 @@
 -v tells on stderr of each fit who did it, and why; -m MODULE in place of SCRIPT.py runs a module.
 """
 
+import builtins
 import logging
 import runpy
 import sys
+import types
+import zipfile
 from pathlib import Path
 
 from fastlr.patch import patch_sklearn
@@ -29,8 +32,26 @@ def main(arguments):
     if is_module:
         runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
     else:
-        sys.path[0] = str(Path(arguments[0]).resolve().parent)
-        runpy.run_path(arguments[0], run_name="__main__")
+        return _run(arguments[0])
+    return 0
+
+
+def _run(script):
+    """Run a script as `python script` does; folders and archives with a __main__.py by runpy."""
+    path = Path(script).absolute()
+    if not path.is_file() or zipfile.is_zipfile(path):
+        if not path.exists():
+            print(f"{sys.executable}: can't open file {str(path)!r}: No such file or directory", file=sys.stderr)
+            return 2
+        sys.path[0] = str(path)
+        runpy.run_path(str(path), run_name="__main__")
+        return 0
+    sys.path[0] = str(path.resolve().parent)
+    code = compile(path.read_bytes(), str(path), "exec")
+    module = types.ModuleType("__main__")
+    module.__file__, module.__builtins__ = str(path), builtins
+    sys.modules["__main__"] = module
+    exec(code, vars(module))
     return 0
 
 

@@ -88,8 +88,14 @@ class LogisticRegressionCV(peers.LogisticRegressionCV, metaclass=_LikeScikitLear
 _REPLACED = {LogisticRegression: peers.LogisticRegression, LogisticRegressionCV: peers.LogisticRegressionCV}
 
 
+_SOLVERS = ("lbfgs", "liblinear", "newton-cg", "newton-cholesky", "sag", "saga")
+
+
 def _not_done(estimator, X, y, sample_weight):
     """Why fastlr does not even try this fit, or None."""
+    own = [name for name in ("cv", "Cs") if isinstance(getattr(estimator, name, None), str)]
+    if estimator.solver not in _SOLVERS or own:  # fastlr has values of its own
+        return "the parameters are not valid"
     many = hasattr(estimator, "l1_ratios")
     ratio = getattr(estimator, "l1_ratios" if many else "l1_ratio", None)
     ratio = None if isinstance(ratio, str) else ratio  # "warn": its default is about to change
