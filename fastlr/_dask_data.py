@@ -121,8 +121,10 @@ class DaskTrainingData:
             counted = self._sums * (1.0 if per_class is None else per_class)
             warn_of_one_class(self.outputs, np.arange(len(counted)), counted)
 
-    def objective(self, C, per_class, *, intercept, seed):
+    def objective(self, C, per_class, *, intercept, seed, l1_ratio=0.0):
         """The Objective of the rows, on the cluster."""
+        if l1_ratio:
+            raise ValueError(f"l1_ratio is {l1_ratio:g}; on a cluster there is the L2 penalty only, l1_ratio=0")
         total = float(self._sums.sum())
         if per_class is not None:
             total = float(self._sums @ per_class)

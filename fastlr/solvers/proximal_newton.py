@@ -20,7 +20,7 @@ from fastlr.model.line import Point
 from fastlr.model.memory import KEPT_VALUES
 from fastlr.solvers.plan import samples_weigh
 
-LEAST_SET = 1000  # features that are added at least,
+LEAST_SET, PART, FIRST_SET = 1000, 8, 16_000  # features that are added at least: d / PART, if between the others,
 GROWTH = 2.0  # and in units of those that have coefficients
 NEAR = 0.8  # of l1 is a gradient that may become a coefficient's
 SWEEPS = 40  # over all of a working set, in a step,
@@ -144,7 +144,7 @@ class Columns:
         W, G = self.objective.matrix(point.w)[:, : self.rows.d], self.objective.matrix(point.grad)[:, : self.rows.d]
         support = W.any(axis=0)
         n_support = np.count_nonzero(support)
-        n_more = max(LEAST_SET, int(GROWTH * n_support))
+        n_more = max(LEAST_SET, min(self.rows.d // PART, FIRST_SET), int(GROWTH * n_support))
         wanted = np.flatnonzero((violation > 0) & ~support)
         if len(wanted) > n_more:
             wanted = wanted[np.argpartition(-violation[wanted], n_more - 1)[:n_more]]
