@@ -120,7 +120,7 @@ def penalty_of(penalty, ratio, C):
     """
     if penalty != "deprecated":
         return penalty
-    if np.isposinf(C):
+    if math.inf == C:
         return None
     ratios = np.zeros(1) if ratio is None else np.atleast_1d(np.asarray(ratio, np.float64))
     return "l2" if not ratios.any() else "l1" if (ratios == 1).all() else "elasticnet"
