@@ -41,7 +41,7 @@ problem random_problem(const target *t, int may) {
     const flr_loss loss = (flr_loss)below(FLR_N_LOSSES);
     const targets y = random_targets(loss, (below(3) ? LABELS_ONLY : PROBABILITIES_ONLY) | (below(2) ? WEIGHTED : 0), n, k, size);
     p.Y = y.Y;
-    p.pass = (flr_pass){.X = {data, dtype, n, d, l.row_stride, l.col_stride}, .loss = loss, .k = k, .ldw = ldw,
+    p.pass = (flr_pass){.X = {data, dtype, n, d, l.row_stride, l.col_stride, 0}, .loss = loss, .k = k, .ldw = ldw,
                         .label = y.y.label, .prob = y.y.prob, .weight = y.y.weight, .n_threads = 1};
     if (may & MAY_REFER && below(2) && flr_wants_reference(&p.pass)) p.pass.has_reference = 1, p.pass.reference = below(k);
     const int64_t rows = k - p.pass.has_reference;
