@@ -37,7 +37,7 @@ typedef struct { double W[WIDE_K * D], b[WIDE_K], Wv[WIDE_K * D], bv[WIDE_K]; fl
 static int never(void *context) { return context != NULL; }
 
 static flr_pass pass_of(int64_t k, flr_loss loss, int n_threads) {
-    return (flr_pass){.X = {(const char *)X, FLR_F32, N, D, D * 4, 4}, .loss = loss, .k = k, .W = W, .ldw = LDW, .b = b,
+    return (flr_pass){.X = {(const char *)X, FLR_F32, N, D, D * 4, 4, 0}, .loss = loss, .k = k, .W = W, .ldw = LDW, .b = b,
                       .label = k == WIDE_K ? label : few_label, .weight = weight, .n_threads = n_threads};
 }
 
