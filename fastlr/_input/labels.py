@@ -83,17 +83,18 @@ def number_labels(y):
     """The sorted distinct labels of y, a result of `check_label_array`, and each one's position, int32 (n,)."""
     if y.dtype.kind in "iu" and len(y):
         lowest = y.min()
-        if int(y.max()) - int(lowest) < _COUNTABLE_RANGE:
-            return _number_by_counting(y, lowest)
+        span = int(y.max()) - int(lowest) + 1
+        if span <= _COUNTABLE_RANGE:
+            return _number_by_counting(y, lowest, span)
     classes, codes = np.unique(y, return_inverse=True)
     return classes, codes.astype(np.int32)
 
 
-def _number_by_counting(y, lowest):
-    """`number_labels` of integers that are close together."""
+def _number_by_counting(y, lowest, span):
+    """`number_labels` of integers of [lowest, lowest + span)."""
     wide = np.uint64 if y.dtype.kind == "u" else np.int64
     blocks = [slice(start, start + _BLOCK) for start in range(0, len(y), _BLOCK)]
-    present = np.zeros(_COUNTABLE_RANGE, bool)
+    present = np.zeros(span, bool)
     for block in blocks:
         present[np.subtract(y[block], lowest, dtype=wide)] = True
     classes = np.flatnonzero(present).astype(wide) + wide(lowest)
