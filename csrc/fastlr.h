@@ -5,12 +5,16 @@
 #include "kernels/table.h"
 #include "runtime/runtime.h"
 
+/* What `release` is for a file mapped for reading only, whose pages go back to the system once they are read; no value
+ * that a member which nobody has set is likely to have: of other memory it would leave zeros. */
+enum { FLR_RELEASE = 0x5eed1ea5 };
+
 /* X as the user has it: any type, any strides (bytes), never copied whole. */
 typedef struct {
     const char *data;
     flr_dtype dtype;
     int64_t n, d, row_stride, col_stride;
-    int release;          /* X is a file mapped for reading only: give pages back to the system once they are read */
+    int release;          /* FLR_RELEASE, or anything else */
 } flr_matrix;
 
 /* rowwise.c: the element-wise and row kernels on many threads, chunk by chunk.  FLR_OK or FLR_NO_MEMORY. */

@@ -4,7 +4,7 @@ from libc.stdint cimport int32_t, int64_t
 
 cdef extern from "fastlr.h" nogil:
     enum:
-        FLR_OK, FLR_NO_MEMORY, FLR_INTERRUPTED
+        FLR_OK, FLR_NO_MEMORY, FLR_INTERRUPTED, FLR_RELEASE
     ctypedef int flr_loss
     ctypedef int flr_dtype
     ctypedef struct flr_isa:
@@ -13,7 +13,7 @@ cdef extern from "fastlr.h" nogil:
         const char *data
         flr_dtype dtype
         int64_t n, d, row_stride, col_stride
-        bint release
+        int release
     ctypedef struct flr_pass:
         flr_matrix X
         flr_loss loss

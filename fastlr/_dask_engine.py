@@ -14,7 +14,7 @@ from distributed import KilledWorker
 from fastlr import _core
 from fastlr._runtime.threads import blas_limit
 from fastlr.model.affine import Affine
-from fastlr.model.rows_at_hand import add
+from fastlr.model.rows_base import add
 from fastlr.model.rows_engine import FAN, aligned, join_group, joined
 
 GLANCE = 1.0  # seconds between looks at the cluster while a result is waited for

@@ -70,11 +70,8 @@ def loss_and_grad(X, W, b, y, *, loss="softmax", sample_weight=None, alpha=0.0, 
         weights are negative or all zero, an option has an unknown value, or X is memory-mapped and its file has become
         too short (if that happens during the pass, the system ends the process).
     """
-    X, alpha = X if is_sparse(X) else check_X(X), check_number("alpha", alpha, minimum=0)
-    n = X.shape[0]
-    weight, _ = _core.moderate_weights(check_sample_weight(sample_weight, n))
-    value, grad_W, grad_b, _ = partial_loss_and_grad(X, y, W, b, loss=loss, sample_weight=weight, scale=scale,
-                                                     shift=shift, n_threads=n_threads)
+    alpha = check_number("alpha", alpha, minimum=0)
+    (value, grad_W, grad_b), n, weight = _sums(X, y, W, b, loss, sample_weight, scale, shift, n_threads)
     per_weight = mean_factor(n, weight)
     value, grad_W, grad_b = value * per_weight, grad_W * per_weight, grad_b * per_weight
     if alpha:
@@ -114,6 +111,12 @@ def partial_loss_and_grad(X, y, W, b, *, loss="softmax", sample_weight=None, sca
     TypeError, ValueError
         As in `loss_and_grad`.
     """
+    (value, grad_W, grad_b), n, weight = _sums(X, y, W, b, loss, sample_weight, scale, shift, n_threads, is_part=True)
+    return value, grad_W, grad_b, float(n if weight is None else weight.sum())
+
+
+def _sums(X, y, W, b, loss, sample_weight, scale, shift, n_threads, *, is_part=False):
+    """The loss and its gradients as sums, the number of rows and their weights; those of a part as they are given."""
     n_threads = resolve_n_threads(n_threads)
     X = check_csr(X, n_threads) if is_sparse(X) else check_X(X)
     check_option("loss", loss, _core.LOSSES)
@@ -126,7 +129,8 @@ def partial_loss_and_grad(X, y, W, b, *, loss="softmax", sample_weight=None, sca
     if b.shape != (k,) and not (W.ndim == 1 and b.ndim == 0):
         raise ValueError(f"b has shape {b.shape} and W {W.shape}; expected b ({k},), one intercept a row of W")
     target = _model_targets(y, n, k, loss, _core.real_dtype(X.dtype))
-    weight = check_sample_weight(sample_weight, n, may_be_zero=True)
+    weight = check_sample_weight(sample_weight, n, may_be_zero=is_part)
+    weight = weight if is_part else _core.moderate_weights(weight)[0]  # of a mean the largest may be any
     problem = problem_of(X, target, k, loss=loss, weight=weight, scale=check_feature_vector(scale, d, "scale"),
                          shift=check_feature_vector(shift, d, "shift"), n_threads=n_threads)
     value, grad_W, grad_b = problem.loss_and_grad(W_rows, b.reshape(k))
@@ -135,8 +139,7 @@ def partial_loss_and_grad(X, y, W, b, *, loss="softmax", sample_weight=None, sca
             if not np.isfinite(parameter).all():
                 raise ValueError(f"{name} has values that are not finite; expected finite parameters")
         (check_finite_values if isinstance(X, Csr) else check_finite)(X, n_threads)
-    total = float(n if weight is None else weight.sum())
-    return value, grad_W.reshape(W.shape), grad_b.reshape(b.shape)[()], total
+    return (value, grad_W.reshape(W.shape), grad_b.reshape(b.shape)[()]), n, weight
 
 
 def _model_targets(y, n, k, loss, dtype):

@@ -1,5 +1,7 @@
 """Data for the tests: features in every dtype and layout, labels and targets, with their twins."""
 
+from itertools import pairwise
+
 import ml_dtypes
 import numpy as np
 from scipy.optimize import minimize
@@ -85,3 +87,8 @@ def drawn_classes(n=300, d=6, k=3, seed=0):
     W = rng.normal(size=(k, d))
     y = ((X - X.mean(axis=0)) @ W.T + rng.gumbel(size=(n, k)) * 2).argmax(axis=1)
     return X, y, rng
+
+
+def in_blocks(*arrays, bounds=(0, 100, 100, 450, 900)):
+    """Parts of the arrays' rows between the bounds, one of them without rows."""
+    return [tuple(array[a:b] for array in arrays) for a, b in pairwise(bounds)]

@@ -1,5 +1,6 @@
 """Users of the C interface, as docs/c.md has them: compiled, and against NumPy."""
 
+import ctypes
 import os
 import re
 import shutil
@@ -87,6 +88,24 @@ def test_ctypes_and_numba():
     pytest.importorskip("numba", reason="numba is not installed")
     exec(block("numba"), names)
     assert names["most_probable"](names["Z"]) == names["A"].max()
+
+
+class Matrix(ctypes.Structure):
+    _fields_ = (("data", ctypes.c_void_p), ("dtype", ctypes.c_int), ("n", ctypes.c_int64), ("d", ctypes.c_int64),
+                ("row_stride", ctypes.c_int64), ("col_stride", ctypes.c_int64), ("release", ctypes.c_int))
+
+
+@pytest.mark.parametrize("release", [0, 1, -1])
+def test_a_member_that_nobody_set_releases_no_memory(release):
+    """Pages that were given back to the system, and are not a file's, would hold zeros."""
+    X = np.ones((4096, 512))
+    matrix = Matrix(X.ctypes.data, 0, *X.shape, *X.strides, release)
+    find = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int)(
+        function_address("find_nonfinite"))
+    row, column = ctypes.c_int64(), ctypes.c_int64()
+    assert find(ctypes.addressof(row), ctypes.addressof(column), ctypes.addressof(matrix), 2) == 0
+    assert row.value == -1
+    assert (X == 1).all()
 
 
 def test_addresses_are_of_different_functions():

@@ -1,15 +1,14 @@
 """Rows in blocks: the fit is that of the rows in one array, bit for bit; and what blocks may not be."""
 
-import json
 import os
 import pickle
 import subprocess
 import sys
-from itertools import pairwise
 
 import ml_dtypes
 import numpy as np
 import pytest
+from problems import in_blocks
 
 from fastlr import LogisticRegression, LogisticRegressionCV, RowBlocks, Trainer
 
@@ -17,11 +16,6 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(900, 6)).astype(np.float32)
 Y = np.array(["a", "b", "c"])[np.argmax(X[:, :3] + RNG.normal(size=(900, 3)), axis=1)]
 WEIGHT = RNG.random(900)
-BOUNDS = (0, 100, 100, 450, 900)
-
-
-def in_blocks(*arrays, bounds=BOUNDS):
-    return [tuple(array[a:b] for array in arrays) for a, b in pairwise(bounds)]
 
 
 @pytest.mark.parametrize("kind", ["list", "function", "generator"])
@@ -74,133 +68,6 @@ def test_matrices_of_targets_and_frames(tmp_path):
     np.testing.assert_array_equal(LogisticRegression().fit(RowBlocks(frames, cache=tmp_path)).coef_,
                                   LogisticRegression().fit(X, P).coef_)
     assert not list(tmp_path.iterdir())
-
-
-def test_npy_files(tmp_path):
-    for i, (x, y) in enumerate(in_blocks(X, np.arange(900) % 3, bounds=(0, 300, 310, 900))):
-        np.save(tmp_path / f"img_emb_{2 * i + 8}.npy", x)  # 8, 10, 12: not the order of names
-        np.save(tmp_path / f"label_{2 * i + 8}.npy", y)
-    rows = RowBlocks.from_npy(str(tmp_path / "img_emb_*.npy"), str(tmp_path / "label_*.npy"))
-    np.testing.assert_array_equal(rows.X, X)
-    np.testing.assert_array_equal(rows.y, np.arange(900) % 3)
-    one = RowBlocks.from_npy(tmp_path / "img_emb_12.npy", Y[310:], weight=WEIGHT[310:])
-    np.testing.assert_array_equal(one.X, X[310:])
-    np.testing.assert_array_equal(LogisticRegression().fit(one).coef_,
-                                  LogisticRegression().fit(X[310:], Y[310:], WEIGHT[310:]).coef_)
-
-
-def test_npy_files_that_are_not(tmp_path):
-    whole, cut, pickled, flat = (tmp_path / f"{name}.npy" for name in ("whole", "cut", "pickled", "flat"))
-    np.save(whole, X)
-    cut.write_bytes(whole.read_bytes()[:-5])
-    np.save(pickled, np.array([{}], object), allow_pickle=True)
-    np.save(flat, X[0])
-    for path in (cut, pickled):
-        with pytest.raises(ValueError, match=path.name):
-            RowBlocks.from_npy([whole, path], Y).X  # noqa: B018
-    with pytest.raises(ValueError, match="two dimensions"):
-        RowBlocks.from_npy([whole, flat], Y).X  # noqa: B018
-    with pytest.raises(FileNotFoundError, match="nothing_"):
-        RowBlocks.from_npy(tmp_path / "nothing_*.npy", Y)
-    for paths in (whole, [whole, whole]):
-        with pytest.raises(ValueError, match="y has 7 rows"):
-            RowBlocks.from_npy(paths, Y[:7]).X  # noqa: B018
-    with pytest.raises(ValueError, match="y has 2000 rows"):
-        RowBlocks.from_npy([whole, whole], np.arange(2000)).X  # noqa: B018
-
-
-def write_safetensors(path, tensors, lie=None):
-    header, data = {"__metadata__": {"format": "pt"}}, b""
-    for name, array in tensors.items():
-        code = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "uint8": "U8"}[array.dtype.name]
-        place = [len(data), len(data) + array.nbytes]
-        header[name] = {"dtype": code, "shape": list(array.shape), "data_offsets": place} | (lie or {})
-        data += array.tobytes()
-    text = json.dumps(header).encode()
-    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float16, ml_dtypes.bfloat16, np.uint8])
-def test_safetensors(tmp_path, dtype):
-    values = np.abs(X).astype(dtype)
-    write_safetensors(tmp_path / "a1.safetensors", {"other": values[:3, :2].ravel(), "emb": values[:500]})
-    write_safetensors(tmp_path / "a2.safetensors", {"emb": values[500:]})
-    rows = RowBlocks.from_safetensors(tmp_path / "a*.safetensors", Y, tensor="emb")
-    np.testing.assert_array_equal(rows.X, values)
-    np.testing.assert_array_equal(LogisticRegression().fit(rows).coef_, LogisticRegression().fit(values, Y).coef_)
-    np.testing.assert_array_equal(RowBlocks.from_safetensors(tmp_path / "a2.safetensors").X, values[500:])
-    with pytest.raises(ValueError, match="tensors 'other', 'emb'; expected one: name it"):
-        RowBlocks.from_safetensors(tmp_path / "a1.safetensors")
-
-
-LIES = {
-    "cut": ({}, -3, "is cut or its header wrong"),
-    "shape": ({"shape": [900, 7]}, None, "is cut or its header wrong"),
-    "negative": ({"shape": [-900, -6]}, None, "is cut or its header wrong"),
-    "dtype": ({"dtype": "C64"}, None, "has dtype C64; expected one of F64"),
-    "offsets": ({"data_offsets": "x"}, None, "lacks dtype, shape or data_offsets"),
-    "floats": ({"shape": [900.0, 6.0]}, None, "lacks dtype, shape or data_offsets"),
-    "header": ({}, 20, "is no safetensors file"),
-    "nothing": ({}, 4, "is no safetensors file"),
-}
-
-
-@pytest.mark.parametrize("name", LIES)
-def test_safetensors_that_lie(tmp_path, name):
-    lie, end, message = LIES[name]
-    path = tmp_path / "lie.safetensors"
-    write_safetensors(path, {"emb": X}, lie)
-    path.write_bytes(path.read_bytes()[:end])
-    with pytest.raises(ValueError, match=message):
-        RowBlocks.from_safetensors(path, Y)
-
-
-def test_parquet(tmp_path):
-    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
-    columns = {f"x{j}": X[:, j] for j in range(6)} | {"label": Y, "weight": WEIGHT}
-    path = tmp_path / "rows.parquet"
-    parquet.write_table(arrow.table(columns), path, row_group_size=200)
-    rows = RowBlocks.from_parquet(path, "label", weight="weight")
-    model, expected = LogisticRegression().fit(rows), LogisticRegression().fit(X, Y, WEIGHT)
-    np.testing.assert_array_equal(model.coef_, expected.coef_)
-    assert list(model.feature_names_in_) == [f"x{j}" for j in range(6)]
-    some = RowBlocks.from_parquet(path, "label", features=["x5", "x4"])
-    np.testing.assert_array_equal(some.X, X[:, [5, 4]])
-    with pytest.raises(ValueError, match="feature names"):
-        model.predict(RowBlocks.from_parquet(path, features=[f"x{j}" for j in (1, 0, 2, 3, 4, 5)]))
-    with pytest.raises(ValueError, match="no column 'x9'"):
-        RowBlocks.from_parquet(path, "label", features=["x9"])
-    with pytest.raises(TypeError, match=r"'label'.*not numbers"):
-        RowBlocks.from_parquet(path, "weight").X  # noqa: B018
-    lists = arrow.FixedSizeListArray.from_arrays(arrow.array(X.ravel()), 6)
-    parquet.write_table(arrow.table({"emb": lists, "y": np.arange(900) % 3}), tmp_path / "lists.parquet")
-    embedded = RowBlocks.from_parquet(tmp_path / "lists.parquet", "y", features="emb")
-    np.testing.assert_array_equal(embedded.X, X)
-    holes = arrow.table({"a": arrow.array([1.0, None, 2.0]), "y": [0, 1, 0]})
-    parquet.write_table(holes, tmp_path / "holes.parquet")
-    with pytest.raises(ValueError, match="'a' has a missing value at row 1"):
-        RowBlocks.from_parquet(tmp_path / "holes.parquet", "y").X  # noqa: B018
-
-
-@pytest.mark.parametrize("name", ["p.npy", "p.parquet"])
-@pytest.mark.parametrize("method", ["predict", "predict_proba"])
-def test_predictions_go_to_a_file_block_by_block(tmp_path, name, method):
-    model, rows = LogisticRegression().fit(X, np.arange(900) % 3), RowBlocks(in_blocks(X, Y))
-    expected = getattr(model, method)(X)
-    np.testing.assert_array_equal(np.concatenate(list(rows.predictions(model, method))), expected)
-    if name.endswith("parquet"):
-        parquet = pytest.importorskip("pyarrow.parquet")
-    assert rows.write_predictions(tmp_path / name, model, method) == 900
-    if name.endswith("parquet"):
-        table = parquet.read_table(tmp_path / name)
-        written = np.column_stack([column.to_numpy() for column in table.columns]).reshape(expected.shape)
-    else:
-        written = np.load(tmp_path / name)
-    np.testing.assert_array_equal(written, expected)
-    bad = RowBlocks([*in_blocks(X, Y), (X[:, :2], Y)])
-    with pytest.raises(ValueError, match="2 features"):
-        bad.write_predictions(tmp_path / f"bad_{name}", model, method)
-    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 NAN = X[:50].copy()
@@ -318,11 +185,6 @@ def test_names_of_frames_are_compared():
             predict(permuted)
 
 
-def test_what_cannot_be_pickled_and_a_file_that_was_cut(tmp_path):
-    np.save(tmp_path / "x.npy", X)
-    rows = RowBlocks.from_npy(tmp_path / "x.npy", Y)
+def test_they_cannot_be_pickled():
     with pytest.raises(TypeError, match="RowBlocks cannot be pickled"):
-        pickle.dumps(rows)
-    os.truncate(tmp_path / "x.npy", 500)
-    with pytest.raises(ValueError, match=r"needs .* bytes of its file, which has 500"):
-        LogisticRegression().fit(rows)
+        pickle.dumps(RowBlocks([(X, Y)]))

@@ -3,7 +3,8 @@
  * Of class c, with columns x_j already multiplied by the roots of the rows' weights and r those roots themselves,
  *
  *     sigmoid:  sum_c [ g_c' t_c + 1/2 sum_i h_ic (x_i t_c + r_i t0_c)^2 ]
- *     softmax:  sum_c   g_c' t_c + 1/2 sum_i ( sum_c h_ic P_ic^2 - q_i^2 ),  P_ic = x_i t_c + r_i t0_c,  q_i = sum_c h_ic P_ic
+ *     softmax:  sum_c   g_c' t_c + 1/2 sum_i ( sum_c h_ic P_ic^2 - q_i^2 )
+ *               P_ic = x_i t_c + r_i t0_c,  q_i = sum_c h_ic P_ic
  *
  * plus l2_j/2 t_jc^2 and l1_j |w_jc + t_jc|.  A sigmoid's intercept is minimised out: a column acts less its mean under
  * h_c, so that sparse columns need not be centred.  Softmax steps the intercepts after each class's columns. */
@@ -22,39 +23,29 @@ static column column_of(const flr_coordinate *m, int64_t at) {
     return (column){m->values + m->starts[j], m->rows + m->starts[j], m->starts[j + 1] - m->starts[j]};
 }
 
-/* sum_i x_i f(i) over a column, in a fixed order of its own */
-#define SUM_OVER(x_, term_sparse, term_dense)                                                                            \
-    double lane[LANES] = {0};                                                                                            \
-    int64_t p = 0;                                                                                                       \
-    if (x_.row)                                                                                                          \
-        for (; p < x_.count; p++) {                                                                                      \
-            const int64_t i = x_.row[p];                                                                                 \
-            lane[p % LANES] += (double)x_.x[p] * (term_sparse);                                                          \
-        }                                                                                                                \
-    else {                                                                                                               \
-        for (; p + LANES <= x_.count; p += LANES)                                                                        \
-            for (int l = 0; l < LANES; l++) {                                                                            \
-                const int64_t i = p + l;                                                                                 \
-                lane[l] += (double)x_.x[i] * (term_dense);                                                               \
-            }                                                                                                            \
-        for (; p < x_.count; p++) {                                                                                      \
-            const int64_t i = p;                                                                                         \
-            lane[p % LANES] += (double)x_.x[i] * (term_dense);                                                           \
-        }                                                                                                                \
-    }                                                                                                                    \
-    double sum = 0;                                                                                                      \
-    for (int l = 0; l < LANES; l++) sum += lane[l];                                                                      \
+/* the sum of x_i f(i) over a column, in a fixed order of its own: whole vectors of a dense one, then what is left */
+#define SUM_OVER(c, f)                                                                                                 \
+    double lane[LANES] = {0}, sum = 0;                                                                                 \
+    int64_t p = 0;                                                                                                     \
+    while (!c.row && p + LANES <= c.count)                                                                             \
+        for (int l = 0; l < LANES; l++, p++) {                                                                         \
+            const int64_t i = p;                                                                                       \
+            lane[l] += (double)c.x[p] * (f);                                                                           \
+        }                                                                                                              \
+    for (; p < c.count; p++) {                                                                                         \
+        const int64_t i = c.row ? c.row[p] : p;                                                                        \
+        lane[p % LANES] += (double)c.x[p] * (f);                                                                       \
+    }                                                                                                                  \
+    for (int l = 0; l < LANES; l++) sum += lane[l];                                                                    \
     return sum;
 
-static double slope(column x, const double *h, const double *P) { SUM_OVER(x, h[i] * P[i], h[i] * P[i]) }
+static double slope(column x, const double *h, const double *P) { SUM_OVER(x, h[i] * P[i]) }
 static double slope_softmax(column x, const double *h, const double *P, const double *q) {
-    SUM_OVER(x, h[i] * (P[i] - q[i]), h[i] * (P[i] - q[i]))
+    SUM_OVER(x, h[i] * (P[i] - q[i]))
 }
-static double curvature(column x, const double *h) { SUM_OVER(x, h[i] * (double)x.x[p], h[i] * (double)x.x[i]) }
-static double curvature_softmax(column x, const double *h) {
-    SUM_OVER(x, h[i] * (1 - h[i]) * (double)x.x[p], h[i] * (1 - h[i]) * (double)x.x[i])
-}
-static double mean_of(column x, const double *h, const double *r) { SUM_OVER(x, h[i] * r[i], h[i] * r[i]) }
+static double curvature(column x, const double *h) { SUM_OVER(x, h[i] * (double)x.x[p]) }
+static double curvature_softmax(column x, const double *h) { SUM_OVER(x, h[i] * (1 - h[i]) * (double)x.x[p]) }
+static double mean_of(column x, const double *h, const double *r) { SUM_OVER(x, h[i] * r[i]) }
 
 static void add(column x, double step, const double *h, double *P, double *q) {
     if (x.row)
@@ -74,7 +65,7 @@ static void add(column x, double step, const double *h, double *P, double *q) {
         for (int64_t i = 0; i < x.count; i++) P[i] += step * (double)x.x[i];
 }
 
-/* ---- what stays the same during a descent: task (c, block of columns) ------------------------------------------------ */
+/* ---- what stays the same during a descent: task (c, block of columns) ------------------------------------------- */
 enum { BLOCK = 64 };
 
 static void measure_block(void *context, int64_t task, int worker) {
@@ -102,7 +93,7 @@ void flr_coordinate_measure(const flr_coordinate *m, int n_threads) {
     }
 }
 
-/* ---- sweeps --------------------------------------------------------------------------------------------------------- */
+/* ---- sweeps ----------------------------------------------------------------------------------------------------- */
 typedef struct { const flr_coordinate *m; int all; double *violation; } sweep;
 
 static double step_intercept(const flr_coordinate *m, int64_t c) {

@@ -45,7 +45,7 @@ void flr_load_tile(const void **x_out, void *buffer, const flr_matrix *X, const 
 
 int64_t flr_release_rows(const flr_matrix *X, int64_t first, int64_t end, int last) {
     const int64_t bytes = (end - first) * X->row_stride;
-    if (!X->release || X->row_stride <= 0 || (bytes < RELEASE_BYTES && !last)) return first;
+    if (X->release != FLR_RELEASE || X->row_stride <= 0 || (bytes < RELEASE_BYTES && !last)) return first;
     flr_release_pages(X->data + first * X->row_stride, bytes);
     return end;
 }

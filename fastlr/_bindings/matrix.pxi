@@ -34,7 +34,7 @@ cdef int _describe(flr_matrix *out, np.ndarray X) except -1:
     out.row_stride, out.col_stride = X.strides[0], X.strides[1]
     if out.d == 1:  # the stride of a single column says nothing
         out.col_stride = np.PyArray_ITEMSIZE(X)
-    out.release = False
+    out.release = 0
     return 0
 
 
@@ -44,7 +44,7 @@ def first_nonfinite(np.ndarray X, n_threads):
     cdef int64_t row, col
     cdef int status, workers = _workers(n_threads)
     _describe(&matrix, X)
-    matrix.release = is_read_once(file_behind(X))
+    matrix.release = FLR_RELEASE if is_read_once(file_behind(X)) else 0
     with nogil:
         status = flr_find_nonfinite(&row, &col, &matrix, workers)
     _check(status)

@@ -24,7 +24,7 @@ cdef class _ProblemData:
         self.file = file_behind(X)
         self.loss = loss
         _describe(&self.c.X, X)
-        self.c.X.release = is_read_once(self.file)
+        self.c.X.release = FLR_RELEASE if is_read_once(self.file) else 0
         self.c.loss = LOSSES[loss]
         self.c.k = k
         self.c.n_threads = _workers(n_threads)

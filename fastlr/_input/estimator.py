@@ -129,9 +129,10 @@ def check_input(estimator, X, n_threads, *, fitting):
     ValueError
         For other shapes or features than in `fit`, NaN and infinities (unless scikit-learn is to assume finite data).
     """
+    is_known = isinstance(X, RowBlocks)  # to be finite, from the reading of the blocks
     X = convert(estimator, X, n_threads, fitting=fitting)
     check_size(X)
-    if not isinstance(X, csr.Csr) and not sklearn.get_config()["assume_finite"]:
+    if not (is_known or isinstance(X, csr.Csr) or sklearn.get_config()["assume_finite"]):
         check_finite(X, n_threads)
     return X
 

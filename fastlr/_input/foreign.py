@@ -69,7 +69,7 @@ def understood(estimator, own_solvers):
         raise ValueError(f"solver is {estimator.solver!r}; expected {expected}")
     many = hasattr(estimator, "l1_ratios")
     name, ratio = ("l1_ratios", estimator.l1_ratios) if many else ("l1_ratio", estimator.l1_ratio)
-    penalty = penalty_of(estimator.penalty, ratio, getattr(estimator, "C", 1.0))
+    penalty = penalty_kind(estimator.penalty, ratio, getattr(estimator, "C", 1.0))
     _warn_of_deprecations(estimator, name, ratio)
     _check_combination(estimator.solver, penalty, estimator.dual)
     _warn_of_inconsistency(estimator, penalty, name, ratio)
@@ -89,7 +89,7 @@ def understood(estimator, own_solvers):
         if C != 1.0:
             warn_user("Setting penalty=None will ignore the C and l1_ratio parameters")
         C = np.inf
-    l1_ratio = {"l1": 1.0, "elasticnet": 0.0 if many else ratio}.get(penalty, 0.0)
+    l1_ratio = {"l1": 1.0, "elasticnet": ratio}.get(penalty, 0.0)
     return ("auto" if estimator.solver in FOREIGN_SOLVERS else estimator.solver), C, float(l1_ratio)
 
 
@@ -111,7 +111,7 @@ def refuse_classes_for_liblinear(solver, n_classes):
                          "solver='auto' for softmax regression, or a OneVsRestClassifier for one binary model a class")
 
 
-def penalty_of(penalty, ratio, C):
+def penalty_kind(penalty, ratio, C):
     """The penalty that scikit-learn 1.9 makes of `penalty`, l1_ratio or l1_ratios, and C, where it is known.
 
     Returns

@@ -17,7 +17,7 @@ taken off H before it is factorised.  Where columns depend on each other H then 
 import numpy as np
 from scipy.linalg import lapack
 
-from fastlr.model.rows_at_hand import add
+from fastlr.model.rows_base import add
 
 _EPS = np.finfo(float).eps
 _LEAST_CURVATURE = 1e-100  # of a feature: products with what is smaller underflow

@@ -12,18 +12,22 @@ import numpy as np
 from fastlr import _core
 from fastlr.model.affine import Affine
 from fastlr.model.memory import BLOCK_VALUES
-from fastlr.model.rows_at_hand import AtHand
-from fastlr.model.rows_targets import base_rate, dense_targets, gradient_of_classes, link
+from fastlr.model.rows_targets import base_rate, dense_targets, gradient_of_classes, link, target_offsets
 
 SMALL = 1 << 19  # values of X: up to here they are computed with in float64, whatever their type
 SAFE = {4: 60, 8: 400}  # powers of two that X's values may be from 1, by size: beyond, a copy nearer to it is made
 
 
-class Rows(AtHand):
+def add(a, b):
+    """The sum of two results: numbers or arrays, or tuples of them."""
+    return tuple(map(add, a, b)) if isinstance(a, tuple) else a + b
+
+
+class Rows:
     """Some rows X, with targets, weights and offsets.
 
     A subclass says how X is read: `_problem`, `moments`, `measured`, `within_range`, `first_nonfinite`, `gram`,
-    `features`, `constant_features`, and the attributes `is_measured`, `is_sparse`, `keeps_logits`.
+    `features`, `columns`, `constant_features`, and the attributes `is_measured` and `is_sparse`.
 
     Parameters
     ----------
@@ -61,6 +65,12 @@ class Rows(AtHand):
     n_passes : float
         Trips over the rows so far; of some rows the part that they are, one of a pass's two products a half.
     """
+
+    is_at_hand = True
+    """Whether single rows can be looked at, and logits of all be kept; else those of a sample."""
+
+    least_step = 1
+    """Of samples: every how many-th row can be brought here at most."""
 
     def __init__(self, X, y, n_logits, *, loss="softmax", weight=None, offset=None, intercept=True, n_threads=1,
                  random_state=0, size=None):
@@ -107,6 +117,14 @@ class Rows(AtHand):
         return part
 
     # ---- sums over the rows -----------------------------------------------------------------------------------------
+    def over_parts(self, function, *args, join=add):
+        """function(rows, *args); of rows in parts the results of all parts, two at a time joined into one."""
+        return function(self, *args)
+
+    def mean_over_parts(self, function, W, Z=None):
+        """function(rows, activations) at W (k, D) or logits Z (n, k): a mean over the rows by their weights."""
+        return function(self, self.activations_at(W, Z))
+
     def loss_and_grad(self, W):
         """Sum of the losses at W (k, D), and its gradient (k, D)."""
         self.n_passes += 1
@@ -183,6 +201,17 @@ class Rows(AtHand):
             (_core.rows if self.loss == "softmax" else _core.map)(self.loss, Z, out, n_threads)
         return out
 
+    def activations_at(self, W, Z=None):
+        """A function of part of the rows, a slice, that makes their activations A (m, k) at W (k, D) or logits Z."""
+
+        def of(part, n_threads=None):
+            if Z is None:
+                return self.activations(self.logits(W, part, n_threads=n_threads), n_threads)
+            logits = np.ascontiguousarray(Z[part])
+            return self.activations(logits, n_threads, logits if logits.base is None else np.empty_like(logits))
+
+        return of
+
     def residuals(self, Z, part):
         """Sum of the losses at logits Z (m, k) of part of the rows, on this thread; Z becomes weight (A - Y)."""
         weight = None if self.weight is None else np.ascontiguousarray(self.weight[part])
@@ -215,6 +244,19 @@ class Rows(AtHand):
         """Weighted mean over the rows of an array (n, ...)."""
         plain = self.weight is None
         return values.mean(axis=0, dtype=float) if plain else np.average(values, axis=0, weights=self.weight)
+
+    def weight_of_every(self, step):
+        """Total weight of every step-th row."""
+        return float(-(-self.n // step) if self.weight is None else self.weight[::step].sum())
+
+    @property
+    def least_weight(self):
+        """The smallest weight above 0."""
+        return 1.0 if self.weight is None else float(np.min(self.weight, where=self.weight > 0, initial=np.inf))
+
+    def mean_target_offset(self):
+        """Weighted mean of <y, offset>."""
+        return float(self.mean(target_offsets(self.y, self.offset, self.loss)))
 
     # ---- the C boundary ---------------------------------------------------------------------------------------------
     def _pass(self, part=slice(None), weight=None, *, with_offset=True, n_threads=None):

@@ -16,8 +16,7 @@ from functools import reduce
 import numpy as np
 
 from fastlr.model.rows import DenseRows
-from fastlr.model.rows_at_hand import add
-from fastlr.model.rows_base import SMALL
+from fastlr.model.rows_base import SMALL, add
 
 FAN = 8  # results that are joined at a time
 

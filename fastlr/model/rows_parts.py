@@ -12,8 +12,7 @@ from fastlr.model import rows_moments
 from fastlr.model.affine import Affine
 from fastlr.model.memory import KEPT_VALUES
 from fastlr.model.rows import DenseRows
-from fastlr.model.rows_at_hand import add
-from fastlr.model.rows_base import SAFE
+from fastlr.model.rows_base import SAFE, add
 from fastlr.model.rows_engine import Part, weighted_rows
 from fastlr.model.rows_targets import link
 

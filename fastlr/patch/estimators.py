@@ -15,7 +15,7 @@ from sklearn.utils import compute_class_weight
 
 import fastlr.linear_model
 import fastlr.linear_model_cv
-from fastlr._input.foreign import penalty_of
+from fastlr._input.foreign import penalty_kind
 from fastlr._input.options import is_number
 from fastlr.model.rows_base import SMALL
 
@@ -100,7 +100,7 @@ def _not_done(estimator, X, y, sample_weight):
     ratio = getattr(estimator, "l1_ratios" if many else "l1_ratio", None)
     ratio = None if isinstance(ratio, str) else ratio  # "warn": its default is about to change
     try:
-        penalty = penalty_of(estimator.penalty, ratio, getattr(estimator, "C", 1.0))
+        penalty = penalty_kind(estimator.penalty, ratio, getattr(estimator, "C", 1.0))
     except (TypeError, ValueError):
         return "the parameters are not valid"
     if penalty not in ("l2", None):

@@ -91,12 +91,15 @@ def _interruptible(objective, w0, progress, solver):
 
 
 def _run(objective, w, progress, solver):
-    """Solve in the span of the rows where that is small, else in the space of the features."""
-    if objective.penalty.has_l1:
+    """Solve in the way that penalty and rows ask for: in the span of the rows where that is small."""
+    if progress.max_iter == 0:
+        progress.begin(np.zeros(objective.size) if w is None else w)
+        progress.stop()
+    elif objective.penalty.has_l1:
         run_proximal(objective, w, progress)
     elif objective.rows.is_sparse and objective.size > NEWTON_SIZE and not solves_by_hessian(objective, solver):
         run_sparse(objective, w, progress, solver)
-    elif objective.size > NEWTON_SIZE and is_wide(objective) and progress.max_iter > 0:
+    elif objective.size > NEWTON_SIZE and is_wide(objective):
         _run_in_row_space(objective, w, progress, solver)
     else:
         _run_on_features(objective, w, progress, solver)
@@ -132,10 +135,6 @@ def _run_in_row_space(objective, w, progress, solver):
 def _run_on_features(objective, w, progress, solver):
     """Solve a sample of the rows for a start if none was given that is better than the base rates, then the whole."""
     cold = w is None or not objective.matrix(w)[:, : objective.rows.d].any()
-    if progress.max_iter == 0:
-        progress.begin(np.zeros(objective.size) if w is None else w)
-        progress.stop()
-        return
     if not cold:
         point = objective.at(w)
         cold = not point.value <= objective.constant_value()

@@ -41,15 +41,7 @@ _COLUMNS = 2 * KEPT_VALUES  # values of dense columns that are kept
 
 def run_proximal(objective, w, progress):
     """Minimise from w, or from the constant model of the base rates where that is better."""
-    if progress.max_iter == 0:
-        progress.begin(np.zeros(objective.size) if w is None else w)
-        progress.stop()
-        return
-    point = None if w is None else objective.at(w)
-    if point is None or not point.value <= objective.constant_value():
-        progress.begin(objective.start())
-    else:
-        progress.see(point)
+    progress.begin_at_best(w)
     if fits(objective):
         progress.solver = "proximal-newton"
         _proximal_newton(objective, progress)
@@ -66,7 +58,7 @@ def fits(objective):
 
 
 def _proximal_newton(objective, progress):
-    step = sample_step(objective.rows)
+    step = model_step(objective.rows)
     columns, point, first, last = Columns(objective, step), progress.point, None, np.inf
     while not progress.stop():
         violation = objective.penalty.violation(objective.matrix(point.w), objective.matrix(point.grad))
@@ -105,7 +97,7 @@ def _exactly(objective, progress, point):
     return point
 
 
-def sample_step(rows):
+def model_step(rows):
     """Every how many-th row dense models are made of at first."""
     step = 1 if rows.is_sparse else max(1, rows.n // max(MODEL_ROWS * rows.d, LEAST_ROWS))
     return step if samples_weigh(rows, step) else 1
@@ -237,7 +229,6 @@ class Model:
         if rows.intercept:
             S[:, -1] = self.model.intercepts() + np.einsum("cj,j->c", t, self.centre)
         return S.ravel()
-
 
     def _shift(self):
         """Move all classes of each feature alike, which no loss of softmax sees, for the least penalty."""

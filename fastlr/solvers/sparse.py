@@ -35,15 +35,7 @@ _TINY = np.finfo(float).tiny
 
 def run_sparse(objective, w, progress, solver):
     """Minimise from w, or from the constant model of the base rates where that is better."""
-    if progress.max_iter == 0:
-        progress.begin(np.zeros(objective.size) if w is None else w)
-        progress.stop()
-        return
-    point = None if w is None else objective.at(w)
-    if point is None or not point.value <= objective.constant_value():
-        progress.begin(objective.start())
-    else:
-        progress.see(point)
+    progress.begin_at_best(w)
     block, due = None, objective.n_passes + BLOCK_AFTER
 
     def metric(point):

@@ -94,6 +94,14 @@ class Progress:
         if self.point is None:
             raise self.objective.blame()
 
+    def begin_at_best(self, w):
+        """Begin at w, or at the constant model of the base rates where that is better or w is None."""
+        point = None if w is None else self.objective.at(w)
+        if point is None or not point.value <= self.objective.constant_value():
+            self.begin(self.objective.start())
+        else:
+            self.see(point)
+
     def keep(self, w, value, bound):
         """Take note of F at w without its gradient, and of a bound."""
         self.see_bound(bound)

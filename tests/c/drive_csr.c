@@ -48,17 +48,6 @@ static void check_sums(const double *G, const double *g, const sparse *p, const 
 
 typedef struct { flr_csr_pass pass; const double *V; const void *c, *R; double *loss, *G, *g; void *Z; } arguments;
 
-/* the problem's logits as reals (n, k), which they become */
-static void *keep_logits(const sparse *p) {
-    void *logits = plain(p->n * p->k * p->size);
-    for (int64_t i = 0; i < p->n * p->k; i++) {
-        put(logits, i, p->size, (double)p->Z[i]);
-        p->Z[i] = (long double)get(logits, i, p->size);
-    }
-    memset(p->error, 0, (size_t)p->n * sizeof *p->error);
-    return logits;
-}
-
 /* ---- passes ---------------------------------------------------------------------------------------------------------- */
 static int call_loss(void *context, int n_threads) {
     arguments *a = context;
@@ -68,7 +57,7 @@ static int call_loss(void *context, int n_threads) {
 
 static void one_loss(const sparse *p) {
     const int64_t n = p->n, k = p->k, size = p->size;
-    const void *const logits = below(2) ? keep_logits(p) : NULL;
+    const void *const logits = below(2) ? keep_logits(p->Z, p->error, p->n, p->k, p->size) : NULL;
     long double *R = plain(n * k * 16), *allowed = plain(n * k * 16), total = 0, total_allowed = 4 * tiny_of(8);
     for (int64_t i = 0; i < n; i++) {
         const long double w = p->pass.weight ? (long double)p->pass.weight[i] : 1;
@@ -105,7 +94,7 @@ static int call_hessp(void *context, int n_threads) {
 static void one_hessp(const sparse *p) {
     const int64_t n = p->n, d = p->d, k = p->k, size = p->size;
     double *V = plain(k * d * 8);
-    void *c = plain(k * size), *logits = below(2) ? keep_logits(p) : NULL;
+    void *c = plain(k * size), *logits = below(2) ? keep_logits(p->Z, p->error, p->n, p->k, p->size) : NULL;
     long double *H = plain(n * k * 16), *allowed = plain(n * k * 16), *u = plain(k * 16);
     for (int64_t q = 0; q < k; q++) {
         put(c, q, size, normal());

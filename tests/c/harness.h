@@ -132,6 +132,8 @@ targets random_targets(flr_loss loss, int kind, int64_t m, int64_t k, int64_t si
 int expected_residual(long double *R, long double *R_allowed, long double *loss, long double *loss_allowed,
                       const long double *z, const double *Y, flr_loss loss_kind, int64_t k, int64_t size,
                       long double z_error);
+/* logits (n, k) as reals, which they become; their errors (n,) become 0 */
+void *keep_logits(long double *Z, long double *error, int64_t n, int64_t k, int64_t size);
 /* of one row: H (k,) = (dA/dZ) u */
 int expected_curvature(long double *H, long double *H_allowed, const long double *z, const long double *u,
                        flr_loss loss_kind, int64_t k, int64_t size, long double z_error);

@@ -152,3 +152,13 @@ int expected_curvature(long double *H, long double *H_allowed, const long double
     }
     return 1;
 }
+
+void *keep_logits(long double *Z, long double *error, int64_t n, int64_t k, int64_t size) {
+    void *logits = plain(n * k * size);
+    for (int64_t i = 0; i < n * k; i++) {
+        put(logits, i, size, (double)Z[i]);
+        Z[i] = (long double)get(logits, i, size);
+    }
+    memset(error, 0, (size_t)n * sizeof *error);
+    return logits;
+}
