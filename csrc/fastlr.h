@@ -59,6 +59,8 @@ int flr_logits(void *Z_out, const flr_pass *pass);
 /* G_out (d, d) = Xs' diag(weight) Xs, s_out (d,) = Xs' weight, with Xs = (X - shift) * scale; shift, scale (d,) real */
 int flr_gram(double *G_out, double *s_out, const flr_pass *pass, const void *scale, const void *shift);
 
+/* give back the pages that lie within X, if its `release` says so */
+void flr_release(const flr_matrix *X);
 /* row of the first nan or infinite value of X, in the order of rows, and its column; -1 if there is none */
 int flr_find_nonfinite(int64_t *row_out, int64_t *col_out, const flr_matrix *X, int n_threads);
 

@@ -141,7 +141,7 @@ cdef extern from "fastlr.h" nogil:
     int flr_epoch(double *loss_out, int64_t *correct_out, const flr_pass *p, const flr_epoch_options *options)
     int64_t flr_label_outside(const int32_t *label, int64_t n, int64_t k)
     int64_t flr_order_outside(const int64_t *order, int64_t n, int64_t end)
-    void flr_release_pages(const void *data, int64_t bytes)
+    void flr_release(const flr_matrix *X)
     int flr_find_nonfinite(int64_t *row_out, int64_t *col_out, const flr_matrix *X, int n_threads)
     void flr_map_values(void *out, const void *z, int64_t n, int64_t size, flr_map map, int n_threads)
     int flr_map_rows(void *out, const void *Z, int64_t n, int64_t k, int64_t size, flr_row_map map, int n_threads)

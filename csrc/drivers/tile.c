@@ -44,11 +44,15 @@ void flr_load_tile(const void **x_out, void *buffer, const flr_matrix *X, const 
 }
 
 int64_t flr_release_rows(const flr_matrix *X, int64_t first, int64_t end, int last) {
-    const int64_t bytes = (end - first) * X->row_stride;
-    if (X->release != FLR_RELEASE || X->row_stride <= 0 || (bytes < RELEASE_BYTES && !last)) return first;
+    if (X->release != FLR_RELEASE || X->row_stride <= 0 || X->col_stride <= 0 || X->d < 1 || end <= first) return first;
+    /* to the end of the last row, not to where a next one would begin: what lies behind X may be anybody's */
+    const int64_t bytes = (end - first - 1) * X->row_stride + (X->d - 1) * X->col_stride + sizes[X->dtype];
+    if (bytes < RELEASE_BYTES && !last) return first;
     flr_release_pages(X->data + first * X->row_stride, bytes);
     return end;
 }
+
+void flr_release(const flr_matrix *X) { (void)flr_release_rows(X, 0, X->n, 1); }
 
 flr_ahead flr_rows_ahead(const char **runs_out, const flr_matrix *X, int64_t first, const int64_t *rows, int64_t m) {
     const int64_t size = sizes[X->dtype];

@@ -21,8 +21,9 @@ flr_tiling flr_tiling_of(const flr_matrix *X, int64_t size, int64_t bytes, int n
 void flr_load_tile(const void **x_out, void *buffer, const flr_matrix *X, const flr_tiling *tiling, int64_t size,
                    int64_t first, const int64_t *rows, int64_t m);
 
-/* Rows first to end - 1 have been read: if X is to be released, and they span much or are the chunk's last, whole pages
- * among them leave this process's memory.  Returns the first row that is still held. */
+/* Rows first to end - 1 have been read: if X is to be released, and they span much or are the chunk's last, the pages
+ * that lie between the first one's begin and the last one's end leave this process's memory.  Returns the first row that
+ * is still held. */
 int64_t flr_release_rows(const flr_matrix *X, int64_t first, int64_t end, int last);
 
 /* What a later tile will load, to be prefetched: X[rows[i]] or X[first + i], i < m, as m runs of rows or d of columns;

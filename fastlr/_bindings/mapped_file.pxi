@@ -57,6 +57,10 @@ def is_read_once(file):
 
 
 def release(np.ndarray X):
-    """Give back the pages that hold rows of X (n, ...), if they are of a PassingMap and follow each other."""
-    if X.shape[0] and X.strides[0] > 0 and not X.flags.writeable and is_read_once(file_behind(X)):
-        flr_release_pages(np.PyArray_DATA(X), X.shape[0] * X.strides[0])
+    """Give back the pages that hold X (n, d), if they are of a PassingMap."""
+    cdef flr_matrix matrix
+    if X.flags.writeable or not is_read_once(file_behind(X)):
+        return
+    _describe(&matrix, X)
+    matrix.release = FLR_RELEASE
+    flr_release(&matrix)

@@ -29,7 +29,7 @@ typedef struct {
 /* tables of tests, each ended by a NULL name */
 extern const test map_tests[], row_tests[], residual_tests[], curvature_tests[], convert_tests[], product_tests[],
     many_tests[], tile_tests[], step_tests[], rows_driver_tests[], pass_tests[], gram_tests[], epoch_tests[], csr_tests[], csr_sums_tests[],
-    coordinate_tests[];
+    coordinate_tests[], pages_tests[];
 
 /* ---- main.c: blocks and cases --------------------------------------------------------------------------------------- */
 /* Begin a block of this shape, seeding rnd(); 0 if it is to be left out. */

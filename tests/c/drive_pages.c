@@ -1,0 +1,65 @@
+/* drive_pages.c -- what is released of a mapped file: its own pages, and none of its neighbours'. */
+#define _GNU_SOURCE
+#include "drivers/tile.h"
+#include "harness.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { PROBLEMS = 300, PAGES = 24, OTHERS = 8 };
+
+/* bytes of a file between memory that is nobody's file: page by page other values */
+static char *map_between(int64_t page, FILE *file) {
+    char *all = mmap(NULL, (size_t)((PAGES + 2 * OTHERS) * page), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (all == MAP_FAILED) return NULL;
+    memset(all, 0x5a, (size_t)((PAGES + 2 * OTHERS) * page));
+    char *middle = all + OTHERS * page;
+    for (int64_t i = 0; i < PAGES * page; i++) fputc((int)(i * 7 % 251), file);
+    fflush(file);
+    return mmap(middle, (size_t)(PAGES * page), PROT_READ, MAP_SHARED | MAP_FIXED, fileno(file), 0) == middle ? middle : NULL;
+}
+
+static void one(int64_t page, char *middle) {
+    static const flr_dtype dtypes[] = {FLR_F64, FLR_F32, FLR_F16, FLR_U8};
+    const flr_dtype dtype = dtypes[below(4)];
+    const int64_t size = dtype_size[dtype], room = PAGES * page, d = 1 + below(40), step = 1 + below(below(2) ? 3 : 200);
+    const int64_t stride = d * size * step, n = 1 + below((room - d * size) / stride + 1);
+    const int64_t spare = room - ((n - 1) * stride + d * size), at = below(3) ? spare : below(spare + 1);
+    const int64_t first = below(n), end = below(2) ? n : first + below(n - first + 1);
+    const int release = below(4) ? FLR_RELEASE : (int)below(3) - 1, last = below(4) > 0;
+    const flr_matrix X = {middle + at, dtype, n, d, stride, size, release};
+    if (!begin_case(0, "n %lld d %lld stride %lld at %lld rows %lld to %lld", (long long)n, (long long)d, (long long)stride,
+                    (long long)at, (long long)first, (long long)end))
+        return;
+    const int64_t held = flr_release_rows(&X, first, end, last);
+    if (held != first && held != end) wrong_because("held is %lld", (long long)held);
+    if (release != FLR_RELEASE && held != first) wrong_because("released without being told");
+    for (int64_t i = 0; i < OTHERS * page; i++)
+        if (middle[-1 - i] != 0x5a || middle[PAGES * page + i] != 0x5a) {
+            wrong_because("memory of others is another, %lld bytes away", (long long)i);
+            break;
+        }
+    for (int64_t i = 0; i < PAGES * page; i++)
+        if ((unsigned char)middle[i] != i * 7 % 251) {
+            wrong_because("the file is another at %lld", (long long)i);
+            break;
+        }
+    memset(middle - OTHERS * page, 0x5a, (size_t)(OTHERS * page));
+    memset(middle + PAGES * page, 0x5a, (size_t)(OTHERS * page));
+    end_case();
+}
+
+static void run(const target *t, int which) {
+    const int64_t page = sysconf(_SC_PAGESIZE);
+    FILE *file = tmpfile();
+    char *middle = t->size == 4 && file ? map_between(page, file) : NULL;
+    (void)which;
+    for (int64_t i = 0; middle && more_problems(i, PROBLEMS); i++)
+        if (block(i, 0, 0)) one(page, middle);
+    if (middle) munmap(middle - OTHERS * page, (size_t)((PAGES + 2 * OTHERS) * page));
+    if (file) fclose(file);
+}
+
+const test pages_tests[] = {{"flr_release_rows", run, 0}, {0}};
