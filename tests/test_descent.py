@@ -132,6 +132,29 @@ def test_newton_cg_takes_no_direction_of_negative_curvature():
     assert result.value == pytest.approx(1.0, rel=1e-6)
 
 
+def test_newton_cg_takes_the_whole_hessian_where_products_cost_more():
+    scales = np.logspace(0, 12, 60)  # of the curvature
+
+    def bowl(w):
+        v = w - 1
+        return float(scales @ (v**2 / 2 + v**4 / 4)), scales * (v + v**3), np.diag(scales * (1 + 3 * v**2))
+
+    def whole(point):
+        H = bowl(point.w)[2]
+        return lambda grad: np.linalg.solve(H, grad)
+
+    ends = []
+    for given in (None, whole):
+        F = Smooth(bowl)
+        F.size = 60
+        progress = Progress(F, 1e-9, 12, None)
+        progress.begin(np.zeros(60))
+        newton_cg(F, progress, Plain, given)
+        ends.append((progress.value, F.n_passes))
+    assert ends[1][0] < 1e-6 * ends[0][0]
+    assert ends[1][1] < ends[0][1] / 2
+
+
 def test_a_start_without_a_value_is_blamed():
     with pytest.raises(ValueError, match="no value"):
         Progress(Smooth(lambda w: (np.nan, w, None)), 1e-4, 10, None).begin(np.zeros(2))

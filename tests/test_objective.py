@@ -66,9 +66,9 @@ def test_derivatives(loss, intercept):
     np.testing.assert_allclose(F.hessian(point) @ u, F.hessp(point, u), rtol=1e-9, atol=1e-10)
 
 
-@pytest.mark.parametrize("n_rows", [10**6, 2000])
-def test_class_blocks_from_all_rows_or_a_sample(n_rows):
-    F = make(n=20000, soft=True, weighted=True, alpha=0.0)
+@pytest.mark.parametrize(("n", "n_rows"), [(20_000, 10**6), (20_000, 2000), (300_000, 10**6)])  # the last: BLOCK_VALUES
+def test_class_blocks_from_all_rows_or_a_sample(n, n_rows):
+    F = make(n=n, soft=True, weighted=True, alpha=0.0)
     v = np.random.default_rng(3).normal(size=F.size)
     A = F.activations(F.at(v))
     F.rows.y[:] = A(slice(None))  # without errors the blocks are the Hessian's own

@@ -221,6 +221,19 @@ def test_quasi_complete_separation_is_named():
         LogisticRegression(C=np.inf).fit(x[:, None], y)
 
 
+@pytest.mark.parametrize("noise", [0, 1])
+def test_separation_is_told_where_columns_are_nearly_dependent(noise):
+    """Columns that hardly vary beside their means, without an intercept."""
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(600, 20))
+    W = rng.normal(size=(20, 3))
+    y = (X @ (W - W.mean(axis=0)) + noise * rng.gumbel(size=(600, 3))).argmax(axis=1)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        LogisticRegression(C=np.inf, fit_intercept=False, max_iter=5).fit(X + 3e5, y)
+    assert any("the classes are separable" in str(w.message) for w in told) == (noise == 0)
+
+
 @pytest.mark.parametrize("C", [1e30, 1e100, 1e300])
 def test_hardly_any_penalty_is_none(C):
     X, y = data()

@@ -4,6 +4,7 @@ import numbers
 
 import numpy as np
 
+from fastlr import _core
 from fastlr._input.arrays import as_array
 from fastlr._input.options import is_flag
 
@@ -82,8 +83,8 @@ def _labels_of_objects(y, name):
 def number_labels(y):
     """The sorted distinct labels of y, a result of `check_label_array`, and each one's position, int32 (n,)."""
     if y.dtype.kind in "iu" and len(y):
-        lowest = y.min()
-        span = int(y.max()) - int(lowest) + 1
+        lowest = min(block.min() for _, block in _blocks(y))
+        span = int(max(block.max() for _, block in _blocks(y))) - int(lowest) + 1
         if span <= _COUNTABLE_RANGE:
             return _number_by_counting(y, lowest, span)
     classes, codes = np.unique(y, return_inverse=True)
@@ -93,15 +94,22 @@ def number_labels(y):
 def _number_by_counting(y, lowest, span):
     """`number_labels` of integers of [lowest, lowest + span)."""
     wide = np.uint64 if y.dtype.kind == "u" else np.int64
-    blocks = [slice(start, start + _BLOCK) for start in range(0, len(y), _BLOCK)]
     present = np.zeros(span, bool)
-    for block in blocks:
-        present[np.subtract(y[block], lowest, dtype=wide)] = True
+    for _, block in _blocks(y):
+        present[np.subtract(block, lowest, dtype=wide)] = True
     classes = np.flatnonzero(present).astype(wide) + wide(lowest)
     places, codes = np.cumsum(present, dtype=np.int32) - 1, np.empty(len(y), np.int32)
-    for block in blocks:
-        codes[block] = places[np.subtract(y[block], lowest, dtype=wide)]
+    for start, block in _blocks(y):
+        codes[start : start + len(block)] = places[np.subtract(block, lowest, dtype=wide)]
     return classes.astype(y.dtype), codes
+
+
+def _blocks(y):
+    """Some rows of y at a time, and the first one's number; a mapped file's then leave memory."""
+    for start in range(0, len(y), _BLOCK):
+        block = y[start : start + _BLOCK]
+        yield start, block
+        _core.release(block[:, None])
 
 
 def encode_labels(y, classes, name="y"):

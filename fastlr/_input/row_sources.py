@@ -159,6 +159,7 @@ class ParquetSource:
             if batch.num_rows:
                 X = self._matrix(batch)
                 yield X, *(None if n is None else _column(batch, n) for n in (self.target, self.weight))
+        _pyarrow("lib").default_memory_pool().release_unused()
 
     def _matrix(self, batch):
         if self.lists:

@@ -150,15 +150,22 @@ def _sample(q, m, offset):
     if m >= len(q):
         taken = np.flatnonzero(q)
         return taken, np.ones(len(taken))
-    probability = np.minimum(q * (m / max(q.sum(), np.finfo(float).tiny)), 1.0)
+    probability = q * (m / max(q.sum(), np.finfo(float).tiny))
+    np.minimum(probability, 1.0, out=probability)
     for _ in range(4):  # what certain rows cannot take is left to the others
         certain = probability >= 1
-        rest = probability[~certain].sum()
+        rest = probability.sum(where=~certain)
         if not certain.any() or rest == 0:
             break
-        probability[~certain] = np.minimum(probability[~certain] * ((m - certain.sum()) / rest), 1.0)
-    ticks = np.floor(np.cumsum(probability) + offset)
-    taken = np.flatnonzero(np.diff(ticks, prepend=0.0) >= 1)
+        np.multiply(probability, (m - certain.sum()) / rest, out=probability, where=~certain)
+        np.minimum(probability, 1.0, out=probability)
+    ticks = np.cumsum(probability)
+    ticks += offset
+    np.floor(ticks, out=ticks)
+    passed = np.empty(len(ticks), bool)
+    passed[0] = ticks[0] >= 1
+    np.greater(ticks[1:], ticks[:-1], out=passed[1:])
+    taken = np.flatnonzero(passed)
     return taken, probability[taken]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from fastlr import _core
 from fastlr.model import rows_folds, rows_moments
+from fastlr.model.memory import BLOCK_VALUES
 from fastlr.model.rows_base import SAFE, Rows, as_computed
 from fastlr.model.rows_columns import dense_columns
 from fastlr.model.rows_kernel import kernel
@@ -77,9 +78,20 @@ class DenseRows(Rows):
 
         Callers on threads of their own say n_threads and count the trip themselves.
         """
-        problem = self._pass(part, weight, n_threads=n_threads, with_offset=False)
+        if isinstance(part, slice):
+            G, n = self._gram_of(weight, part, n_threads), len(self.y[part])
+        else:  # copies, of so many at a time
+            part = np.flatnonzero(part) if part.dtype == bool else part
+            size = max(1, BLOCK_VALUES // max(self.d, 1))
+            blocks = [slice(start, start + size) for start in range(0, max(len(part), 1), size)]
+            G = sum(self._gram_of(None if weight is None else weight[b], part[b], n_threads) for b in blocks)
+            n = len(part)
         if n_threads is None:
-            self.n_passes += problem.n / max(self.n, 1)
+            self.n_passes += n / max(self.n, 1)
+        return G
+
+    def _gram_of(self, weight, part, n_threads):
+        problem = self._pass(part, weight, n_threads=n_threads, with_offset=False)
         G, s = problem.gram()
         if not self.intercept:
             return G

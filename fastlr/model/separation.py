@@ -15,16 +15,16 @@ TOLERANCE = 1e-7
 
 def are_separable(rows):
     """Whether the rows of positive weight are, completely or quasi-completely; False for problems too large to tell."""
-    k, D = rows.k, rows.D
-    if rows.loss == "squared_error" or rows.n * k * k * D > MOST_VALUES:
+    k = rows.k
+    if rows.loss == "squared_error" or rows.n * k * k * rows.D > MOST_VALUES:
         return False
     from scipy.optimize import linprog
 
     rows = rows if rows.is_at_hand else rows.sample(1)
     part = slice(None) if rows.weight is None else rows.weight > 0
-    U, Y = rows.features(part), rows.targets(part)
+    U, Y = _directions(rows.features(part)), rows.targets(part)
     U /= np.maximum(np.abs(U).max(axis=1, keepdims=True), np.finfo(float).tiny)
-    parts = []
+    D, parts = U.shape[1], []
     for a in range(k):
         for b in range(k if rows.loss == "softmax" else 1):
             block = np.zeros((len(U), k, D))
@@ -45,3 +45,10 @@ def are_separable(rows):
         return False
     gained = gains @ found.x
     return bool(gained.max(initial=0.0) > 1e3 * TOLERANCE and gained.min(initial=0.0) > -TOLERANCE)
+
+
+def _directions(U):
+    """Orthonormal columns (n, r) that span those of U (n, D): nearly dependent ones cost the simplex method most."""
+    U = U / np.maximum(np.abs(U).max(axis=0, keepdims=True), np.finfo(float).tiny)
+    left, size, _ = np.linalg.svd(U, full_matrices=False)
+    return left[:, size > max(U.shape) * np.finfo(float).eps * size.max(initial=0.0)]

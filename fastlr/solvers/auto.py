@@ -9,7 +9,7 @@
 
 import math
 import time
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
@@ -170,7 +170,8 @@ def _run_on_features(objective, w, progress, solver):
                 primal_dual(objective, progress, w if progress.point is None else progress.point.w)
             newton_cholesky(objective, progress)
         elif name == "newton-cg":
-            newton_cg(objective, progress, metric)
+            small = objective.size <= NEWTON_SIZE
+            newton_cg(objective, progress, metric, partial(hessian_solver, objective) if small else None)
         elif spectrum is not None:
             _by_class_models(objective, progress, spectrum())
         else:

@@ -15,6 +15,7 @@ from fastlr.solvers.lbfgs import Pairs, lbfgs
 from fastlr.solvers.line_search import search
 
 MAX_CG = 200  # products of a step
+PRODUCT_SIZE = 8  # parameters for each of which a Hessian takes the operations of one product
 REUSED = 3  # passes that a Hessian serves
 
 
@@ -44,20 +45,30 @@ def factorised(objective, H):
     return lambda x: lapack.dpotrs(L, x, lower=1)[0]
 
 
-def newton_cg(objective, progress, metric):
-    """Minimise from the best point of `progress` by truncated Newton steps, each in the metric of its start."""
-    first = None
+def newton_cg(objective, progress, metric, whole=None):
+    """Minimise from the best point of `progress` by truncated Newton steps, each in the metric of its start.
+
+    That is whole(point), a function that multiplies with the inverse of the Hessian, once a step has taken products for
+    more operations than this takes; None: never.
+    """
+    first, n_products, is_dear = None, 0, False
 
     def step(point):
-        solve, grad = metric(point).solve, point.grad
+        nonlocal n_products, is_dear
 
         def is_done(_, size, start):
             nonlocal first
             first = start if first is None else first
             return size <= min(0.25, (start / first) ** 0.5) * start
 
-        noise = objective.resolution
-        s = conjugate_gradients(lambda p: objective.hessp(point, p), solve, -grad, is_done, MAX_CG, noise)
+        def product(p):
+            nonlocal n_products
+            n_products += 1
+            return objective.hessp(point, p)
+
+        is_dear = is_dear or (whole is not None and n_products * PRODUCT_SIZE > objective.size)
+        solve, grad, n_products = whole(point) if is_dear else metric(point).solve, point.grad, 0
+        s = conjugate_gradients(product, solve, -grad, is_done, MAX_CG, objective.resolution)
         return s if s.any() else -solve(grad)
 
     point = progress.point
