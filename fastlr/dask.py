@@ -1,6 +1,6 @@
 """Logistic regression on a Dask cluster: `DaskLogisticRegression`.
 
-    pip install "fastlr-ml[dask]"
+    pip install 'fastlr-ml[dask]'
 
 The data stay where they are; a pass sends the model out and brings sums back. docs/scaling.md says what that costs.
 """
@@ -16,7 +16,7 @@ try:
     import dask.array as da
     from distributed import Client, default_client
 except ImportError as error:
-    raise ImportError(f"fastlr.dask needs Dask ({error}); install it: pip install fastlr-ml[dask]") from error
+    raise ImportError(f"fastlr.dask needs Dask ({error}); install it: pip install 'fastlr-ml[dask]'") from error
 
 from fastlr import _core
 from fastlr._dask_chunks import aligned, check_rows, chunks_of

@@ -242,7 +242,7 @@ def test_without_a_client_the_message_says_how_to_make_one(monkeypatch):
 def test_without_dask_the_message_says_what_to_install():
     code = "import sys; sys.modules['distributed'] = None; import fastlr; import fastlr.dask"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "pip install fastlr-ml[dask]" in done.stderr
+    assert "pip install 'fastlr-ml[dask]'" in done.stderr
 
 
 # ---- last, for the workers' sake

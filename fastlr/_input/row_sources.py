@@ -215,7 +215,7 @@ def _pyarrow(part):
     try:
         return __import__(f"pyarrow.{part}", fromlist=[part])
     except ImportError as error:
-        raise ImportError("Parquet files need pyarrow: pip install fastlr-ml[data]") from error
+        raise ImportError("Parquet files need pyarrow: pip install 'fastlr-ml[data]'") from error
 
 
 def write(path, results):
