@@ -40,6 +40,7 @@ FUNCTIONS = [name for name in fastlr.__all__ if inspect.isfunction(getattr(fastl
     (lambda: fastlr.partial_loss_and_grad(X, Y, X, X, quux=1), "'quux'; expected one of X, y, W, b, loss"),
     (lambda: fastlr.softmax(X, axes=1), "'axes'; did you mean 'axis'"),
     (lambda: fastlr.cross_entropy(X, Y, weight=1), "'weight'; did you mean 'sample_weight'"),
+    (lambda: fastlr.datasets.load_mnist("mnist", splits="test"), "'splits'; did you mean 'split'"),
 ])
 def test_unknown_arguments_of_functions(call, said):
     with pytest.raises(TypeError, match=said):
