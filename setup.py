@@ -44,7 +44,7 @@ class BuildExt(build_ext):
 class BuildPy(build_py):
     """Beside the modules, the headers for `fastlr.get_include`; an editable install has them in csrc."""
 
-    PUBLIC = ("fastlr_api.h", "fastlr_api.pxd", "fastlr.h", "types.h", "kernels/table.h", "runtime/runtime.h")
+    PUBLIC = ("fastlr_api.h", "fastlr_api.pxd", "fastlr.h", "types.h", "kernels/table.h")
 
     def run(self):
         super().run()

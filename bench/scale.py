@@ -25,7 +25,7 @@ EMPTY = (2, 8, 32, 128)
 def tables(settings):
     """Yield the tables of the suite; none where Dask is not installed."""
     if not find_spec("distributed"):
-        print('Dask is not installed: pip install "fastlr-ml[dask]"', file=sys.stderr)
+        print("Dask is not installed: pip install 'fastlr-ml[dask]'", file=sys.stderr)
         return
     import dask.array as da
     from distributed import Client, LocalCluster

@@ -3,7 +3,10 @@
 #define FASTLR_H
 
 #include "kernels/table.h"
-#include "runtime/runtime.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* What `release` is for a file mapped for reading only, whose pages go back to the system once they are read; no value
  * that a member which nobody has set is likely to have: of other memory it would leave zeros. */
@@ -177,5 +180,9 @@ typedef struct {
  * pass->b are scratch (k, ldw), (k,) real.  FLR_OK, FLR_NO_MEMORY or FLR_INTERRUPTED. */
 int flr_epoch(double *loss_out, int64_t *correct_out, const flr_pass *pass, const flr_epoch_options *options);
 int flr_epoch_by_row(double *loss_out, int64_t *correct_out, const flr_pass *pass, const flr_epoch_options *options);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

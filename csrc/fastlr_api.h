@@ -6,7 +6,7 @@
  *     fastlr->map_rows(out, Z, n, k, sizeof(double), FLR_ROWS_SOFTMAX, n_threads);     without it, if you like
  *
  * Nothing is linked: the functions that fastlr.h declares are reached through the table alone.  They check nothing but
- * memory; fastlr.h, types.h and kernels/table.h say what each argument must be.
+ * memory; fastlr.h, types.h and kernels/table.h say what each argument must be.  C11 or C++17, with GNU extensions.
  */
 #ifndef FASTLR_API_H
 #define FASTLR_API_H

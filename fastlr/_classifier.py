@@ -51,7 +51,7 @@ class LogitClassifier(ClassifierMixin, BaseEstimator):
         return Z
 
     def score(self, X, y=None, sample_weight=None, *, offset=None):
-        """Fraction of the rows of X, or of their weight, that are predicted correctly.
+        """Fraction of the rows of X, or of their `sample_weight`, that are predicted correctly; without `class_weight`.
 
         y (n_samples,) are labels. Of a matrix of class probabilities a row's class is the largest; of an indicator of
         independent labels a row counts if all its labels are right. `offset` is as in `fit`. TypeError if y is text and

@@ -1,4 +1,5 @@
-# What the bindings call of csrc/fastlr.h, which says what all of it means; Cython reads this with _core.pyx.
+# What the bindings call of csrc/fastlr.h and csrc/runtime/runtime.h, which say what all of it means; Cython reads this
+# with _core.pyx.
 
 from libc.stdint cimport int32_t, int64_t
 
@@ -7,8 +8,6 @@ cdef extern from "fastlr.h" nogil:
         FLR_OK, FLR_NO_MEMORY, FLR_INTERRUPTED, FLR_RELEASE
     ctypedef int flr_loss
     ctypedef int flr_dtype
-    ctypedef struct flr_isa:
-        const char *name
     ctypedef struct flr_matrix:
         const char *data
         flr_dtype dtype
@@ -121,15 +120,6 @@ cdef extern from "fastlr.h" nogil:
         double factor
         int (*poll)(void *context) noexcept nogil
         void *poll_context
-    extern const flr_isa *flr_active
-    int flr_available(const flr_isa **list_out, int capacity)
-    const flr_isa *flr_select(const char *name)
-    int flr_pool_init()
-    enum:
-        FLR_MAX_WORKERS
-    void flr_parallel_for(void (*fn)(void *context, int64_t task, int worker) noexcept nogil, void *context,
-                          int64_t n_tasks, int n_threads)
-    double flr_threaded_seconds(bint count)
     int64_t flr_real_size(flr_dtype dtype)
     bint flr_wants_reference(const flr_pass *p)
     int flr_loss_and_grad(double *loss_out, double *G_out, double *g_out, const flr_pass *p)
@@ -147,3 +137,16 @@ cdef extern from "fastlr.h" nogil:
     int flr_map_rows(void *out, const void *Z, int64_t n, int64_t k, int64_t size, flr_row_map map, int n_threads)
     int flr_residuals(double *loss_out, void *R_out, void *losses_out, const void *Z, const flr_targets *y,
                       flr_loss loss, int64_t n, int64_t k, int64_t size, int n_threads)
+
+cdef extern from "runtime/runtime.h" nogil:
+    ctypedef struct flr_isa:
+        const char *name
+    extern const flr_isa *flr_active
+    int flr_available(const flr_isa **list_out, int capacity)
+    const flr_isa *flr_select(const char *name)
+    int flr_pool_init()
+    enum:
+        FLR_MAX_WORKERS
+    void flr_parallel_for(void (*fn)(void *context, int64_t task, int worker) noexcept nogil, void *context,
+                          int64_t n_tasks, int n_threads)
+    double flr_threaded_seconds(bint count)

@@ -11,7 +11,7 @@ import dask
 import numpy as np
 
 from fastlr import _core
-from fastlr._input.arrays import as_array, check_finite, check_sample_weight, is_real
+from fastlr._input.arrays import as_array, check_finite, check_sample_weight, check_size, is_real
 from fastlr._input.estimator import convert_frame
 from fastlr._input.labels import check_label_array, encode_labels, number_labels
 from fastlr._input.targets import learn_outputs
@@ -97,13 +97,24 @@ class Chunk:
         return object.__sizeof__(self) + sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
 
 
-def read_chunk(X, y, weight, assume_finite):
+def read_chunk(X, y, weight, assume_finite, is_weighted):
     """A `Chunk`."""
     try:
+        check_rows(X, "X")
+        check_rows(y, "y")
+        if is_weighted:
+            check_rows(weight, "sample_weight")
         with np.errstate(all="ignore"):
             return _read(X, y, weight, assume_finite)
     except (TypeError, ValueError) as error:
         return Chunk(error=error)
+
+
+def check_rows(chunk, name):
+    """TypeError for a chunk that is no array or data frame: Dask looks at none."""
+    if not getattr(chunk, "shape", ()):
+        raise TypeError(f"{name} is {type(chunk).__name__}; expected chunks that are arrays or data frames of rows: "
+                        f"look at what {name}.partitions[i].compute() returns")
 
 
 def _read(X, y, weight, assume_finite):
@@ -111,6 +122,7 @@ def _read(X, y, weight, assume_finite):
     if n == 0:
         return Chunk()
     X, names = convert_frame(OWNER, X, None, None)
+    check_size(X)
     if not assume_finite:
         check_finite(X, 1)
     chunk = Chunk(X=X, n=n, d=X.shape[1], dtype=X.dtype, names=names)

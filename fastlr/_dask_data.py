@@ -38,9 +38,9 @@ class DaskTrainingData:
         if y is None:
             raise ValueError("fit requires y to be passed, but the target y is None")
         read = dask.delayed(read_chunk, pure=False)
-        finite = sklearn.get_config()["assume_finite"]
         lists = (chunks_of(X, "X")[0], aligned(X, y, "y"), aligned(X, sample_weight, "sample_weight"))
-        self._chunks = cluster.compute([read(*chunk, finite) for chunk in zip(*lists, strict=True)])
+        options = sklearn.get_config()["assume_finite"], sample_weight is not None
+        self._chunks = cluster.compute([read(*chunk, *options) for chunk in zip(*lists, strict=True)])
         facts = cluster.gather(cluster.start(facts_of, self._chunks))
         self._take(estimator, facts)
         self.scale = check_feature_vector(estimator.scale, self.n_features, "scale")

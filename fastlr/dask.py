@@ -1,6 +1,6 @@
 """Logistic regression on a Dask cluster: `DaskLogisticRegression`.
 
-    pip install "fastlr-ml[dask]"
+    pip install 'fastlr-ml[dask]'
 
 The data stay where they are; a pass sends the model out and brings sums back. docs/scaling.md says what that costs.
 """
@@ -14,21 +14,30 @@ from sklearn.utils.validation import check_is_fitted
 try:
     import dask
     import dask.array as da
-    from distributed import default_client
+    from distributed import Client, default_client
 except ImportError as error:
-    raise ImportError(f"fastlr.dask needs Dask ({error}); install it: pip install fastlr-ml[dask]") from error
+    raise ImportError(f"fastlr.dask needs Dask ({error}); install it: pip install 'fastlr-ml[dask]'") from error
 
 from fastlr import _core
-from fastlr._dask_chunks import aligned, chunks_of
+from fastlr._dask_chunks import aligned, check_rows, chunks_of
 from fastlr._dask_data import DaskTrainingData
 from fastlr._dask_engine import Cluster
 from fastlr._input.fitted import NEEDED, fitted_model
+from fastlr._input.hints import hinted
 from fastlr.linear_model import LogisticRegression
 
 __all__ = ["DaskLogisticRegression"]
 
 _LOCAL = ("coef_", "intercept_", "classes_", "n_iter_", "objective_", "n_passes_", "suboptimality_", "scale_", "shift_",
           "targets_", "n_features_in_", "feature_names_in_")
+# arguments of LogisticRegression, and what to do without them
+_NOT_HERE = {
+    **dict.fromkeys(("l1_ratio", "penalty"), "on a cluster there is the L2 penalty only, and C=np.inf means none; "
+                                             "LogisticRegression has L1 and elastic net"),
+    **dict.fromkeys(("dual", "intercept_scaling"), "it changes nothing in LogisticRegression either; leave it out"),
+    **dict.fromkeys(("leave_one_out", "offset"), "it is not there on a cluster; use LogisticRegression"),
+    "n_jobs": "the workers are those of the client, which has n_threads for what it does itself; leave it out",
+}
 
 
 class DaskLogisticRegression(LogisticRegression):
@@ -77,6 +86,9 @@ n_features_in_, feature_names_in_
     dask.array<...>
     """
 
+    _not_here = _NOT_HERE
+
+    @hinted
     def __init__(self, C=1.0, *, tol=1e-4, fit_intercept=True, class_weight=None, solver="auto", max_iter=1000,
                  max_time=None, warm_start=False, verbose=0, n_threads=None, random_state=None, penalty_factors=None,
                  scale=None, shift=None, targets="auto", client=None):
@@ -87,6 +99,7 @@ n_features_in_, feature_names_in_
         )
         self.client = client
 
+    @hinted
     def fit(self, X, y, sample_weight=None):
         """Find the optimum.
 
@@ -129,8 +142,11 @@ n_features_in_, feature_names_in_
         return DaskTrainingData(self, cluster, X, y, sample_weight)
 
     def _client(self):
-        if self.client is not None:
+        if isinstance(self.client, Client):
             return self.client
+        if self.client is not None:
+            raise TypeError(f"client is of type {type(self.client).__name__}; expected a distributed.Client, or None "
+                            f"for the last one that was made: make one of an address or a cluster, Client(...)")
         try:
             return default_client()
         except ValueError:
@@ -171,7 +187,13 @@ n_features_in_, feature_names_in_
         lists = chunks_of(X, "X")[0], aligned(X, y, "y"), aligned(X, sample_weight, "sample_weight")
         score = dask.delayed(partial(_score, self._one_thread()), pure=False)
         tasks = [score(*chunk) for chunk in zip(*lists, strict=True)]
-        scores, weights = np.array(self._client().gather(self._client().compute(tasks))).T
+        client = self._client()
+        futures = client.compute(tasks)
+        try:
+            scores, weights = np.array(client.gather(futures)).T
+        finally:
+            for future in futures:  # which an error's traceback would keep
+                future.release()
         return float(np.average(scores, weights=weights))
 
     def _outputs(self):
@@ -206,12 +228,14 @@ n_features_in_, feature_names_in_
 
 def _predict(model, method, empty, X):
     """Of a chunk, which may have no rows."""
-    return getattr(model, method)(X).astype(empty.dtype, copy=False) if len(X) else empty
+    check_rows(X, "X")
+    return getattr(model, method)(X).astype(empty.dtype, copy=False) if X.shape[0] else empty
 
 
 def _score(model, X, y, weight):
     """The score of a chunk and its weight."""
-    if not len(X):
+    check_rows(X, "X")
+    if not X.shape[0]:
         return 0.0, 0.0
-    total = float(len(X) if weight is None else np.sum(weight))
+    total = float(X.shape[0] if weight is None else np.sum(weight))
     return (model.score(X, y, weight), total) if total else (0.0, 0.0)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fastlr._input.hints import hinted_function
 from fastlr._input.options import check_option
 
 __all__ = ["load_digits", "load_idx", "load_mnist"]
@@ -31,6 +32,7 @@ CHUNK = 2**20
 MNIST_PREFIXES = {"train": "train", "test": "t10k"}
 
 
+@hinted_function
 def load_idx(path, *, max_bytes=MAX_BYTES):
     """Read an IDX file, plain or gzip.
 
@@ -72,6 +74,7 @@ def load_idx(path, *, max_bytes=MAX_BYTES):
             raise ValueError(f"{path}: corrupt or truncated gzip stream ({error}); fetch the file again") from error
 
 
+@hinted_function
 def load_mnist(folder, split="train", *, nchw=False):
     """Read one split of MNIST, or of a data set in the same form (Fashion-MNIST, KMNIST), from its IDX files.
 

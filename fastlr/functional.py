@@ -9,10 +9,12 @@ process may use; results do not depend on it.
 import numpy as np
 
 from fastlr._input.arrays import as_array, check_labels
+from fastlr._input.hints import hinted_function
 from fastlr._input.layout import along_axes, as_real, elementwise, reduce_axes
 from fastlr._input.options import check_count
 
 
+@hinted_function
 def sigmoid(z, *, out=None, n_threads=None):
     """The logistic function 1 / (1 + exp(-z)), elementwise.
 
@@ -37,6 +39,7 @@ def sigmoid(z, *, out=None, n_threads=None):
     return elementwise("sigmoid", z, out, n_threads)
 
 
+@hinted_function
 def sigmoid_derivative(z, *, n_threads=None):
     """The derivative sigmoid(z) (1 - sigmoid(z)) of the logistic function, elementwise.
 
@@ -52,6 +55,7 @@ def sigmoid_derivative(z, *, n_threads=None):
     return elementwise("sigmoid_derivative", z, None, n_threads)
 
 
+@hinted_function
 def log_sigmoid(z, *, n_threads=None):
     """log(sigmoid(z)) = -log(1 + exp(-z)), elementwise, without overflow or cancellation.
 
@@ -67,6 +71,7 @@ def log_sigmoid(z, *, n_threads=None):
     return elementwise("log_sigmoid", z, None, n_threads)
 
 
+@hinted_function
 def logit(p, *, n_threads=None):
     """The inverse of the logistic function, log(p / (1 - p)), elementwise.
 
@@ -83,6 +88,7 @@ def logit(p, *, n_threads=None):
     return elementwise("logit", p, None, n_threads)
 
 
+@hinted_function
 def softmax(Z, axis=-1, *, out=None, n_threads=None):
     """exp(Z) divided by its sum along the axes: probabilities of the classes.
 
@@ -111,6 +117,7 @@ def softmax(Z, axis=-1, *, out=None, n_threads=None):
     return along_axes("softmax", Z, axis, out, n_threads)
 
 
+@hinted_function
 def log_softmax(Z, axis=-1, *, out=None, n_threads=None):
     """log(softmax(Z)), also where the probability rounds to 1: ``log_softmax([40., 0.])[0]`` is -4.2e-18.
 
@@ -139,6 +146,7 @@ def log_softmax(Z, axis=-1, *, out=None, n_threads=None):
     return along_axes("log_softmax", Z, axis, out, n_threads)
 
 
+@hinted_function
 def logsumexp(Z, axis=-1, keepdims=False, *, n_threads=None):
     """log(sum(exp(Z))) along the axes, without overflow.
 
@@ -158,6 +166,7 @@ def logsumexp(Z, axis=-1, keepdims=False, *, n_threads=None):
     return reduce_axes("logsumexp", Z, axis, keepdims, n_threads)
 
 
+@hinted_function
 def softmax_jacobian(A, *, n_threads=None):
     """The derivatives of softmax, from its values: J[i, j] = dA_i / dZ_j = A_i (delta_ij - A_j).
 
@@ -187,6 +196,7 @@ def softmax_jacobian(A, *, n_threads=None):
     return J
 
 
+@hinted_function
 def one_hot(y, n_classes=None, *, n_threads=None):
     """Rows of zeros with a one in the label's column.
 

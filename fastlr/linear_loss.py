@@ -17,12 +17,14 @@ from fastlr._input.arrays import (
     check_X,
 )
 from fastlr._input.csr import Csr, check_csr, check_finite_values, is_sparse, problem_of
+from fastlr._input.hints import hinted_function
 from fastlr._input.layout import as_real
 from fastlr._input.options import check_number, check_option
 from fastlr._runtime.threads import resolve_n_threads
 from fastlr.losses import mean_factor
 
 
+@hinted_function
 @np.errstate(all="ignore")  # results are looked at
 def loss_and_grad(X, W, b, y, *, loss="softmax", sample_weight=None, alpha=0.0, scale=None, shift=None,
                   n_threads=None):
@@ -69,6 +71,10 @@ def loss_and_grad(X, W, b, y, *, loss="softmax", sample_weight=None, alpha=0.0, 
         If shapes do not match, X, W or b are not finite (naming the first place in X), labels lie outside [0, k),
         weights are negative or all zero, an option has an unknown value, or X is memory-mapped and its file has become
         too short (if that happens during the pass, the system ends the process).
+
+    See Also
+    --------
+    partial_loss_and_grad : Sums over a part of the rows; its arguments are in another order, X, y, W, b.
     """
     alpha = check_number("alpha", alpha, minimum=0)
     (value, grad_W, grad_b), n, weight = _sums(X, y, W, b, loss, sample_weight, scale, shift, n_threads)
@@ -81,6 +87,7 @@ def loss_and_grad(X, W, b, y, *, loss="softmax", sample_weight=None, alpha=0.0, 
     return value, grad_W, grad_b
 
 
+@hinted_function
 @np.errstate(all="ignore")
 def partial_loss_and_grad(X, y, W, b, *, loss="softmax", sample_weight=None, scale=None, shift=None, n_threads=None):
     """Sums over some of the rows that add up to the loss and gradient of all, in one pass over X.
@@ -110,6 +117,14 @@ def partial_loss_and_grad(X, y, W, b, *, loss="softmax", sample_weight=None, sca
     ------
     TypeError, ValueError
         As in `loss_and_grad`.
+
+    See Also
+    --------
+    loss_and_grad : The mean over all rows; its arguments are in another order, X, W, b, y.
+
+    Notes
+    -----
+    X and y come first, so that a part of the data, an (X, y), is passed as ``partial_loss_and_grad(*part, W, b)``.
     """
     (value, grad_W, grad_b), n, weight = _sums(X, y, W, b, loss, sample_weight, scale, shift, n_threads, is_part=True)
     return value, grad_W, grad_b, float(n if weight is None else weight.sum())
@@ -123,7 +138,8 @@ def _sums(X, y, W, b, loss, sample_weight, scale, shift, n_threads, *, is_part=F
     n, d = X.shape
     W, b = (as_real(value, name).astype(np.float64, copy=False) for value, name in ((W, "W"), (b, "b")))
     if W.ndim not in (1, 2) or W.shape[-1] != d:
-        raise ValueError(f"W has shape {W.shape} and X {X.shape}; expected W (n_classes, {d}), or ({d},) for one logit")
+        raise ValueError(f"W has shape {W.shape} and X {X.shape}; expected W (n_classes, {d}), or ({d},) for one "
+                         f"logit; the arguments are {'X, y, W, b' if is_part else 'X, W, b, y'}")
     W_rows = np.atleast_2d(W)
     k = len(W_rows)
     if b.shape != (k,) and not (W.ndim == 1 and b.ndim == 0):

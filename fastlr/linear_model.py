@@ -42,7 +42,8 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
         gives all classes the same total.
     solver : {"auto", "lbfgs", "newton-cholesky", "newton-cg"}, default="auto"
         "auto" takes the one that should be fastest for the shape and type of the data. scikit-learn's "liblinear",
-        "sag" and "saga" are taken for "auto": the optimum is the same.
+        "sag" and "saga" are taken for "auto": the optimum is the same. What scikit-learn refuses is refused here too:
+        three classes by "liblinear", absolute values by "lbfgs", "sag" and Newton's methods.
     max_iter : int, default=1000
         Most iterations of the solver; 0 leaves the start, with a warning.
     max_time : float or None, default=None

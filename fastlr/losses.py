@@ -10,12 +10,14 @@ import numpy as np
 
 from fastlr import _core
 from fastlr._input.arrays import as_array, check_labels, check_sample_weight, check_targets
+from fastlr._input.hints import hinted_function
 from fastlr._input.layout import as_real, check_out, deliver, is_ready
 from fastlr._input.options import check_number, check_option
 from fastlr._runtime.threads import resolve_n_threads
 from fastlr._runtime.warnings import warn_user
 
 
+@hinted_function
 def cross_entropy(Z, y, *, sample_weight=None, label_smoothing=0.0, reduction="mean", n_threads=None):
     """Cross-entropy of softmax(Z) against labels or target probabilities, from the logits.
 
@@ -54,6 +56,7 @@ def cross_entropy(Z, y, *, sample_weight=None, label_smoothing=0.0, reduction="m
     return loss
 
 
+@hinted_function
 def cross_entropy_from_probabilities(A, y, *, sample_weight=None, label_smoothing=0.0, reduction="mean",
                                      n_threads=None):
     """Cross-entropy of probabilities A against labels or target probabilities: -sum_j y_j log A_j a row.
@@ -63,7 +66,8 @@ def cross_entropy_from_probabilities(A, y, *, sample_weight=None, label_smoothin
     Parameters
     ----------
     A : array-like (n, k), or (k,) for one row
-        Probabilities, rows summing to 1 as those of y.
+        Probabilities, rows summing to 1 as those of y: within 1e-4, or the rounding of float16 or bfloat16 if they are
+        of these types.
     y, sample_weight, label_smoothing, reduction, n_threads
         As in `cross_entropy`.
 
@@ -77,15 +81,17 @@ def cross_entropy_from_probabilities(A, y, *, sample_weight=None, label_smoothin
     TypeError, ValueError
         As `cross_entropy`; and if A has values outside of [0, 1] or rows that do not sum to 1.
     """
-    A, target, weight = _softmax_arguments(A, y, sample_weight, "A")
+    given = as_array(A, "A")
+    A, target, weight = _softmax_arguments(given, y, sample_weight, "A")
     k, n_threads = A.shape[-1], resolve_n_threads(n_threads)
-    rows = check_targets(A.reshape(-1, k), len(target), k, A.dtype, loss="softmax", name="A")
+    rows = check_targets(given.reshape(-1, k), len(target), k, A.dtype, loss="softmax", name="A")  # by the type it has
     Z = np.empty(A.shape, A.dtype)
     _core.map("log", rows, Z, n_threads)  # -inf of 0: the kernel has 0 log 0 = 0
     loss, _ = _reduced("softmax", Z, target, weight, label_smoothing, reduction, False, None, n_threads)
     return loss
 
 
+@hinted_function
 def cross_entropy_and_grad(Z, y, *, sample_weight=None, label_smoothing=0.0, reduction="mean", out=None,
                            n_threads=None):
     """`cross_entropy` and its gradient with respect to the logits, in one pass.
@@ -113,6 +119,7 @@ def cross_entropy_and_grad(Z, y, *, sample_weight=None, label_smoothing=0.0, red
     return _reduced("softmax", Z, target, weight, label_smoothing, reduction, True, out, n_threads)
 
 
+@hinted_function
 def binary_cross_entropy(z, y, *, sample_weight=None, label_smoothing=0.0, reduction="mean", n_threads=None):
     """Cross-entropy of sigmoid(z) against 0/1 labels or probabilities, elementwise, from the logits.
 
@@ -145,6 +152,7 @@ def binary_cross_entropy(z, y, *, sample_weight=None, label_smoothing=0.0, reduc
     return loss
 
 
+@hinted_function
 def binary_cross_entropy_and_grad(z, y, *, sample_weight=None, label_smoothing=0.0, reduction="mean", out=None,
                                   n_threads=None):
     """`binary_cross_entropy` and its gradient with respect to the logits, in one pass.
@@ -181,7 +189,8 @@ def _softmax_arguments(Z, y, sample_weight, name="Z"):
     k = Z.shape[-1]
     n = len(Z) if Z.ndim == 2 else 1
     if y.ndim == Z.ndim:
-        target = check_targets(np.atleast_2d(y), n, k, Z.dtype, loss="softmax")
+        like = "the logits" if name == "Z" else name
+        target = check_targets(np.atleast_2d(y), n, k, Z.dtype, loss="softmax", like=like)
     else:
         target = check_labels(np.atleast_1d(y), n, k)
     return Z, target, check_sample_weight(sample_weight, n)

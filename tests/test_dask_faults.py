@@ -19,7 +19,7 @@ import distributed
 import pandas as pd
 from clusters import QUIET, arrays, chunked, two_workers
 
-from fastlr import _dask_engine
+from fastlr import LogisticRegression, _dask_engine
 from fastlr.dask import DaskLogisticRegression
 
 
@@ -27,6 +27,11 @@ from fastlr.dask import DaskLogisticRegression
 def client():
     with two_workers() as client:
         yield client
+
+
+def none_from(number):
+    """A function of a chunk and its place that returns None from this chunk on."""
+    return lambda x, block_id=None: None if block_id and block_id[0] >= number else x
 
 
 def spoiled(name):
@@ -68,6 +73,12 @@ def spoiled(name):
         "zero": {"X": dX, "y": dy, "sample_weight": da.zeros_like(dweight)},
         "no rows": {"X": dX[:0], "y": dy[:0]},
         "complex": {"X": dX + 1j, "y": dy},
+        "no features": {"X": dX[:, :0], "y": dy},
+        "none": {"X": dX.map_blocks(none_from(2), dtype=float, meta=np.empty((0, 8))), "y": dy},
+        "none y": {"X": dX, "y": dy.map_blocks(none_from(1), dtype=int, meta=np.empty(0, int))},
+        "none weight": {"X": dX, "y": dy, "sample_weight": dweight.map_blocks(none_from(4), dtype=float,
+                                                                              meta=np.empty(0))},
+        "number": {"X": dX.map_blocks(lambda x: 3.0, dtype=float, meta=np.empty((0, 8))), "y": dy},
         "fails": {"X": dX.map_blocks(lambda x: 1 / 0, dtype=float, meta=np.empty((0, 8))), "y": dy},
     }[name]
 
@@ -92,12 +103,45 @@ def spoiled(name):
         ("zero", ValueError, "sample_weight is zero"),
         ("no rows", ValueError, r"0 sample\(s\)"),
         ("complex", ValueError, "Complex data not supported"),
+        ("no features", ValueError, r"chunk 0.*X has 0 feature\(s\)"),
+        ("none", TypeError, r"chunk 2.*X is NoneType; expected chunks that are arrays or data frames"),
+        ("none y", TypeError, r"chunk 1.*y is NoneType; expected chunks"),
+        ("none weight", TypeError, r"chunk 4.*sample_weight is NoneType; expected chunks"),
+        ("number", TypeError, r"chunk 0.*X is float; expected chunks"),
         ("fails", ZeroDivisionError, "division by zero"),
     ],
 )
 def test_bad_input(client, name, error, message):
     with pytest.raises(error, match=message):
         DaskLogisticRegression(client=client).fit(**spoiled(name))
+
+
+def test_a_client_that_is_none():
+    X, y, _ = arrays(n=1000)
+    for client, kind in ((3, "int"), ("tcp://127.0.0.1:8786", "str")):
+        with pytest.raises(TypeError, match=rf"client is of type {kind}; expected a distributed.Client, or None"):
+            DaskLogisticRegression(client=client).fit(*chunked(X, y))
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "score"])
+def test_bad_chunks_in_predictions(client, method):
+    X, y, _ = arrays(n=1000)
+    dX, dy = chunked(X, y, chunk=250)
+    model = DaskLogisticRegression(client=client).fit(dX, dy)
+    bad = dX.map_blocks(none_from(2), dtype=float, meta=np.empty((0, 8)))
+    with pytest.raises(TypeError, match="X is NoneType; expected chunks that are arrays or data frames"):
+        model.score(bad, dy) if method == "score" else getattr(model, method)(bad).compute()
+
+
+@pytest.mark.parametrize("name", sorted({*LogisticRegression().get_params(), "offset"}
+                                        - set(DaskLogisticRegression().get_params())))
+def test_arguments_of_the_local_model_that_are_not_here(name):
+    with pytest.raises(TypeError, match=f"Regression has no argument '{name}': .*(LogisticRegression|leave it out)"):
+        DaskLogisticRegression(**{name: 1})
+    with pytest.raises(TypeError, match=r"no argument 'max_itr'; did you mean 'max_iter'"):
+        DaskLogisticRegression(max_itr=1)
+    with pytest.raises(TypeError, match=r"Regression.fit has no argument 'offset': .*use LogisticRegression"):
+        DaskLogisticRegression().fit(None, None, offset=1)
 
 
 def at_gather(monkeypatch, number, action):
@@ -198,7 +242,7 @@ def test_without_a_client_the_message_says_how_to_make_one(monkeypatch):
 def test_without_dask_the_message_says_what_to_install():
     code = "import sys; sys.modules['distributed'] = None; import fastlr; import fastlr.dask"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert "pip install fastlr-ml[dask]" in done.stderr
+    assert "pip install 'fastlr-ml[dask]'" in done.stderr
 
 
 # ---- last, for the workers' sake

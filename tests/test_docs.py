@@ -49,6 +49,34 @@ def test_files_that_are_named_exist(page):
     assert not [name for name in named if not list(ROOT.glob(name.rstrip("/")))]
 
 
+def test_constants_that_switch_paths_are_where_the_notes_say():
+    """The names of each row are in one of its files."""
+    folders = ("csrc", "fastlr/model", "fastlr/solvers", "fastlr/_search", "fastlr")
+    missing, count = [], 0
+    for line in (ROOT / "docs/notes/path-constants.md").read_text().splitlines():
+        constants, *cells = re.split(r" *\| *", line.strip("| ")) if line.startswith("|") else ("",)
+        names = [name for name in re.findall(r"`(\w+)`", constants) if name.isupper()]
+        patterns = re.findall(r"[\w/*]+\.(?:c|h|py|pxi)\b", cells[0]) if cells else []
+        paths = {path for folder in folders for pattern in patterns for path in (ROOT / folder).glob(f"**/{pattern}")}
+        text = "".join(path.read_text() for path in paths)
+        count += len(names) if text else 0
+        missing += [name for name in names if text and not re.search(rf"\b{name}\b", text)]
+    assert count > 150
+    assert not missing
+
+
+def test_environment_variables_are_listed():
+    """Those of users in the guide, all others where the work on the package is described."""
+    sources = [ROOT / "setup.py", *(p for name in ("fastlr", "csrc", "bench") for p in (ROOT / name).rglob("*.py"))]
+    read = set(re.findall(r"""["'](FASTLR_[A-Z_]+)["']""", "".join(path.read_text() for path in sources)))
+    assert len(read) > 4
+    guide, rest = ((ROOT / page).read_text() for page in ("docs/guide.md", "CONTRIBUTING.md"))
+    internal = {"FASTLR_FAILING_ALLOCATIONS"}  # by which a benchmark tells its own child
+    assert not [name for name in read - internal if f"`{name}" not in guide + rest]
+    users = set(re.findall(r"^\| `(FASTLR_[A-Z_]+)`", guide, re.MULTILINE))
+    assert users <= read
+
+
 @pytest.mark.parametrize("page", CURRENT)
 def test_lines_are_short(page):
     long = [line for line in (ROOT / page).read_text().splitlines() if len(line) > 120 and not line.startswith("|")]

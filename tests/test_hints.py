@@ -32,7 +32,52 @@ def test_unknown_arguments(call, said):
         call()
 
 
+FUNCTIONS = [name for name in fastlr.__all__ if inspect.isfunction(getattr(fastlr, name))]
+
+
+@pytest.mark.parametrize(("call", "said"), [
+    (lambda: fastlr.loss_and_grad(X, X, X, Y, sample_weights=1), "'sample_weights'; did you mean 'sample_weight'"),
+    (lambda: fastlr.partial_loss_and_grad(X, Y, X, X, quux=1), "'quux'; expected one of X, y, W, b, loss"),
+    (lambda: fastlr.softmax(X, axes=1), "'axes'; did you mean 'axis'"),
+    (lambda: fastlr.cross_entropy(X, Y, weight=1), "'weight'; did you mean 'sample_weight'"),
+    (lambda: fastlr.datasets.load_mnist("mnist", splits="test"), "'splits'; did you mean 'split'"),
+])
+def test_unknown_arguments_of_functions(call, said):
+    with pytest.raises(TypeError, match=said):
+        call()
+
+
+@pytest.mark.parametrize("name", [f for f in FUNCTIONS if inspect.signature(getattr(fastlr, f)).parameters])
+def test_every_function_says_which_argument_is_unknown(name):
+    with pytest.raises(TypeError, match=f"^{name} has no argument 'quux'; expected one of "):
+        getattr(fastlr, name)(quux=1)
+
+
+def test_other_type_errors_are_those_of_the_function():
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'Z'"):
+        fastlr.softmax()
+    with pytest.raises(TypeError, match="Z has dtype"):
+        fastlr.softmax("a", n_threads=1)
+
+
+def test_the_order_of_arguments_is_said():
+    W, b = np.zeros((10, 64)), np.zeros(10)
+    with pytest.raises(ValueError, match=r"W has shape \(1797,\) and X .*; the arguments are X, W, b, y"):
+        fastlr.loss_and_grad(X, Y, W, b)
+    with pytest.raises(ValueError, match=r"W has shape \(10,\) and X .*; the arguments are X, y, W, b"):
+        fastlr.partial_loss_and_grad(X, W, b, Y)
+
+
+def test_factors_by_name_are_told_what_to_be():
+    for name in ("penalty_factors", "scale", "shift"):
+        model = LogisticRegression(**{name: {"a": 2.0}})
+        with pytest.raises(TypeError, match=rf"{name} is a dict; expected one number, or an array of one a feature.*"
+                                            rf"\[{name}\[column\] for column in X.columns\]"):
+            model.fit(X, Y)
+
+
 def test_signatures_are_still_there():
+    assert list(inspect.signature(fastlr.loss_and_grad).parameters)[:4] == ["X", "W", "b", "y"]
     assert "learning_rate" in inspect.signature(Trainer).parameters
     assert list(inspect.signature(LogisticRegression.fit).parameters) == ["self", "X", "y", "sample_weight", "offset"]
     with pytest.raises(TypeError, match="positional argument"):
@@ -86,10 +131,27 @@ def test_cross_entropy_from_probabilities_at_the_edges():
     assert loss(tiny, [0]) == pytest.approx(-np.log(1e-300), rel=1e-14)
     with pytest.raises(ValueError, match=r"A has 1 of 1 rows that do not sum to 1"):
         loss([[0.5, 0.6]], [0])
-    with pytest.raises(ValueError, match=r"A has 1\.5 at row 0, column 0; expected"):
+    with pytest.raises(ValueError, match=r"A has 1 of 2 rows that do not sum to 1: .* divide each row by its sum$"):
+        loss([[1, 1], [0, 1]], [0, 1])
+    with pytest.raises(ValueError, match=r"y has shape \(1, 3\); expected \(1, 2\), the shape of A, or labels"):
+        loss([[0.5, 0.5]], [[0.2, 0.2, 0.6]])
+    with pytest.raises(ValueError, match=r"A has 1\.5 at row 0, column 0; expected probabilities: of logits use "
+                                         r"cross_entropy$"):
         loss([[1.5, -0.5]], [0])
     with pytest.raises(ValueError, match=r"y has .*outside"):
         loss([[0.5, 0.5]], [2])
+
+
+@pytest.mark.parametrize(("dtype", "allowed"), [("float16", 5e-3), ("bfloat16", 4e-2)])
+def test_rows_of_short_probabilities_sum_to_1_within_their_rounding(dtype, allowed):
+    A = fastlr.softmax(RNG.normal(size=(50, 40)) * 3)
+    short = A.astype(pytest.importorskip("ml_dtypes").bfloat16 if dtype == "bfloat16" else dtype)
+    assert np.abs(short.astype(float).sum(axis=1) - 1).max() > 1e-4
+    y = np.arange(50) % 40
+    found, expected = (fastlr.cross_entropy_from_probabilities(given, y) for given in (short, A))
+    assert found == pytest.approx(expected, rel=allowed)
+    with pytest.raises(ValueError, match="rows that do not sum to 1"):
+        fastlr.cross_entropy_from_probabilities(short.astype(float), y)
 
 
 # ---- features far from unit scale -----------------------------------------------------------------------------------

@@ -199,3 +199,18 @@ def test_script(tmp_path):
     assert result.stderr == ""
     result = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert (result.returncode, result.stderr.startswith("usage: ")) == (2, True)
+
+
+def test_verbose_reaches_the_processes_of_n_jobs(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("""
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+
+if __name__ == "__main__":
+    GridSearchCV(LogisticRegression(max_iter=1000), {"C": [0.1, 1.0]}, cv=3, n_jobs=2).fit(*load_iris(return_X_y=True))
+""")
+    result = subprocess.run([sys.executable, "-m", "fastlr.patch", "-v", script], capture_output=True, text=True,
+                            timeout=120)
+    assert result.stderr.splitlines() == ["fastlr: LogisticRegression.fit: fastlr"] * 7  # of the folds, and of all rows

@@ -42,6 +42,9 @@ def test_npy_files_that_are_not(tmp_path):
         RowBlocks.from_npy([whole, flat], Y).X  # noqa: B018
     with pytest.raises(FileNotFoundError, match="nothing_"):
         RowBlocks.from_npy(tmp_path / "nothing_*.npy", Y)
+    for y in (Y, tmp_path):
+        with pytest.raises(IsADirectoryError, match=r"is a folder; expected files: a pattern, .*\*\.npy"):
+            RowBlocks.from_npy(tmp_path if y is Y else whole, y)
     for paths in (whole, [whole, whole]):
         with pytest.raises(ValueError, match="y has 7 rows"):
             RowBlocks.from_npy(paths, Y[:7]).X  # noqa: B018
@@ -120,6 +123,35 @@ def test_parquet(tmp_path):
     parquet.write_table(holes, tmp_path / "holes.parquet")
     with pytest.raises(ValueError, match="'a' has a missing value at row 1"):
         RowBlocks.from_parquet(tmp_path / "holes.parquet", "y").X  # noqa: B018
+
+
+def test_patterns_of_parquet_files_are_read_in_the_order_of_their_numbers(tmp_path):
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    for number, rows in ((2, slice(0, 500)), (10, slice(500, 900))):
+        columns = {f"x{j}": X[rows, j] for j in range(6)} | {"label": Y[rows]}
+        parquet.write_table(arrow.table(columns), tmp_path / f"part_{number}.parquet")
+    rows = RowBlocks.from_parquet(tmp_path / "part_*.parquet", "label")
+    np.testing.assert_array_equal(rows.X, X)
+    np.testing.assert_array_equal(rows.y, Y)
+    with pytest.raises(FileNotFoundError, match=r"no file matches .*clicks"):
+        RowBlocks.from_parquet(tmp_path / "clicks_*.parquet", "label")
+
+
+def test_predicted_text_goes_to_npy_in_a_fixed_width_only(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    model, rows = LogisticRegression().fit(X, Y), RowBlocks([X])
+    (tmp_path / "p.npy").write_bytes(b"what was there before")
+    rows.write_predictions(tmp_path / "p.npy", model)
+    np.testing.assert_array_equal(np.load(tmp_path / "p.npy"), model.predict(X))
+    objects = LogisticRegression().fit(X, Y.astype(object))
+    with pytest.raises(TypeError, match=r"type object cannot be written as .npy.*write Parquet"):
+        rows.write_predictions(tmp_path / "o.npy", objects)
+    rows.write_predictions(tmp_path / "o.parquet", objects)
+    table = parquet.read_table(tmp_path / "o.parquet")
+    assert table.schema.names == ["prediction"]
+    np.testing.assert_array_equal(table["prediction"].to_pylist(), model.predict(X))
+    rows.write_predictions(tmp_path / "o.parquet", objects, "predict_proba")
+    assert parquet.read_schema(tmp_path / "o.parquet").names == [f"prediction_{j}" for j in range(3)]
 
 
 @pytest.mark.parametrize("name", ["p.npy", "p.parquet"])

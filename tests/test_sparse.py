@@ -168,7 +168,7 @@ def test_values_that_are_not_finite_may_be_left_unlooked_for():
 
 def test_other_places_say_what_takes_sparse_x():
     X = sparse.csr_array(small())
-    with pytest.raises(TypeError, match=r"X is sparse \(csr_array\); .*: pass X.toarray\(\), or use Logistic"):
+    with pytest.raises(TypeError, match=r"X is sparse \(csr_array\); .*: pass X.toarray\(\), or all rows in one"):
         Trainer().fit(X, Y)
     with pytest.raises(TypeError, match="y is sparse"):
         LogisticRegression().fit(X, sparse.csr_array(np.eye(6)))

@@ -9,6 +9,7 @@
  * plus l2_j/2 t_jc^2 and l1_j |w_jc + t_jc|.  A sigmoid's intercept is minimised out: a column acts less its mean under
  * h_c, so that sparse columns need not be centred.  Softmax steps the intercepts after each class's columns. */
 #include "fastlr.h"
+#include "runtime/runtime.h"
 
 #include <math.h>
 #include <stddef.h>

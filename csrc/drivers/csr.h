@@ -3,6 +3,7 @@
 #define FLR_CSR_H
 
 #include "fastlr.h"
+#include "runtime/runtime.h"
 
 static inline int64_t flr_csr_start(const flr_csr *X, int64_t row) {
     return X->indptr_size == 4 ? ((const int32_t *)X->indptr)[row] : ((const int64_t *)X->indptr)[row];

@@ -1,6 +1,7 @@
 /* find_nonfinite.c -- where X is not finite: one read of X, no copy; and places that lie outside. */
 #include "drivers/tile.h"
 #include "fastlr.h"
+#include "runtime/runtime.h"
 
 #include <stddef.h>
 

@@ -4,6 +4,7 @@
 
 #include "drivers/tile.h"
 #include "fastlr.h"
+#include "runtime/runtime.h"
 
 #include <stddef.h>
 

@@ -1,5 +1,6 @@
 /* rowwise.c -- element-wise and row kernels on many threads: a grid of chunks that depends on the sizes alone. */
 #include "fastlr.h"
+#include "runtime/runtime.h"
 
 #include <stddef.h>
 

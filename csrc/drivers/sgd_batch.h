@@ -6,6 +6,7 @@
 
 #include "drivers/tile.h"
 #include "fastlr.h"
+#include "runtime/runtime.h"
 
 typedef struct {
     const flr_pass *p;

@@ -9,6 +9,7 @@
  */
 #include "drivers/tile.h"
 #include "fastlr.h"
+#include "runtime/runtime.h"
 
 #include <string.h>
 

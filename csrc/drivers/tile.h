@@ -3,6 +3,7 @@
 #define FLR_TILE_H
 
 #include "fastlr.h"
+#include "runtime/runtime.h"
 
 /* rows of X as the products read them: in place where they are real, or of a type with products of its own, else
  * converted to real */

@@ -1,5 +1,6 @@
 /* api.c -- the table of what other modules may call: see fastlr_api.h. */
 #include "fastlr_api.h"
+#include "runtime/runtime.h"
 
 static const flr_kernels *kernels(int64_t size) { return flr_kernels_of(size); }
 

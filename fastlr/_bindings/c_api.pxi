@@ -5,14 +5,15 @@ from libc.stdint cimport int64_t
 
 cdef extern from "fastlr_api.h":
     ctypedef struct flr_api:
-        void *map_values, *map_rows, *residuals, *loss_and_grad, *hessp, *outer, *logits, *gram, *evaluate, *epoch
-        void *find_nonfinite, *label_outside, *order_outside
+        void *kernels, *map_values, *map_rows, *residuals, *loss_and_grad, *hessp, *outer, *logits, *gram, *evaluate
+        void *epoch, *find_nonfinite, *label_outside, *order_outside
     const flr_api flr_api_table
     const char *FLR_API_CAPSULE
 
 _api = PyCapsule_New(<void *>&flr_api_table, FLR_API_CAPSULE, NULL)
 
 C_FUNCTIONS = {
+    "kernels": <size_t>flr_api_table.kernels,
     "map_values": <size_t>flr_api_table.map_values,
     "map_rows": <size_t>flr_api_table.map_rows,
     "residuals": <size_t>flr_api_table.residuals,

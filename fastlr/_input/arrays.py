@@ -11,7 +11,7 @@ _SUM_TOLERANCE = 1e-4  # what a printed table leaves of a row's sum
 _EPS_OF_SHORT = {"float16": 2.0**-10, "bfloat16": 2.0**-7}  # what rounding to these types leaves of it
 _LEAST_OF_SHORT = {"float16": 2.0**-24, "bfloat16": 2.0**-133}  # their smallest numbers
 
-_SPARSE_ELSEWHERE = ", or use LogisticRegression, LogisticRegressionCV or loss_and_grad, which take sparse X"
+_SPARSE_ELSEWHERE = ", or all rows in one matrix to LogisticRegression, LogisticRegressionCV or loss_and_grad"
 _MOST_CLASSES = np.iinfo(np.int32).max
 
 
@@ -176,7 +176,7 @@ def check_labels(y, n, k, name="y"):
     return as_kernels_read(y, np.int32)
 
 
-def check_targets(y, n, k, dtype, *, loss=None, name="y"):
+def check_targets(y, n, k, dtype, *, loss=None, name="y", like="the logits"):
     """Target probabilities, or target values, as the kernels take them.
 
     Parameters
@@ -187,6 +187,8 @@ def check_targets(y, n, k, dtype, *, loss=None, name="y"):
     loss : {None, "softmax", "sigmoid", "squared_error"}
         What the targets must be, beyond finite: for "softmax" probabilities whose rows sum to 1 within 1e-4, or within
         the rounding of float16 or bfloat16 if they are of these types; for "sigmoid" numbers in [0, 1].
+    name, like : str
+        What messages call the targets, "A" for a model's probabilities, and what has their shape.
 
     Returns
     -------
@@ -205,7 +207,7 @@ def check_targets(y, n, k, dtype, *, loss=None, name="y"):
     if not is_real(y.dtype):
         raise TypeError(f"{name} has dtype {y.dtype}; expected real target values ({n}, {k}), or labels ({n},)")
     if y.shape != (n, k):
-        raise ValueError(f"{name} has shape {y.shape}; expected ({n}, {k}), the shape of the logits, or labels ({n},)")
+        raise ValueError(f"{name} has shape {y.shape}; expected ({n}, {k}), the shape of {like}, or labels ({n},)")
     given, y = y, as_kernels_read(y, dtype)
     if not y.size:
         return y
@@ -213,8 +215,8 @@ def check_targets(y, n, k, dtype, *, loss=None, name="y"):
     if loss in ("softmax", "sigmoid"):
         if not (lowest >= 0 and highest <= 1):
             row, column = np.argwhere(~((y >= 0) & (y <= 1)))[0]
-            raise ValueError(f"{name} has {y[row, column]} at row {row}, column {column}; expected target "
-                             f"probabilities in [0, 1]")
+            what = "target probabilities in [0, 1]" if name != "A" else "probabilities: of logits use cross_entropy"
+            raise ValueError(f"{name} has {y[row, column]} at row {row}, column {column}; expected {what}")
     elif not np.isfinite(lowest) or not np.isfinite(highest):
         refuse_nonfinite(y, given, name)
     return _with_sums_of_1(y, given, name) if loss == "softmax" else y
@@ -241,7 +243,7 @@ def _with_sums_of_1(y, given, name):
     tolerance = max(_SUM_TOLERANCE, _EPS_OF_SHORT.get(type_name, 0) + y.shape[1] * _LEAST_OF_SHORT.get(type_name, 0))
     if worst > tolerance:
         wrong = np.flatnonzero(missing > tolerance)
-        remedy = ("divide each row by its sum" if ((y != 0) & (y != 1)).any() else
+        remedy = ("divide each row by its sum" if name == "A" or ((y != 0) & (y != 1)).any() else
                   "labels that do not exclude each other take loss='sigmoid', in LogisticRegression targets='labels'")
         raise ValueError(f"{name} has {len(wrong)} of {len(y)} rows that do not sum to 1: first is row {wrong[0]} with "
                          f"{sums[wrong[0]]}; expected 1 within {tolerance:.2g}: {remedy}")
@@ -268,6 +270,9 @@ def check_feature_vector(v, d, name):
     """float64 (d,), C-contiguous, from a number for all features or one a feature; None stays None."""
     if v is None:
         return None
+    if isinstance(v, dict):
+        raise TypeError(f"{name} is a dict; expected one number, or an array of one a feature, in the order of X's "
+                        f"columns: of a data frame [{name}[column] for column in X.columns]")
     v = as_parameters(v, name)
     if v.shape not in ((), (d,)):
         raise ValueError(f"{name} has shape {v.shape}; expected one number, or ({d},) for the {d} features")

@@ -86,7 +86,7 @@ class RowBlocks:
 
         Raises
         ------
-        FileNotFoundError, ValueError
+        FileNotFoundError, IsADirectoryError, ValueError
             If there is no such file, or one is cut or no array of numbers in .npy form; objects are never unpickled.
         """
         return cls._from_files(row_sources.map_npy, paths, y, weight, cache)
@@ -126,11 +126,12 @@ class RowBlocks:
 
     @classmethod
     def from_parquet(cls, path, target=None, *, features=None, weight=None, cache=None):
-        """Rows of a Parquet file, of a folder of them, or of any pyarrow dataset. Needs pyarrow (extra `data`).
+        """Rows of Parquet files, or of any pyarrow dataset. Needs pyarrow (extra `data`).
 
         Parameters
         ----------
         path : str, os.PathLike, list of them, or pyarrow.dataset.Dataset
+            Files as for `from_npy`, or a folder.
         target : str, default=None
             Name of the column of labels; None for predictions.
         features : str or list of str, default=None
@@ -174,7 +175,8 @@ class RowBlocks:
         Parameters
         ----------
         path : str or os.PathLike
-            Ends with .npy or .parquet. Written under another name first: an error leaves no half of it.
+            .npy takes one array (text of dtype object, as Parquet is read, is a TypeError), .parquet the column
+            "prediction", or "prediction_0", "prediction_1", ... A file of that name is replaced once all is written.
         model : estimator
         method : str, default="predict"
             "predict", "predict_proba", "decision_function", ...

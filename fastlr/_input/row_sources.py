@@ -14,7 +14,7 @@ BLOCK_BYTES = 1 << 24  # of a block of features
 
 
 def files(paths):
-    """Paths of files, from one, a list or a pattern; FileNotFoundError where there is none."""
+    """Paths of files, from one, a list or a pattern; OSError where there is none, or a folder."""
     if isinstance(paths, str | os.PathLike):
         name = os.path.expanduser(os.fspath(paths))
         if not glob.has_magic(name) or os.path.exists(name):
@@ -27,6 +27,9 @@ def files(paths):
         found = [os.path.expanduser(os.fspath(path)) for path in paths]
         if not found:
             raise ValueError("paths is empty; expected at least one file")
+    for name in found:
+        if os.path.isdir(name):
+            raise IsADirectoryError(f"{name} is a folder; expected files: a pattern, {os.path.join(name, '*.npy')}")
     return [Path(name) for name in found]
 
 
@@ -126,9 +129,7 @@ class ParquetSource:
     def __init__(self, path, target, features, weight):
         dataset = _pyarrow("dataset")
         if not isinstance(path, dataset.Dataset):
-            some = isinstance(path, list | tuple)
-            path = [os.path.expanduser(os.fspath(p)) for p in path] if some else os.path.expanduser(os.fspath(path))
-            path = dataset.dataset(path, format="parquet")
+            path = dataset.dataset(_parquet_paths(path), format="parquet")
         self.data, self.target, self.weight = path, target, weight
         names = self.data.schema.names
         if not names:
@@ -171,6 +172,15 @@ class ParquetSource:
         return X
 
 
+def _parquet_paths(path):
+    """What pyarrow takes for the files of a list or a pattern, a file, a folder or an address."""
+    if isinstance(path, list | tuple):
+        return [os.path.expanduser(os.fspath(p)) for p in path]
+    path = os.path.expanduser(os.fspath(path))
+    is_pattern = glob.has_magic(path) and not os.path.exists(path) and "://" not in path
+    return list(map(os.fspath, files(path))) if is_pattern else path
+
+
 def _column(batch, name, *, numbers=False):
     column = batch.column(name)
     if column.null_count:
@@ -206,7 +216,7 @@ def _pyarrow(part):
     try:
         return __import__(f"pyarrow.{part}", fromlist=[part])
     except ImportError as error:
-        raise ImportError("Parquet files need pyarrow: pip install fastlr-ml[data]") from error
+        raise ImportError("Parquet files need pyarrow: pip install 'fastlr-ml[data]'") from error
 
 
 def write(path, results):

@@ -7,6 +7,8 @@ SGDClassifier is left alone: what it finds after a few epochs depends on its own
 classes it makes binary models, so that nothing of fastlr's would give its results.
 """
 
+import logging
+import os
 import sys
 
 from sklearn.linear_model import _logistic as peers
@@ -17,6 +19,14 @@ __all__ = ["patch_sklearn", "unpatch_sklearn"]
 
 _NAMES = ("LogisticRegression", "LogisticRegressionCV")
 _UNTOUCHED = {peers.__name__, estimators.__name__}  # where the classes are defined, and pickles look for them
+
+VERBOSE = "FASTLR_PATCH_VERBOSE"  # the environment variable by which `log_fits` reaches processes that unpickle models
+
+
+def log_fits():
+    """Write to stderr of each fit who did it, and why."""
+    logging.basicConfig(format="%(name)s: %(message)s")
+    logging.getLogger("fastlr").setLevel(logging.INFO)
 
 
 def patch_sklearn():
@@ -51,3 +61,7 @@ def _replace(classes):
         for name, value in list(names.items()):
             if isinstance(value, type) and value in classes:
                 names[name] = classes[value]
+
+
+if os.environ.get(VERBOSE):
+    log_fits()

@@ -1,17 +1,18 @@
 """``python -m fastlr.patch [-v] SCRIPT.py [ARGUMENTS]``: run a program with scikit-learn's classes fitted by fastlr.
 
--v tells on stderr of each fit who did it, and why; -m MODULE in place of SCRIPT.py runs a module.
+-v tells on stderr of each fit who did it, and why, in processes of n_jobs too; -m MODULE in place of SCRIPT.py runs a
+module.
 """
 
 import builtins
-import logging
+import os
 import runpy
 import sys
 import types
 import zipfile
 from pathlib import Path
 
-from fastlr.patch import patch_sklearn
+from fastlr.patch import VERBOSE, log_fits, patch_sklearn
 
 USAGE = "usage: python -m fastlr.patch [-v] (SCRIPT.py | -m MODULE) [ARGUMENTS]"
 
@@ -20,8 +21,8 @@ def main(arguments):
     """Run the program that the arguments name, as Python would; returns 2 where they name none."""
     if arguments[:1] == ["-v"]:
         arguments = arguments[1:]
-        logging.basicConfig(format="%(name)s: %(message)s")
-        logging.getLogger("fastlr").setLevel(logging.INFO)
+        os.environ[VERBOSE] = "1"
+        log_fits()
     is_module = arguments[:1] == ["-m"]
     arguments = arguments[is_module:]
     if not arguments or arguments[0].startswith("-"):

@@ -1,5 +1,6 @@
 /* absent.c -- the empty tables of an instruction set that a build leaves out. */
 #include "fastlr.h"
+#include "runtime/runtime.h"
 
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)

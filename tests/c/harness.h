@@ -9,6 +9,7 @@
 #define HARNESS_H
 
 #include "fastlr.h"
+#include "runtime/runtime.h"
 
 #include <math.h>
 #include <stdint.h>

@@ -6,6 +6,7 @@
  * The scratch memory is the package's own.  Exit status 1 if a result differs; ThreadSanitizer's is its own.
  */
 #include "fastlr.h"
+#include "runtime/runtime.h"
 
 #include <pthread.h>
 #include <stdio.h>
