@@ -20,6 +20,9 @@ if MACHINE in ("x86_64", "amd64"):
 elif MACHINE in ("aarch64", "arm64"):
     KERNELS["neon"] = (16, [])
 
+# the one instruction set to build, as a trial takes less time; the others' tables are then empty
+ONLY = os.environ.get("FASTLR_BUILD_ISA") or None
+
 
 def sanitizer_flags(sanitizers):
     """For sanitizers such as "address,undefined", with which -O3 would take many minutes; scratch is checked too."""

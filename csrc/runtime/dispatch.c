@@ -21,6 +21,12 @@ DEFINE_ISA(neon)
 
 const flr_isa *flr_active = &isa_base;
 
+/* Add an instruction set to a list of n, unless the build left it out; the new length. */
+static int add(const flr_isa **list_out, int n, int capacity, const flr_isa *isa) {
+    if (n < capacity && isa->f32->size) list_out[n++] = isa;
+    return n;
+}
+
 int flr_available(const flr_isa **list_out, int capacity) {
     int n = 0;
 #if defined(__x86_64__)
@@ -30,13 +36,12 @@ int flr_available(const flr_isa **list_out, int capacity) {
     const int avx2 = f16c && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     const int avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-    if (avx512 && n < capacity) list_out[n++] = &isa_avx512;
-    if (avx2 && n < capacity) list_out[n++] = &isa_avx2;
+    if (avx512) n = add(list_out, n, capacity, &isa_avx512);
+    if (avx2) n = add(list_out, n, capacity, &isa_avx2);
 #elif defined(__aarch64__)
-    if (n < capacity) list_out[n++] = &isa_neon;
+    n = add(list_out, n, capacity, &isa_neon);
 #endif
-    if (n < capacity) list_out[n++] = &isa_base;
-    return n;
+    return add(list_out, n, capacity, &isa_base);
 }
 
 const flr_isa *flr_select(const char *name) {
