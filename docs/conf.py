@@ -64,6 +64,7 @@ html_theme_options = {
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
 html_sidebars = {"index": [], "start": []}
+html_context = {"default_mode": "auto"}
 
 
 def visit_math(self, node):
