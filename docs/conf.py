@@ -18,6 +18,8 @@ source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 templates_path = ["_templates"]
 exclude_patterns = ["_templates", "gallery"]
 default_role = "py:obj"  # `name` in docstrings is a link where there is such a name
+smartquotes = False  # "auto" in a docstring is code
+toc_object_entries_show_parents = "hide"
 highlight_language = "none"  # of indented blocks, which are formulas
 
 myst_enable_extensions = ["dollarmath"]
@@ -63,7 +65,7 @@ html_theme_options = {
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
-html_sidebars = {"index": [], "start": []}
+html_sidebars = {page: [] for page in ("index", "start", "mathematics")}
 html_context = {"default_mode": "auto"}
 
 
@@ -73,7 +75,7 @@ def visit_math(self, node):
 
 
 def visit_displaymath(self, node):
-    self.body.append(f'<div class="math">{tex2mathml(node.astext(), as_block=True)}</div>\n')
+    self.body.append(f'<div class="formula">{tex2mathml(node.astext(), as_block=True)}</div>\n')
     raise nodes.SkipNode
 
 
