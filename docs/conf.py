@@ -36,7 +36,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "examples",
     "backreferences_dir": "examples/backreferences",
     "doc_module": ("fastlr",),
-    "within_subsection_order": "ExampleTitleSortKey",
+    "within_subsection_order": "FileNameSortKey",
     "nested_sections": False,
     "abort_on_example_error": True,
     "capture_repr": (),

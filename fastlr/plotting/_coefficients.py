@@ -91,7 +91,7 @@ class CoefficientsDisplay:
             If the number of axes is wrong.
         """
         n_bars = min(max_features, self.coef.shape[1])
-        self.axes_ = axes_for(ax, len(self.coef), n_columns=3, size=(4.4, 0.8 + 0.26 * n_bars), sharex=True)
+        self.axes_ = axes_for(ax, len(self.coef), n_columns=3, size=(3.7, 1.1 + 0.26 * n_bars), sharex=True)
         self.figure_ = self.axes_[0].get_figure()
         names = np.asarray(self.feature_names)
         self.bars_ = []
