@@ -42,5 +42,5 @@ Z = model.decision_function(X[is_test])
 for column, (ax, question) in enumerate(zip(bottom, QUESTIONS, strict=True)):
     PrecisionRecallDisplay.from_predictions(Y[is_test][:, column], Z[:, column], ax=ax, plot_chance_level=False)
     ax.get_legend().remove()
-    ax.set_title(question, fontsize=11)
+    ax.set(title=question, xlabel="recall", ylabel="precision")
 plt.show()

@@ -149,7 +149,7 @@ class DecisionBoundaryDisplay:
         """
         x0, x1, y = np.asarray(x0), np.asarray(x1), np.asarray(y)
         for c, name in enumerate(self.classes):
-            self.ax_.scatter(x0[y == name], x1[y == name], s=22, color=self._colour(c), edgecolor="white",
+            self.ax_.scatter(x0[y == name], x1[y == name], s=30, color=self._colour(c), edgecolor="white",
                              linewidth=0.6, label=name)
         self.ax_.legend()
         return self
