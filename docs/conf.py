@@ -53,6 +53,7 @@ html_css_files = ["site.css"]
 html_extra_path = ["llms.txt"]
 html_sourcelink_suffix = ""
 html_show_sourcelink = False
+html_show_search_summary = False  # a page that is opened from a file may not fetch others
 html_theme_options = {
     "logo": {"text": "fastlr"},
     "header_links_before_dropdown": 7,
