@@ -1,5 +1,7 @@
 """fastlr.plotting's displays: what is drawn is what the model says, on the axes that were given."""
 
+import doctest
+import sys
 from importlib.util import find_spec
 
 import matplotlib
@@ -39,6 +41,15 @@ def iris():
 def trainer(digits):
     X, y = digits
     return Trainer(epochs=3, random_state=0).fit(X[::2], y[::2], scale=1 / 16, validation_data=(X[1::2], y[1::2]))
+
+
+@pytest.mark.parametrize("display", [
+    CoefficientsDisplay, DecisionBoundaryDisplay, TrainingCurveDisplay, WeightImagesDisplay,
+])
+def test_examples_of_docstrings(display):
+    results = doctest.testmod(sys.modules[display.__module__])
+    assert results.attempted > 3
+    assert not results.failed
 
 
 # ---- training curves ------------------------------------------------------------------------------------------------

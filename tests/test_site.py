@@ -94,3 +94,17 @@ def test_llms_txt_names_pages():
         page = target.removeprefix("_sources/")
         is_api = target.startswith("api/fastlr.") and target[11:].removesuffix(".html") in listed
         assert target in generated or is_api or (page != target and (DOCS / page).is_file()), target
+
+
+def test_the_check_finds_what_is_broken(tmp_path):
+    faults = runpy.run_path(str(DOCS / "build.py"))["faults"]
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "notes" / "a%b.html").write_text('<a href="../index.html#here">good</a>')
+    (tmp_path / "index.html").write_text('''<h1 id="here">Title</h1><a href="https://example.org">net</a>
+        <a href="#here">good</a> <a href="notes/a%25b.html">good</a> <a href="#there">bad</a> <a href="gone.html">bad</a>
+        <img src="empty.png"> <img src="data:image/png;base64,AA=="> <script src="https://example.org/x.js"></script>''')
+    assert sorted(faults(tmp_path)) == [
+        "index.html fetches https://example.org/x.js", "index.html: #there names no place of that page",
+        "index.html: empty.png is missing or empty", "index.html: gone.html is missing or empty",
+    ]
