@@ -102,7 +102,8 @@ def test_the_check_finds_what_is_broken(tmp_path):
     (tmp_path / "empty.png").touch()
     (tmp_path / "notes" / "a%b.html").write_text('<a href="../index.html#here">good</a>')
     (tmp_path / "index.html").write_text('''<h1 id="here">Title</h1><a href="https://example.org">net</a>
-        <a href="#here">good</a> <a href="notes/a%25b.html">good</a> <a href="#there">bad</a> <a href="gone.html">bad</a>
+        <a href="#here">good</a> <a href="notes/a%25b.html">good</a> <a href="#there">bad</a>
+        <a href="gone.html">bad</a>
         <img src="empty.png"> <img src="data:image/png;base64,AA=="> <script src="https://example.org/x.js"></script>''')
     assert sorted(faults(tmp_path)) == [
         "index.html fetches https://example.org/x.js", "index.html: #there names no place of that page",
