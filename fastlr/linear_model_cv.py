@@ -74,11 +74,11 @@ class LogisticRegressionCV(LogitClassifier):
     n_passes_ : float
         Trips over X of the whole search, counted as `LogisticRegression` does; those of scorers are not among them.
     oof_decision_function_ : ndarray (n,) or (n, k), or None
-        Out of fold: the logits of each row by the model at C_ that did not see it (without `refit`, at its fold's own
+        Out of fold: the logits of each row by the model at `C_` that did not see it (without `refit`, at its fold's own
         C). The mean over folds where several hold a row out, nan where none does. None where n k is more than 2^25
         (see FASTLR_KEPT_MIB).
     loo_decision_function_ : ndarray (n,) or (n, k)
-        Only with cv="loo", and so is the next: logits of each row without it at C_, the same as out of fold.
+        Only with cv="loo", and so is the next: logits of each row without it at `C_`, the same as out of fold.
     loo_score_ : float
         Their score by `scoring`.
     coef_, intercept_, classes_, scale_, shift_, targets_, n_features_in_, feature_names_in_

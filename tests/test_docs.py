@@ -8,7 +8,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 WITH_CODE = [
-    "README.md", "docs/blocks.md", "docs/guide.md", "docs/scaling.md", "docs/sparse.md", "docs/switch.md",
+    "README.md", "docs/blocks.md", "docs/guide.md", "docs/mathematics.md", "docs/scaling.md", "docs/sparse.md",
+    "docs/start.md", "docs/switch.md",
 ]
 PAGES = sorted(
     str(path.relative_to(ROOT)) for pattern in ("*.md", "docs/*.md", "docs/notes/*.md") for path in ROOT.glob(pattern)

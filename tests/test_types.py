@@ -14,7 +14,8 @@ import pytest
 import fastlr
 
 PACKAGE = Path(fastlr.__file__).parent
-STUBS = {"fastlr": "__init__.pyi", "fastlr.datasets": "datasets.pyi", "fastlr._core": "_core.pyi"}
+STUBS = {"fastlr": "__init__.pyi", "fastlr.datasets": "datasets.pyi", "fastlr.plotting": "plotting/__init__.pyi",
+         "fastlr._core": "_core.pyi"}
 KINDS = {"posonlyargs": inspect.Parameter.POSITIONAL_ONLY, "args": inspect.Parameter.POSITIONAL_OR_KEYWORD,
          "kwonlyargs": inspect.Parameter.KEYWORD_ONLY}
 
@@ -73,6 +74,7 @@ import numpy as np
 
 import fastlr
 from fastlr import LogisticRegression, LogisticRegressionCV, Trainer, datasets
+from fastlr.plotting import CoefficientsDisplay, DecisionBoundaryDisplay, TrainingCurveDisplay, WeightImagesDisplay
 
 X, y = datasets.load_digits()
 model = fastlr.LogisticRegression(C=1.0).fit(X, y)
@@ -92,6 +94,10 @@ value, G, g = fastlr.loss_and_grad(X, t.coef_, t.intercept_, y)
 G @ g
 fastlr.show_config()
 version: str = fastlr.__version__
+TrainingCurveDisplay.from_estimator(t, measures=["loss"]).plot()
+WeightImagesDisplay.from_estimator(model, (8, 8)).figure_.savefig("weights.png")
+CoefficientsDisplay.from_estimator(search, max_features=5).axes_
+DecisionBoundaryDisplay.from_estimator(model, X, y, features=(0, 1)).ax_.set_title("digits")
 """
 
 
