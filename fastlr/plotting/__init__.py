@@ -11,11 +11,11 @@ extra `plot`.
 from fastlr.plotting._coefficients import CoefficientsDisplay
 from fastlr.plotting._decision_boundary import DecisionBoundaryDisplay
 from fastlr.plotting._figures import check_picture_path
-from fastlr.plotting._run import save_run
+from fastlr.plotting._run import draw_confusion, draw_history, draw_weights, save_run
 from fastlr.plotting._training_curve import TrainingCurveDisplay
 from fastlr.plotting._weight_images import WeightImagesDisplay
 
 __all__ = [
     "CoefficientsDisplay", "DecisionBoundaryDisplay", "TrainingCurveDisplay", "WeightImagesDisplay",
-    "check_picture_path", "save_run",
+    "check_picture_path", "draw_confusion", "draw_history", "draw_weights", "save_run",
 ]

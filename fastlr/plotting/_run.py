@@ -47,19 +47,26 @@ def save_run(path, history, confusion, coef, image_shape, *, classes=None, title
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)
     top, bottom = figure.subfigures(2, 1, height_ratios=(5.2, 2.1 * n_rows))
     left, right = top.subfigures(1, 2, width_ratios=(1, 1.1))
-    n_curves = sum(bool(history.get(name) or history.get(f"val_{name}")) for name in MEASURES)
-    curves = TrainingCurveDisplay(history).plot(left.subplots(n_curves, 1, sharex=True, squeeze=False))
-    curves.axes_[0].set_title("Learning curve")
+    draw_history(left, history)
     draw_confusion(right.subplots(), confusion, classes)
-    cells = bottom.subplots(n_rows, IMAGE_COLUMNS, squeeze=False).ravel()
-    for spare in cells[len(coef):]:
-        spare.set_axis_off()  # left in the layout: images of a last row that is not full stay as large as the others
-    names = classes if len(coef) > 1 else classes[-1:]
-    WeightImagesDisplay(coef, image_shape, names).plot(cells[: len(coef)])
-    bottom.suptitle("Weights of each class: red speaks for it, blue against it", fontsize=12)
+    draw_weights(bottom, coef, image_shape, classes)
     if title:
         figure.suptitle(title, fontsize=14, fontweight="bold")
     figure.savefig(Path(path).expanduser(), dpi=120)
+
+
+def draw_history(figure, history):
+    """Loss and accuracy by epoch, one above the other; those of the validation data where the history has them.
+
+    Parameters
+    ----------
+    figure : matplotlib Figure or SubFigure
+    history : dict of lists
+        As `TrainingCurveDisplay` takes it.
+    """
+    n_curves = sum(bool(history.get(name) or history.get(f"val_{name}")) for name in MEASURES)
+    curves = TrainingCurveDisplay(history).plot(figure.subplots(n_curves, 1, sharex=True, squeeze=False))
+    curves.axes_[0].set_title("Learning curve")
 
 
 def draw_confusion(axes, confusion, classes):
@@ -87,3 +94,21 @@ def draw_confusion(axes, confusion, classes):
     axes.set_ylabel("true")
     n_correct, n_all = np.trace(confusion), confusion.sum()
     axes.set_title(f"Confusion matrix: {n_correct:,} of {n_all:,} right ({n_correct / max(n_all, 1):.2%})")
+
+
+def draw_weights(figure, coef, image_shape, classes):
+    """The weights of each class as an image: red speaks for the class, blue against it, on one scale for all.
+
+    Parameters
+    ----------
+    figure : matplotlib Figure or SubFigure
+    coef : ndarray of shape (k, d), or (1, d) for binary models
+    image_shape : (int, int)
+    classes : ndarray of shape (k,)
+    """
+    cells = figure.subplots(-(-len(coef) // IMAGE_COLUMNS), IMAGE_COLUMNS, squeeze=False).ravel()
+    for spare in cells[len(coef):]:
+        spare.set_axis_off()  # left in the layout: images of a last row that is not full stay as large as the others
+    names = classes if len(coef) > 1 else classes[-1:]
+    WeightImagesDisplay(coef, image_shape, names).plot(cells[: len(coef)])
+    figure.suptitle("Weights of each class: red speaks for it, blue against it", fontsize=12)
