@@ -11,6 +11,7 @@ restarts (O'Donoghue and Candes 2015) take their place.
 """
 
 import math
+import time
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from fastlr.model.exact_bound import exact_bound, promised_exactly
 from fastlr.model.line import Point
 from fastlr.model.memory import KEPT_VALUES
 from fastlr.solvers.plan import samples_weigh
+from fastlr.solvers.support_step import step_on_support
 
 LEAST_SET, PART, FIRST_SET = 1000, 8, 16_000  # features that are added at least: d / PART, if between the others,
 GROWTH = 2.0  # and in units of those that have coefficients
@@ -69,7 +71,7 @@ def _proximal_newton(objective, progress):
         if features is None:
             return
         part = min(ROUGH, max(FINE, total / first)) if step == 1 and first > 0 else ROUGH
-        s = Model(objective, point, columns, features).step(part)
+        s = Model(objective, point, columns, features).step(part, progress.deadline)
         found = _search(objective, point, s)
         if found is None:
             progress.stall()
@@ -194,30 +196,25 @@ class Model:
         if rows.is_sparse and rows.intercept:
             self.centre = rows.affine.centre[features]
             g = g + np.outer(G[:, -1], self.centre)
-        self.W = W[:, features].copy()
+        self.W, self.order = W[:, features].copy(), columns.place[features]
         self.model = _core.CoordinateModel(
             columns.all(), A, columns.root if rows.intercept else None, np.ascontiguousarray(g),
             G[:, -1].copy() if rows.intercept else np.zeros(rows.k), self.W,
-            penalty.l1[features], penalty.strength[features] + damping, columns.place[features],
+            penalty.l1[features], penalty.strength[features] + damping, self.order,
             softmax=rows.loss == "softmax", floor=FLOOR, n_threads=rows.n_threads,
         )
 
-    def step(self, part):
-        """The step (size,) to a point where violations are such a part of the first."""
+    def step(self, part, deadline):
+        """The step (size,) to a point where violations are such a part of the first, or where it is time to stop."""
         rows, n_swept, first = self.objective.rows, 0.0, None
         for _ in range(SWEEPS):
             left = float(self.model.sweep(everything=True).sum())
             n_swept += 1
             first = left if first is None else first
-            if left <= part * first and n_swept > 1:
+            if (left <= part * first and n_swept > 1) or time.monotonic() >= deadline:
                 break
             self._shift()
-            share = self.model.share()
-            enough = max(EASIER * left, part * first)
-            for _ in range(SUPPORT_SWEEPS):
-                n_swept += share
-                if float(self.model.sweep(everything=False).sum()) <= EASIER * enough:
-                    break
+            n_swept += self.model.share() * self._on_support(EASIER * max(EASIER * left, part * first), deadline)
         seen = self.columns.rows
         seen.n_passes += n_swept * self.model.n_values / max(seen.n_values, 1)
         if seen is not rows:
@@ -229,6 +226,16 @@ class Model:
         if rows.intercept:
             S[:, -1] = self.model.intercepts() + np.einsum("cj,j->c", t, self.centre)
         return S.ravel()
+
+    def _on_support(self, enough, deadline):
+        """Sweep over what is not 0 until violations are small enough, or go on by Newton steps; how many sweeps."""
+        model, n_swept = self.model, 0
+        while n_swept < SUPPORT_SWEEPS:
+            n_swept += 1
+            if float(model.sweep(everything=False).sum()) <= enough or time.monotonic() >= deadline:
+                return n_swept
+        step_on_support(model, self.columns.all(), self.order)
+        return n_swept + 1
 
     def _shift(self):
         """Move all classes of each feature alike, which no loss of softmax sees, for the least penalty."""
