@@ -19,7 +19,7 @@ from fastlr import _core
 from fastlr.model.exact_bound import exact_bound, promised_exactly
 from fastlr.model.line import Point
 from fastlr.model.memory import KEPT_VALUES
-from fastlr.solvers.plan import samples_weigh
+from fastlr.solvers.plan import NEWTON_SIZE, samples_weigh
 from fastlr.solvers.support_step import step_on_support
 
 LEAST_SET, PART, FIRST_SET = 1000, 8, 16_000  # features that are added at least: d / PART, if between the others,
@@ -31,6 +31,7 @@ EASIER = 0.3  # part of a violation that these leave
 ROUGH, FINE = 0.1, 1e-6  # part of the first violation at which a step ends: far from the optimum, and near it
 MODEL_ROWS, LEAST_ROWS = 8, 2048  # rows a feature, and at least, that dense models are made of at first,
 CLOSE = 30  # times tol is a gap from which on rounding is taken out of float32's gradients
+EARLIER = 0.1  # part of the fall of F when a costly proof failed, at which the next is tried
 SLOW = 0.5  # until a step lowers F by more than this part of what the last did; then four times as many
 DAMPING = 0.05  # of such models, in units of a feature's curvature
 FLOOR = 1e-12  # of a curvature
@@ -61,7 +62,7 @@ def fits(objective):
 
 def _proximal_newton(objective, progress):
     step = model_step(objective.rows)
-    columns, point, first, last = Columns(objective, step), progress.point, None, np.inf
+    columns, point, first, last, tried = Columns(objective, step), progress.point, None, np.inf, np.inf
     while not progress.stop():
         violation = objective.penalty.violation(objective.matrix(point.w), objective.matrix(point.grad))
         violation[:, objective.coordinates.is_constant] = 0.0
@@ -77,20 +78,25 @@ def _proximal_newton(objective, progress):
             progress.stall()
             return
         progress.see(found)
-        found = _exactly(objective, progress, found)
-        fall, point = point.value - found.value, found
+        fall = point.value - found.value
+        if objective.size > NEWTON_SIZE:
+            found = _exactly(objective, progress, found, fall)
+        elif progress.suboptimality > progress.tol and fall <= progress.tol * progress.value and fall < EARLIER * tried:
+            progress.see_exactly(*objective.newton_bound(progress.point.w))
+            tried = fall
+        point = found
         if step > 1 and not fall <= SLOW * last:
             step = max(1, step // 4)
             columns = Columns(objective, step)
         last = fall
 
 
-def _exactly(objective, progress, point):
-    """The Point, in float64 where float32's rounding may be all that is in the way of a proof."""
+def _exactly(objective, progress, point, fall):
+    """The Point, in float64 where float32's rounding may be all that is in the way of a proof, or of a lower F."""
     if not objective.rounding.is_short or progress.suboptimality <= progress.tol:
         return point
     promised = promised_exactly(objective, point)
-    if point.value - promised > CLOSE * progress.tol * promised:
+    if point.value - promised > CLOSE * progress.tol * promised and fall > progress.tol * point.value:
         return point
     point, bound = exact_bound(objective, point.w)
     progress.see_bound(bound)
