@@ -11,7 +11,10 @@ from scipy.optimize import minimize
 from scipy.special import expit
 from sklearn.exceptions import ConvergenceWarning
 
-from fastlr import LogisticRegression
+from fastlr import LogisticRegression, solvers
+from fastlr.model.objective import Objective
+from fastlr.model.rows import DenseRows
+from fastlr.solvers import proximal_newton
 
 rng = np.random.default_rng(0)
 COUNTS, Y7 = rng.integers(0, 3, (80, 80)) + 100.0, np.r_[np.arange(7), rng.integers(0, 7, 73)]
@@ -61,3 +64,114 @@ def test_max_time_is_looked_at_between_sweeps(monkeypatch):
     with pytest.warns(ConvergenceWarning, match="max_time"):
         model = LogisticRegression(l1_ratio=1, C=1e6, tol=1e-12, max_time=20).fit(COUNTS, Y7)
     assert model.n_passes_ < 40
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("twice", [False, True])
+def test_weak_penalties_are_proved_for_every_type(dtype, twice):
+    noise = np.random.default_rng(1).standard_normal((60_000, 10))
+    if twice:
+        noise[:, 1] = noise[:, 0]
+    y = np.random.default_rng(2).integers(0, 2, len(noise))
+    model = proved(noise.astype(dtype), y, l1_ratio=1, C=1000.0)
+    assert model.suboptimality_ <= 1e-4
+    assert model.n_passes_ < 100
+
+
+def test_weak_penalties_of_many_parameters_are_proved(monkeypatch):
+    """Without a Hessian of all parameters."""
+    monkeypatch.setattr(proximal_newton, "NEWTON_SIZE", 0)
+    noise = np.random.default_rng(1).standard_normal((60_000, 10)).astype(np.float32)
+    model = proved(noise, np.random.default_rng(2).integers(0, 2, len(noise)), l1_ratio=1, C=1000.0)
+    assert model.n_passes_ < 300
+
+
+@pytest.mark.parametrize("targets", ["classes", "labels"])
+@pytest.mark.parametrize("l1_ratio", [1.0, 0.9])
+@pytest.mark.parametrize("intercept", [True, False])
+def test_bounds_by_newton_hold(targets, l1_ratio, intercept):
+    """At random points near an optimum, with a feature that is not penalised."""
+    X, y = COUNTS[:, :6] - 100, Y7 % 3
+    factors = np.array([0.0, 1e-6, 1.0, 1.0, 2.0, 1.0])
+    y, loss = (y.astype(np.int32), "softmax") if targets == "classes" else (np.eye(3)[y], "sigmoid")
+    rows = DenseRows(X, y, 3, loss=loss, intercept=intercept)
+    objective = Objective(rows, alpha=0.02, l1_ratio=l1_ratio, penalty=factors)
+    best = solvers.minimise(objective, tol=1e-12)
+    assert best.suboptimality <= 1e-11
+    _, bound = objective.newton_bound(best.w)
+    assert bound >= best.value * (1 - 1e-9)
+    found = 0
+    for size in (1e-9, 1e-6, 1e-4, 1e-3, 1e-2):
+        for direction in rng.standard_normal((20, objective.size)):
+            value, bound = objective.newton_bound(best.w + size * direction * (rng.random() < 0.5 or best.w != 0))
+            assert value == pytest.approx(objective.at(best.w + 0 * direction).value, rel=10 * size)
+            assert bound <= best.value * (1 + 1e-12)
+            found += bound > 0
+    assert found > 20
+
+
+def test_penalties_that_hold_nothing_are_proved():
+    X, y = COUNTS[:, :5] - 100, (Y7 > 3).astype(int)
+    free = proved(X, y, C=np.inf)
+    for params in ({"C": 1e300}, {"penalty_factors": 0.0}):
+        model = proved(X, y, l1_ratio=1, **params)
+        np.testing.assert_array_equal(model.coef_, free.coef_)
+    ridge, nearly = proved(X, y), proved(X, y, l1_ratio=1e-320)
+    np.testing.assert_allclose(nearly.coef_, ridge.coef_, atol=1e-2)
+    part = proved(X, y, l1_ratio=1, penalty_factors=[0, 1, 1, 1, 1], tol=1e-9)
+    assert part.suboptimality_ <= 1e-9
+
+
+@pytest.mark.parametrize("l1_ratio", [0.0, 0.9, 1.0])
+def test_labels_that_do_not_vary_end_where_rounding_hides_the_loss(l1_ratio):
+    X, Y = rng.standard_normal((5, 80)), np.ones((5, 3), int)
+    with pytest.warns(ConvergenceWarning, match=r"the loss is 0 but for rounding.*no label varies the intercept"):
+        model = LogisticRegression(l1_ratio=l1_ratio, targets="labels").fit(X, Y)
+    assert model.n_iter_ < 60
+    assert 0 < model.objective_ < 1e-15
+    assert model.suboptimality_ == np.inf
+
+
+def test_an_objective_that_underflows_is_not_called_optimal():
+    X = np.array([[-1.0], [1.0]])
+    with pytest.warns(ConvergenceWarning, match="separable"):
+        model = LogisticRegression(C=np.inf).fit(X, [0, 1], offset=np.array([20.0, -20.0]))
+    assert model.objective_ < 1e-3
+    assert model.suboptimality_ == np.inf
+
+
+def test_separable_and_hardly_penalised():
+    X, y = rng.standard_normal((30, 150)), rng.integers(0, 2, 30)
+    with pytest.warns(ConvergenceWarning, match="the loss is 0 but for rounding"):
+        model = LogisticRegression(l1_ratio=1, C=1e20).fit(X, y)
+    assert model.n_iter_ < 100
+    assert model.score(X, y) == 1
+
+
+def test_nearly_equal_columns_without_an_intercept():
+    """Rank 3 of 5 features; what is best was found by scikit-learn's liblinear after long."""
+    X = np.array([[1, 100, 100, 100, 99.10159], [1, 100, 100, 100, 100], [1, 99.21259, 100, 100, 100],
+                  [1, 99.2438, 100, 100, 100], [1, 100, 100, 100, 100]])
+    scale = np.array([-52.33250106, 5.27751654, 39.61593368, 1.22756788, -0.05303284])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = LogisticRegression(C=1e6, l1_ratio=0.999, fit_intercept=False, scale=scale)
+        model.fit(X, [0, 1, 0, 0, 0], sample_weight=[0, 0.3, 1, 0, 2])
+    assert model.objective_ == pytest.approx(0.26987646731212, rel=1e-4)
+
+
+@pytest.mark.parametrize(("n", "d", "k"), [(30, 30, 2), (60, 40, 30), (6, 3, 2)])
+@pytest.mark.parametrize("size", [20, 50, 300])
+def test_offsets_that_saturate_every_row(n, d, k, size):
+    """Of separable classes the coefficients found classify every row right, and so says the warning."""
+    X, y = rng.standard_normal((n, d)), np.r_[np.arange(k), rng.integers(0, k, n - k)]
+    y = (X[:, 0] > np.median(X[:, 0])).astype(int) if k == 2 else y
+    offset = size * (rng.standard_normal((n, k)) if k > 2 else rng.standard_normal(n))
+    with pytest.warns(ConvergenceWarning, match="the classes are separable: some"):
+        model = LogisticRegression(C=np.inf).fit(X, y, offset=offset)
+    assert model.score(X, y, offset=offset) == 1
+
+
+def test_penalty_names_what_is_accepted():
+    with pytest.raises(ValueError, match="penalty is 'foo'; expected 'l1', 'l2', 'elasticnet' or None"):
+        LogisticRegression(penalty="foo").fit(COUNTS, Y7)

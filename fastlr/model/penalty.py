@@ -186,7 +186,7 @@ class ElasticNet(Ridge):
         least -= SURE * least  # ties stay
         for r in range(1, k):  # with r classes at most 0
             with np.errstate(all="ignore"):
-                shift = np.where(l2 > 0, -(l1 / l2 * (k - 2 * r) + total) / k, -V[r] if 2 * r >= k else -V[r - 1])
+                shift = np.where(l2 > 0, -(l1 / l2 * (k - 2 * r) + total) / k, -V[r - 1] if 2 * r >= k else -V[r])
             shift = np.clip(shift, -V[r], -V[r - 1])
             value = self._of_features(W + shift, l1, l2)
             best = np.where(value < least, shift, best)

@@ -34,11 +34,12 @@ CLOSE = 30  # times tol is a gap from which on rounding is taken out of float32'
 EARLIER = 0.1  # part of the fall of F when a costly proof failed, at which the next is tried
 SLOW = 0.5  # until a step lowers F by more than this part of what the last did; then four times as many
 DAMPING = 0.05  # of such models, in units of a feature's curvature
-FLOOR = 1e-12  # of a curvature
+FLOOR = 1e-12  # of a curvature, in the same units
 HALVINGS = 40
 ENOUGH = 1e-4  # part of the promised fall, but for
 NOISE = 100  # units of rounding, below which only gradients tell what a step is worth
 FIRST_CURVATURE, EASED = 0.25, 0.95  # of proximal gradients: the first that is tried, and how it falls in a step
+_TINY = np.finfo(float).tiny
 _COLUMNS = 2 * KEPT_VALUES  # values of dense columns that are kept
 
 
@@ -79,12 +80,11 @@ def _proximal_newton(objective, progress):
             return
         progress.see(found)
         fall = point.value - found.value
-        if objective.size > NEWTON_SIZE:
-            found = _exactly(objective, progress, found, fall)
-        elif progress.suboptimality > progress.tol and fall <= progress.tol * progress.value and fall < EARLIER * tried:
+        is_late = fall <= progress.tol * progress.value and fall < EARLIER * tried
+        if is_late and objective.size <= NEWTON_SIZE and progress.suboptimality > progress.tol:
             progress.see_exactly(*objective.newton_bound(progress.point.w))
             tried = fall
-        point = found
+        point = _exactly(objective, progress, found, fall)
         if step > 1 and not fall <= SLOW * last:
             step = max(1, step // 4)
             columns = Columns(objective, step)
@@ -191,7 +191,8 @@ class Model:
         self.objective, self.features, self.columns = objective, features, columns
         seen = point if part is objective else Point(point.w, point.value, None)
         A = part.activations(seen)(slice(None)).T.astype(np.float64, order="C")
-        damping = 0.0 if columns.step == 1 else DAMPING * float(np.mean(A * (1 - A)))
+        slope = 1.0 if rows.loss == "squared_error" else float(np.mean(A * (1 - A)))
+        damping = 0.0 if columns.step == 1 else DAMPING * slope
         if rows.loss == "sigmoid":
             A *= 1 - A
         elif rows.loss == "squared_error":
@@ -207,7 +208,7 @@ class Model:
             columns.all(), A, columns.root if rows.intercept else None, np.ascontiguousarray(g),
             G[:, -1].copy() if rows.intercept else np.zeros(rows.k), self.W,
             penalty.l1[features], penalty.strength[features] + damping, self.order,
-            softmax=rows.loss == "softmax", floor=FLOOR, n_threads=rows.n_threads,
+            softmax=rows.loss == "softmax", floor=FLOOR * max(slope, _TINY), n_threads=rows.n_threads,
         )
 
     def step(self, part, deadline):

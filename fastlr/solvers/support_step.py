@@ -2,7 +2,7 @@
 
 Coordinate descent then creeps: features that share a mean that no intercept takes, or that are copies of each other but
 for noise.  The coefficients of one class that are not 0 have a Hessian, all others fixed and the class's intercept
-minimised out; one factorisation goes to the end, or to where signs change.
+minimised out.  A step towards the minimum ends where the first coefficient becomes 0, and goes on without it.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from fastlr.model.memory import BLOCK_VALUES
 
 MOST = 500  # coefficients of a class whose Hessian is made
 RIDGE = 1e-12  # of a curvature, added
-HALVINGS = 5
+MOST_ZEROS = 50  # that coefficients become
 
 
 def step_on_support(model, columns, order):
@@ -33,26 +33,38 @@ def _step_class(model, c, some, columns, order):
     root = np.zeros(len(h)) if model.root is None else model.root
     H, (grad, mean) = _products(columns, order, slopes, np.array([h * seen, slopes * root]))
     curvature = np.diag(H).copy()
-    grad += model.g[c, some] + model.l2[some] * t
     weight, pull = model.weight[c] + model.floor, model.slope_by_intercept(c)
     H -= np.outer(mean, mean / weight)
-    grad -= mean / weight * pull
     H += np.diag(model.l2[some] + RIDGE * curvature.max())
-    sign = np.sign(w + t)
-    step, failed = lapack.dposv(H, grad + model.l1[some] * sign)[1:]
-    if failed:
-        return
-    value, before, intercepts = model.value(), model.t.copy(), model.t0.copy()
-    to, to_intercepts = before.copy(), intercepts.copy()
-    for halving in range(HALVINGS):
-        new = w + t - step * 0.5**halving
-        new[new * sign <= 0] = 0.0
-        to[c, some] = new - w
-        to_intercepts[c] = intercepts[c] - (pull + mean @ (to[c, some] - t)) / weight
-        model.move(to, to_intercepts)
-        if model.value() <= value:
-            return
-    model.move(before, intercepts)
+    grad += model.g[c, some] + model.l2[some] * t - mean / weight * pull + model.l1[some] * np.sign(w + t)
+    before, value = (model.t.copy(), model.t0.copy()), model.value()
+    to, to_intercepts = model.t.copy(), model.t0.copy()
+    to[c, some] = _minimum(H, grad, w + t) - w
+    to_intercepts[c] -= (pull + mean @ (to[c, some] - t)) / weight
+    model.move(to, to_intercepts)
+    if not model.value() <= value:  # H has no digits
+        model.move(*before)
+
+
+def _minimum(H, grad, w):
+    """Where the quadratic of this Hessian, and gradient at w (m,), is least without changes of sign, or towards it."""
+    w, free = w.copy(), np.arange(len(w))
+    for _ in range(MOST_ZEROS):
+        step, failed = lapack.dposv(H[np.ix_(free, free)], grad[free])[1:]
+        if failed or not np.isfinite(step).all():
+            break
+        with np.errstate(all="ignore"):
+            lengths = np.where(w[free] * (w[free] - step) <= 0, w[free] / step, np.inf)
+        length = min(1.0, lengths.min())
+        w[free] -= length * step
+        w[free[lengths <= length]] = 0.0
+        grad = grad - length * (H[:, free] @ step)
+        if length == 1:
+            break
+        free = free[lengths > length]
+        if not len(free):
+            break
+    return w
 
 
 def _products(columns, order, slopes, vectors):
