@@ -31,8 +31,8 @@ def no_optimum(result, objective, separated_below, *, hard):
                 "vary")
     if hard and result.lower_bound == 0 and are_separable(objective.rows):
         return ("the classes are separable, perhaps but for rows on the border (quasi-complete separation): without "
-                "a penalty (C=inf) some coefficients always fit better when they grow, so there is no optimum; use "
-                "a finite C for a unique model")
+                "a penalty (C=inf) some coefficients always fit better when they grow, so there is no optimum, and "
+                "those found need not classify every row right; use a finite C for a unique model")
     return None
 
 
