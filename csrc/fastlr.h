@@ -163,6 +163,8 @@ void flr_coordinate_measure(const flr_coordinate *model, int n_threads);
 /* One sweep over all coefficients, or those that are not 0.  violation_out (k,): how far each class was from optimal.  t0
  * of a sigmoid is not moved: it is -(moved + g0) / weight. */
 void flr_coordinate_sweep(const flr_coordinate *model, double *violation_out, int all, int n_threads);
+/* The same as if sweeps had come to the step t (k, m) and, of softmax, t0 (k,). */
+void flr_coordinate_move(const flr_coordinate *model, const double *t, const double *t0, int n_threads);
 
 /* sgd_batch.c: gradient descent over batches of rows, in the order given; sgd_rows.c: the same over single rows */
 typedef struct {

@@ -107,6 +107,7 @@ cdef extern from "fastlr.h" nogil:
         double *moved
     void flr_coordinate_measure(const flr_coordinate *model, int n_threads)
     void flr_coordinate_sweep(const flr_coordinate *model, double *violation_out, int everything, int n_threads)
+    void flr_coordinate_move(const flr_coordinate *model, const double *t, const double *t0, int n_threads)
     ctypedef struct flr_epoch_options:
         const int64_t *order
         int64_t batch

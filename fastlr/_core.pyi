@@ -36,6 +36,18 @@ class MappedFile:
 
 class CoordinateModel:
     t: NDArray[np.float64]
+    t0: NDArray[np.float64]
+    w: NDArray[np.float64]
+    g: NDArray[np.float64]
+    h: NDArray[np.float64]
+    P: NDArray[np.float64]
+    q: NDArray[np.float64]
+    l1: NDArray[np.float64]
+    l2: NDArray[np.float64]
+    root: NDArray[np.float64] | None
+    weight: NDArray[np.float64]
+    softmax: bool
+    floor: float
     n_values: int
     def __init__(
         self, columns: Any, h: NDArray[np.float64], root: NDArray[np.float64] | None, g: NDArray[np.float64],
@@ -43,6 +55,9 @@ class CoordinateModel:
         order: NDArray[np.int64], *, softmax: bool, floor: float, n_threads: int = 1,
     ) -> None: ...
     def sweep(self, *, everything: bool) -> NDArray[np.float64]: ...
+    def move(self, t: NDArray[np.float64], t0: NDArray[np.float64]) -> None: ...
+    def slope_by_intercept(self, c: int) -> float: ...
+    def value(self) -> float: ...
     def share(self) -> float: ...
     def intercepts(self) -> NDArray[np.float64]: ...
 

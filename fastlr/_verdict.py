@@ -9,7 +9,7 @@ from fastlr import _core
 from fastlr._input.foreign import failure
 from fastlr._runtime.warnings import warn_user
 from fastlr.model.separation import are_separable
-from fastlr.solvers.state import LATE
+from fastlr.solvers.state import FITTED, LATE
 
 
 def no_optimum(result, objective, separated_below, *, hard):
@@ -26,12 +26,13 @@ def no_optimum(result, objective, separated_below, *, hard):
     """
     if result.value < separated_below:
         return ("the classes are separable: some coefficients classify every row right, and without a penalty "
-                "(C=inf) larger ones always fit better, so there is no optimum. The coefficients found do so; use a "
-                "finite C for a unique model")
+                "(C=inf, penalty_factors of 0, an intercept alone) larger ones always fit better, so there is no "
+                "optimum. The coefficients found do so; use a finite C for a unique model, and penalise features that "
+                "vary")
     if hard and result.lower_bound == 0 and are_separable(objective.rows):
         return ("the classes are separable, perhaps but for rows on the border (quasi-complete separation): without "
-                "a penalty (C=inf) some coefficients always fit better when they grow, so there is no optimum; use "
-                "a finite C for a unique model")
+                "a penalty (C=inf) some coefficients always fit better when they grow, so there is no optimum, and "
+                "those found need not classify every row right; use a finite C for a unique model")
     return None
 
 
@@ -72,6 +73,9 @@ def _shortfall(estimator, message, dtype):
         remedy = f"Raise max_time ({estimator.max_time:g} s), or go on with warm_start=True"
     elif n_iter >= estimator.max_iter:
         remedy = f"Increase the number of iterations: raise max_iter ({estimator.max_iter}), {easier}"
+    elif message == FITTED:
+        remedy = ("Every row is fitted, and rounding hides what is better: a lower C has a unique model, but where no "
+                  "label varies the intercept, which is not penalised, grows for ever")
     elif not math.isfinite(estimator.suboptimality_):
         remedy = "It may well be optimal, but a proof takes a penalty on every feature and labels that vary"
     elif _core.real_dtype(dtype) == np.float32:
@@ -106,8 +110,6 @@ def proved_suboptimality(value, lower_bound, error):
 
     A value below the bound is off by more than that, and so may the bound be.
     """
-    if value == lower_bound == 0:
-        return 0.0
     return float((abs(value - lower_bound) + error) / lower_bound) if lower_bound > 0 else math.inf
 
 

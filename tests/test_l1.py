@@ -199,11 +199,13 @@ def test_separable_classes_and_large_C():
         assert model.suboptimality_ <= 1e-4
 
 
-def test_unpenalised_features_are_fitted_without_a_proof():
+def test_unpenalised_features_are_proved(monkeypatch):
     factors = np.ones(D)
     factors[0] = 0
+    model = fit(X, Y2, l1_ratio=1, C=0.1, penalty_factors=factors, tol=1e-6)
+    monkeypatch.setattr(proximal_newton, "NEWTON_SIZE", 0)
     with pytest.warns(ConvergenceWarning, match="a proof takes a penalty on every feature"):
-        model = LogisticRegression(l1_ratio=1, C=0.1, penalty_factors=factors).fit(X, Y2)
+        assert LogisticRegression(l1_ratio=1, C=0.1, penalty_factors=factors).fit(X, Y2).suboptimality_ == np.inf
     factors[0] = 1e-4
     nearly = fit(X, Y2, l1_ratio=1, C=0.1, penalty_factors=factors, tol=1e-4)
     np.testing.assert_allclose(model.coef_, nearly.coef_, atol=1e-3)
@@ -253,6 +255,7 @@ def test_sparse_coefficients_predict():
 @pytest.mark.parametrize("kind", [np.asarray, sp.csr_array], ids=["dense", "sparse"])
 def test_float32_is_proved_in_float64(kind, monkeypatch):
     monkeypatch.setattr("fastlr.model.rows_base.SMALL", 0)
+    monkeypatch.setattr(proximal_newton, "NEWTON_SIZE", 0)
     for y in (Y2, Y3):
         short = fit(kind(X.astype(np.float32)), y, l1_ratio=1, C=1.0, tol=1e-5)
         exact = fit(X.astype(np.float32).astype(np.float64), y, l1_ratio=1, C=1.0, tol=1e-9)

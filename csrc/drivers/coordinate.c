@@ -6,8 +6,9 @@
  *     softmax:  sum_c   g_c' t_c + 1/2 sum_i ( sum_c h_ic P_ic^2 - q_i^2 )
  *               P_ic = x_i t_c + r_i t0_c,  q_i = sum_c h_ic P_ic
  *
- * plus l2_j/2 t_jc^2 and l1_j |w_jc + t_jc|.  A sigmoid's intercept is minimised out: a column acts less its mean under
- * h_c, so that sparse columns need not be centred.  Softmax steps the intercepts after each class's columns. */
+ * plus l2_j/2 t_jc^2 and l1_j |w_jc + t_jc|.  While the columns of a class are stepped its own intercept is minimised out:
+ * a column acts less its mean under the class's curvatures, so that it need not be centred.  A sigmoid's intercept is not
+ * in P; that of a class is moved when its columns have been, for the other classes see it. */
 #include "fastlr.h"
 #include "runtime/runtime.h"
 
@@ -47,6 +48,7 @@ static double slope_softmax(column x, const double *h, const double *P, const do
 static double curvature(column x, const double *h) { SUM_OVER(x, h[i] * (double)x.x[p]) }
 static double curvature_softmax(column x, const double *h) { SUM_OVER(x, h[i] * (1 - h[i]) * (double)x.x[p]) }
 static double mean_of(column x, const double *h, const double *r) { SUM_OVER(x, h[i] * r[i]) }
+static double mean_softmax(column x, const double *h, const double *r) { SUM_OVER(x, h[i] * (1 - h[i]) * r[i]) }
 
 static void add(column x, double step, const double *h, double *P, double *q) {
     if (x.row)
@@ -77,7 +79,7 @@ static void measure_block(void *context, int64_t task, int worker) {
     for (int64_t j = first; j < first + BLOCK && j < m->m; j++) {
         const column x = column_of(m, j);
         m->curvature[c * m->m + j] = m->softmax ? curvature_softmax(x, h) : curvature(x, h);
-        if (m->root && !m->softmax) m->mean[c * m->m + j] = mean_of(x, h, m->root);
+        if (m->root) m->mean[c * m->m + j] = m->softmax ? mean_softmax(x, h, m->root) : mean_of(x, h, m->root);
     }
 }
 
@@ -97,36 +99,40 @@ void flr_coordinate_measure(const flr_coordinate *m, int n_threads) {
 /* ---- sweeps ----------------------------------------------------------------------------------------------------- */
 typedef struct { const flr_coordinate *m; int all; double *violation; } sweep;
 
-static double step_intercept(const flr_coordinate *m, int64_t c) {
-    const double *h = m->h + c * m->n;
-    double *P = m->P + c * m->n, grad = m->g0[c];
+/* the slope by the intercept of class c, of a sigmoid without a step of it */
+static double slope_by_intercept(const flr_coordinate *m, int64_t c) {
+    double grad = m->g0[c];
+    if (!m->softmax) return grad + m->moved[c];
+    const double *h = m->h + c * m->n, *P = m->P + c * m->n;
     for (int64_t i = 0; i < m->n; i++) grad += m->root[i] * h[i] * (P[i] - m->q[i]);
-    const double t = -grad / (m->weight[c] + m->floor);
+    return grad;
+}
+
+static void move_intercept(const flr_coordinate *m, int64_t c, double t) {
+    const double *h = m->h + c * m->n;
+    double *P = m->P + c * m->n;
     for (int64_t i = 0; i < m->n; i++) {
         P[i] += t * m->root[i];
         m->q[i] += h[i] * t * m->root[i];
     }
     m->t0[c] += t;
-    return fabs(grad);
 }
 
 static void sweep_class(void *context, int64_t c, int worker) {
     const sweep *s = context;
     const flr_coordinate *m = s->m;
-    const double *h = m->h + c * m->n, weight = m->root && !m->softmax ? m->weight[c] + m->floor : 0;
-    double *P = m->P + c * m->n, *q = m->softmax ? m->q : NULL, total = 0;
+    const double *h = m->h + c * m->n, weight = m->root ? m->weight[c] + m->floor : 1;
+    double *P = m->P + c * m->n, *q = m->softmax ? m->q : NULL, g0 = m->root ? slope_by_intercept(m, c) : 0, moved = 0;
+    double total = q ? fabs(g0) : 0;
     (void)worker;
     for (int64_t j = 0; j < m->m; j++) {
         const int64_t at = c * m->m + j;
-        const double w = m->w[at] + m->t[at];
+        const double w = m->w[at] + m->t[at], mean = m->mean[at];
         if (!s->all && w == 0) continue;
         const column x = column_of(m, j);
-        double grad = m->g[at] + m->l2[j] * m->t[at], H = m->curvature[at] + m->l2[j];
+        double grad = m->g[at] + m->l2[j] * m->t[at] - mean / weight * (g0 + moved);
         grad += q ? slope_softmax(x, h, P, q) : slope(x, h, P);
-        if (weight > 0) {
-            grad -= m->mean[at] / weight * (m->moved[c] + m->g0[c]);
-            H -= m->mean[at] / weight * m->mean[at];
-        }
+        double H = m->curvature[at] + m->l2[j] - mean / weight * mean;
         H = fmax(H, m->curvature[at] * 1e-8) + m->floor;
         const double l1 = m->l1[j];
         total += w > 0 ? fabs(grad + l1) : w < 0 ? fabs(grad - l1) : fmax(fabs(grad) - l1, 0);
@@ -136,13 +142,36 @@ static void sweep_class(void *context, int64_t c, int worker) {
         if (step == 0 || !isfinite(step)) continue;
         m->t[at] = new == 0 ? -m->w[at] : m->t[at] + step;
         add(x, step, h, P, q);
-        if (weight > 0) m->moved[c] += m->mean[at] * step;
+        moved += mean * step;
     }
-    if (m->softmax && m->root) total += step_intercept(m, c);
+    m->moved[c] += moved;
+    if (q && m->root) move_intercept(m, c, -(g0 + moved) / weight);
     s->violation[c] = total;
 }
 
 void flr_coordinate_sweep(const flr_coordinate *m, double *violation_out, int all, int n_threads) {
     sweep s = {m, all, violation_out};
     flr_parallel_for(sweep_class, &s, m->k, m->softmax ? 1 : flr_workers_for(n_threads, m->k));
+}
+
+typedef struct { const flr_coordinate *m; const double *t, *t0; } move;
+
+static void move_class(void *context, int64_t c, int worker) {
+    const move *to = context;
+    const flr_coordinate *m = to->m;
+    (void)worker;
+    for (int64_t j = 0; j < m->m; j++) {
+        const int64_t at = c * m->m + j;
+        const double step = to->t[at] - m->t[at];
+        if (step == 0) continue;
+        m->t[at] = to->t[at];
+        add(column_of(m, j), step, m->h + c * m->n, m->P + c * m->n, m->softmax ? m->q : NULL);
+        m->moved[c] += m->mean[at] * step;
+    }
+    if (m->softmax && m->root) move_intercept(m, c, to->t0[c] - m->t0[c]);
+}
+
+void flr_coordinate_move(const flr_coordinate *m, const double *t, const double *t0, int n_threads) {
+    move to = {m, t, t0};
+    flr_parallel_for(move_class, &to, m->k, m->softmax ? 1 : flr_workers_for(n_threads, m->k));
 }

@@ -13,15 +13,15 @@ cdef class CoordinateModel:
     (any + 1,), all times the roots of the rows' weights; order (m,) int64 says which of them are the model's; h (k, n);
     root (n,) or None without an intercept; g and w (k, m), g0 (k,), l1 and l2 (m,): see csrc/drivers/coordinate.c.
 
-    t (k, m) is the step; n_values how many values its columns have.
+    t (k, m) and, of softmax, t0 (k,) are the step; n_values how many values its columns have.
     """
 
     cdef flr_coordinate c
     cdef object held
     cdef int workers
-    cdef readonly object t
+    cdef readonly object t, t0, w, g, h, P, q, l1, l2, root, weight
     cdef readonly int64_t n_values
-    cdef object w, t0, g0, mean, weight, moved
+    cdef object g0, moved
 
     def __init__(self, columns, h, root, g, g0, w, l1, l2, order, *, bint softmax, double floor, n_threads=1):
         is_sparse = isinstance(columns, tuple)
@@ -54,17 +54,19 @@ cdef class CoordinateModel:
         self.c.l2 = <const double *>_pointer(l2, np.float64, (m,), "l2")
         self.c.floor, self.c.softmax = floor, softmax
         self.workers = _workers(n_threads)
-        curvature, P, q = np.zeros((k, m)), np.zeros((k, n)), np.zeros(n if softmax else 0)
-        self.mean, self.weight, self.moved = np.zeros((k, m)), np.zeros(k), np.zeros(k)
-        self.t, self.t0, self.g0, self.w = np.zeros((k, m)), np.zeros(k), g0, w
-        self.held = columns, order, h, root, g, l1, l2, curvature, P, q
+        curvature, mean = np.zeros((k, m)), np.zeros((k, m))
+        self.P, self.q = np.zeros((k, n)), np.zeros(n if softmax else 0)
+        self.weight, self.moved = np.zeros(k), np.zeros(k)
+        self.t, self.t0, self.g, self.g0, self.w = np.zeros((k, m)), np.zeros(k), g, g0, w
+        self.h, self.l1, self.l2, self.root = h, l1, l2, root
+        self.held = columns, order, curvature, mean
         self.c.curvature = <double *>np.PyArray_DATA(curvature)
-        self.c.mean = <double *>np.PyArray_DATA(self.mean)
+        self.c.mean = <double *>np.PyArray_DATA(mean)
         self.c.weight = <double *>np.PyArray_DATA(self.weight)
         self.c.t = <double *>np.PyArray_DATA(self.t)
         self.c.t0 = <double *>np.PyArray_DATA(self.t0)
-        self.c.P = <double *>np.PyArray_DATA(P)
-        self.c.q = <double *>np.PyArray_DATA(q)
+        self.c.P = <double *>np.PyArray_DATA(self.P)
+        self.c.q = <double *>np.PyArray_DATA(self.q)
         self.c.moved = <double *>np.PyArray_DATA(self.moved)
         with nogil:
             flr_coordinate_measure(&self.c, self.workers)
@@ -76,6 +78,41 @@ cdef class CoordinateModel:
         with nogil:
             flr_coordinate_sweep(&self.c, out, everything, self.workers)
         return violation
+
+    def move(self, t, t0):
+        """Take t (k, m) and, of softmax, t0 (k,) for the step."""
+        cdef const double *to = <const double *>_pointer(t, np.float64, (self.c.k, self.c.m), "t")
+        cdef const double *to0 = <const double *>_pointer(t0, np.float64, (self.c.k,), "t0")
+        with nogil:
+            flr_coordinate_move(&self.c, to, to0, self.workers)
+
+    def slope_by_intercept(self, int64_t c):
+        """The slope by the intercept of class c, of a sigmoid without a step of it; 0 where there is none."""
+        if self.c.root == NULL:
+            return 0.0
+        if not self.c.softmax:
+            return self.g0[c] + self.moved[c]
+        return self.g0[c] + self.root @ (self.h[c] * (self.P[c] - self.q))
+
+    def value(self):
+        """The model and its penalty at the step, but for a constant."""
+        penalty = np.einsum("cj,j->", np.abs(self.w + self.t), self.l1) + np.einsum("cj,cj,j->", self.t, self.t, self.l2) / 2
+        loss = np.vdot(self.g, self.t) + np.einsum("ci,ci,ci->", self.h, self.P, self.P) / 2 - self.q @ self.q / 2
+        if self.c.root == NULL:
+            return float(loss + penalty)
+        if self.c.softmax:
+            return float(loss + penalty + self.g0 @ self.t0)
+        return float(loss + penalty - 0.5 * np.sum((self.moved + self.g0) ** 2 / (self.weight + self.c.floor)))
+
+    @property
+    def softmax(self):
+        """Whether classes exclude each other."""
+        return bool(self.c.softmax)
+
+    @property
+    def floor(self):
+        """What is added to curvatures."""
+        return self.c.floor
 
     def share(self):
         """The part of the coefficients that are not 0."""

@@ -26,7 +26,7 @@ def _are_ratios(values):
 
 _RULES = {
     "penalty": (lambda v: v is None or (isinstance(v, str) and v in ("deprecated", "l1", "l2", "elasticnet")),
-                "'l2' or None; or leave it out and use C"),
+                "'l1', 'l2', 'elasticnet' or None; or leave it out and use C and l1_ratio"),
     "l1_ratio": (lambda v: v is None or _is_ratio(v), "a number in [0, 1]"),
     "l1_ratios": (_are_ratios, "a sequence of numbers in [0, 1]"),
     "dual": (is_flag, "True or False"),

@@ -7,7 +7,9 @@ F||_{H^-1} and R >= range(D u_i) / ||D||_H for all rows and steps,
 
     F* >= F - (x + (1 - x) log(1 - x)) / R^2,    x = R lambda,    provided that x < 1,
 
-and then there is an optimum, too: the classes are not separable.  For small x the gap is lambda^2 / 2, as by Newton's
+and then there is an optimum, too: the classes are not separable.  Of a penalty with absolute values any subgradient at
+the point stands for it: the line it makes is nowhere above the penalty.  Softmax sees no step that all classes make
+alike: what the penalty could gain by such steps is counted for itself.  For small x the gap is lambda^2 / 2, as by Newton's
 quadratic model, which is exact for squared error.
 
 All is summed in float64.  An error of the gradient's entries adds its norm in H^-1 to lambda; one of the curvatures is
@@ -31,9 +33,9 @@ def newton_bound(rows, penalty, W):
     ----------
     rows : Rows
         With so few parameters that a Hessian can be factorised.
-    penalty : Ridge
+    penalty : Ridge or ElasticNet
     W : ndarray (k, D)
-        For softmax centred: its rows sum to 0.
+        For softmax centred by the penalty's `shift`.
 
     Returns
     -------
@@ -69,10 +71,16 @@ def _expansion(rows, penalty, W):
     value, lost, G, E, H, own, squares, shaken = rows.over_parts(_sums, W, join=_join)
     total, strength = rows.total_weight, penalty.strength
     value, lost, G, E, H, own = value / total, lost / total, G / total, E / total, H / total, own / total
-    G += penalty.gradient(W)
+    S = penalty.subgradient(W, G, balanced=rows.loss == "softmax")
+    if rows.loss == "softmax":
+        slope = S.sum(axis=0)
+        S = S - slope / k
+    G += S
     E += 4 * _EPS * (strength * np.abs(W) + np.abs(G))
     value += penalty.value(W)
     least = value - lost - 8 * _EPS * value
+    if rows.loss == "softmax":
+        least -= penalty.worth_of_shift(slope, W, value)
     own = (own + strength).ravel()
     H = H.reshape(k * D, k * D)
     penalty.add_curvature(H)

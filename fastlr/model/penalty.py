@@ -16,6 +16,7 @@ LARGEST_FACTOR = 1e300  # of a feature; larger ones are reached without a penalt
 PARTS = (0.0, 1e-4, 1e-3, 1e-2, 0.1, 0.5, 1.0)  # of the way between the least mu and that at which nothing is outside
 SURE = 1e-12  # relatively, by what a penalty must fall
 ABOVE = 1e-14  # what rounding may take off such a mu
+_TINY = np.finfo(float).tiny
 
 
 class Ridge:
@@ -57,6 +58,15 @@ class Ridge:
         """(k, D) at W."""
         return self.strength * W
 
+    def subgradient(self, W, G, *, balanced):
+        """A subgradient (k, D) at W, such that with the loss's gradient G it comes near 0; `balanced` over classes."""
+        return self.gradient(W)
+
+    def worth_of_shift(self, slope, W, value):
+        """What the penalty could fall by where all classes move alike, along this slope (D,), from W of F's value."""
+        with np.errstate(all="ignore"):
+            return float(np.where(self.strength > 0, slope**2 / (2 * len(W) * self.strength), 0.0).sum())
+
     def shift(self, mean):
         """What to take off all classes, for the least penalty: their mean (D,)."""
         return mean
@@ -64,7 +74,7 @@ class Ridge:
     def without(self, constant):
         """The strength (d,) and l1 (d,), or None, inf for features of a mask, which need no coefficient."""
         strength = np.where(constant, np.inf, self.strength[: len(constant)])
-        return strength, None if self.l1 is None else np.where(constant, np.inf, self.l1)
+        return strength, np.where(constant, np.inf, self.l1) if self.has_l1 else None
 
     def along(self, W, D, n_threads=1):
         """Of W + t D (k, D), a function of t with a method `deriv`."""
@@ -107,15 +117,17 @@ class ElasticNet(Ridge):
     Attributes
     ----------
     l1 : ndarray (d,)
-        alpha l1_ratio p_j.
+        alpha l1_ratio p_j, 0 where that holds nothing.
+    has_l1 : bool
+        Whether any is left.
     """
-
-    has_l1 = True
 
     def __init__(self, alpha, l1_ratio, factors, l1_factors, intercept):
         super().__init__(alpha * (1 - l1_ratio), factors, intercept)
         self._whole, self.l1_ratio, self._l1_factors = float(alpha), l1_ratio, l1_factors
-        self.l1 = np.minimum(alpha * l1_ratio * l1_factors, LARGEST_FACTOR)
+        l1 = np.minimum(alpha * l1_ratio * l1_factors, LARGEST_FACTOR)
+        self.l1, self._neglected_l1 = np.where(l1 < NEGLIGIBLE, 0.0, l1), np.where(l1 < NEGLIGIBLE, l1, 0.0)
+        self.has_l1 = bool(self.l1.any())
 
     def times(self, factor):
         """The same with an alpha so many times as large."""
@@ -128,6 +140,29 @@ class ElasticNet(Ridge):
     def absolute(self, W):
         """The part that is not smooth."""
         return float(np.einsum("cj,j->", np.abs(W[:, : len(self.l1)]), self.l1))
+
+    def subgradient(self, W, G, *, balanced):
+        """A subgradient (k, D) at W, such that with the loss's gradient G it comes near 0; `balanced` over classes."""
+        S, d = self.gradient(W), len(self.l1)
+        V = W[:, :d]
+        s = np.where(V == 0, np.clip(-(G + S)[:, :d], -self.l1, self.l1), np.sign(V) * self.l1)
+        if balanced:  # by what the coefficients that are 0 leave free
+            excess = (S[:, :d] + s).sum(axis=0)
+            room = np.where(V == 0, np.maximum(self.l1 + np.sign(excess) * s, 0.0), 0.0)
+            s -= np.sign(excess) * room * np.minimum(np.abs(excess) / np.maximum(room.sum(axis=0), _TINY), 1.0)
+        S[:, :d] += s
+        return S
+
+    def worth_of_shift(self, slope, W, value):
+        """What the penalty could fall by where all classes move alike, along this slope (D,), from W of F's value.
+
+        Nowhere below F do they move by more than F's value over k l1, but for where they are.
+        """
+        k, d = len(W), len(self.l1)
+        with np.errstate(all="ignore"):
+            far = np.abs(slope[:d]) * (value / (k * self.l1) + np.abs(W[:, :d].mean(axis=0)))
+            near = np.where(self.strength[:d] > 0, slope[:d] ** 2 / (2 * k * self.strength[:d]), np.inf)
+            return float(np.where(slope[:d] == 0, 0.0, np.fmin(far, near)).sum())
 
     def shift(self, mean):
         """What to take off all classes: nothing where absolute values are least for medians, not for means."""
@@ -151,7 +186,7 @@ class ElasticNet(Ridge):
         least -= SURE * least  # ties stay
         for r in range(1, k):  # with r classes at most 0
             with np.errstate(all="ignore"):
-                shift = np.where(l2 > 0, -(l1 / l2 * (k - 2 * r) + total) / k, -V[r] if 2 * r >= k else -V[r - 1])
+                shift = np.where(l2 > 0, -(l1 / l2 * (k - 2 * r) + total) / k, -V[r - 1] if 2 * r >= k else -V[r])
             shift = np.clip(shift, -V[r], -V[r - 1])
             value = self._of_features(W + shift, l1, l2)
             best = np.where(value < least, shift, best)
@@ -166,6 +201,10 @@ class ElasticNet(Ridge):
         """How far each coefficient (k, d) is from optimal, G (k, D) being the gradient of the smooth part at W."""
         W, G = W[:, : len(self.l1)], G[:, : len(self.l1)]
         return np.where(W == 0, np.maximum(np.abs(G) - self.l1, 0.0), np.abs(G + np.sign(W) * self.l1))
+
+    def neglected(self, W):
+        """What `value` leaves out, since no solver could tell."""
+        return super().neglected(W) + float(np.einsum("cj,j->", np.abs(W[:, : len(self.l1)]), self._neglected_l1))
 
     def is_on_all(self, but):
         """Whether every feature is penalised, but those of the mask (d,)."""

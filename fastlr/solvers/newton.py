@@ -13,15 +13,19 @@ from scipy.linalg import lapack
 from fastlr.model.hessian import cholesky
 from fastlr.solvers.lbfgs import Pairs, lbfgs
 from fastlr.solvers.line_search import search
+from fastlr.solvers.state import STALLED
 
 MAX_CG = 200  # products of a step
 PRODUCT_SIZE = 8  # parameters for each of which a Hessian takes the operations of one product
 REUSED = 3  # passes that a Hessian serves
+FLAT = 0.25  # curvature of a feature at most, added where rows far on the wrong side have none and Newton steps are wild,
+FLAT_PASSES = 30  # for so long
 
 
 def newton_cholesky(objective, progress):
     """Minimise from the best point of `progress`: L-BFGS in the metric of the whole Hessian, renewed now and then."""
     tried = np.inf  # decrement of the last bound, which costs as much as a few steps
+    stalled_at = np.inf
     while not progress.message:
         point = progress.point
         solve = hessian_solver(objective, point)
@@ -30,11 +34,17 @@ def newton_cholesky(objective, progress):
             tried = decrement
             progress.see_exactly(*objective.newton_bound(point.w))
         lbfgs(objective, progress, solve, Pairs(), REUSED)
+        if progress.message == STALLED and progress.value < (1 - progress.tol) * stalled_at:
+            stalled_at, progress.message = progress.value, ""
+            lbfgs(objective, progress, hessian_solver(objective, progress.point, FLAT), Pairs(), FLAT_PASSES)
 
 
-def hessian_solver(objective, point):
-    """A function that multiplies (size,) with the inverse of the Hessian at a Point."""
-    return factorised(objective, objective.hessian(point))
+def hessian_solver(objective, point, damping=0.0):
+    """A function that multiplies (size,) with the inverse of the Hessian at a Point, and so much on its diagonal."""
+    H = objective.hessian(point)
+    diagonal = np.einsum("jj->j", H)
+    diagonal += damping
+    return factorised(objective, H)
 
 
 def factorised(objective, H):

@@ -11,6 +11,7 @@ restarts (O'Donoghue and Candes 2015) take their place.
 """
 
 import math
+import time
 
 import numpy as np
 
@@ -18,7 +19,8 @@ from fastlr import _core
 from fastlr.model.exact_bound import exact_bound, promised_exactly
 from fastlr.model.line import Point
 from fastlr.model.memory import KEPT_VALUES
-from fastlr.solvers.plan import samples_weigh
+from fastlr.solvers.plan import NEWTON_SIZE, samples_weigh
+from fastlr.solvers.support_step import step_on_support
 
 LEAST_SET, PART, FIRST_SET = 1000, 8, 16_000  # features that are added at least: d / PART, if between the others,
 GROWTH = 2.0  # and in units of those that have coefficients
@@ -29,13 +31,15 @@ EASIER = 0.3  # part of a violation that these leave
 ROUGH, FINE = 0.1, 1e-6  # part of the first violation at which a step ends: far from the optimum, and near it
 MODEL_ROWS, LEAST_ROWS = 8, 2048  # rows a feature, and at least, that dense models are made of at first,
 CLOSE = 30  # times tol is a gap from which on rounding is taken out of float32's gradients
+EARLIER = 0.1  # part of the fall of F when a costly proof failed, at which the next is tried
 SLOW = 0.5  # until a step lowers F by more than this part of what the last did; then four times as many
 DAMPING = 0.05  # of such models, in units of a feature's curvature
-FLOOR = 1e-12  # of a curvature
+FLOOR = 1e-12  # of a curvature, in the same units
 HALVINGS = 40
 ENOUGH = 1e-4  # part of the promised fall, but for
 NOISE = 100  # units of rounding, below which only gradients tell what a step is worth
 FIRST_CURVATURE, EASED = 0.25, 0.95  # of proximal gradients: the first that is tried, and how it falls in a step
+_TINY = np.finfo(float).tiny
 _COLUMNS = 2 * KEPT_VALUES  # values of dense columns that are kept
 
 
@@ -59,7 +63,7 @@ def fits(objective):
 
 def _proximal_newton(objective, progress):
     step = model_step(objective.rows)
-    columns, point, first, last = Columns(objective, step), progress.point, None, np.inf
+    columns, point, first, last, tried = Columns(objective, step), progress.point, None, np.inf, np.inf
     while not progress.stop():
         violation = objective.penalty.violation(objective.matrix(point.w), objective.matrix(point.grad))
         violation[:, objective.coordinates.is_constant] = 0.0
@@ -69,26 +73,30 @@ def _proximal_newton(objective, progress):
         if features is None:
             return
         part = min(ROUGH, max(FINE, total / first)) if step == 1 and first > 0 else ROUGH
-        s = Model(objective, point, columns, features).step(part)
+        s = Model(objective, point, columns, features).step(part, progress.deadline)
         found = _search(objective, point, s)
         if found is None:
             progress.stall()
             return
         progress.see(found)
-        found = _exactly(objective, progress, found)
-        fall, point = point.value - found.value, found
+        fall = point.value - found.value
+        is_late = fall <= progress.tol * progress.value and fall < EARLIER * tried
+        if is_late and objective.size <= NEWTON_SIZE and progress.suboptimality > progress.tol:
+            progress.see_exactly(*objective.newton_bound(progress.point.w))
+            tried = fall
+        point = _exactly(objective, progress, found, fall)
         if step > 1 and not fall <= SLOW * last:
             step = max(1, step // 4)
             columns = Columns(objective, step)
         last = fall
 
 
-def _exactly(objective, progress, point):
-    """The Point, in float64 where float32's rounding may be all that is in the way of a proof."""
+def _exactly(objective, progress, point, fall):
+    """The Point, in float64 where float32's rounding may be all that is in the way of a proof, or of a lower F."""
     if not objective.rounding.is_short or progress.suboptimality <= progress.tol:
         return point
     promised = promised_exactly(objective, point)
-    if point.value - promised > CLOSE * progress.tol * promised:
+    if point.value - promised > CLOSE * progress.tol * promised and fall > progress.tol * point.value:
         return point
     point, bound = exact_bound(objective, point.w)
     progress.see_bound(bound)
@@ -183,7 +191,8 @@ class Model:
         self.objective, self.features, self.columns = objective, features, columns
         seen = point if part is objective else Point(point.w, point.value, None)
         A = part.activations(seen)(slice(None)).T.astype(np.float64, order="C")
-        damping = 0.0 if columns.step == 1 else DAMPING * float(np.mean(A * (1 - A)))
+        slope = 1.0 if rows.loss == "squared_error" else float(np.mean(A * (1 - A)))
+        damping = 0.0 if columns.step == 1 else DAMPING * slope
         if rows.loss == "sigmoid":
             A *= 1 - A
         elif rows.loss == "squared_error":
@@ -194,30 +203,25 @@ class Model:
         if rows.is_sparse and rows.intercept:
             self.centre = rows.affine.centre[features]
             g = g + np.outer(G[:, -1], self.centre)
-        self.W = W[:, features].copy()
+        self.W, self.order = W[:, features].copy(), columns.place[features]
         self.model = _core.CoordinateModel(
             columns.all(), A, columns.root if rows.intercept else None, np.ascontiguousarray(g),
             G[:, -1].copy() if rows.intercept else np.zeros(rows.k), self.W,
-            penalty.l1[features], penalty.strength[features] + damping, columns.place[features],
-            softmax=rows.loss == "softmax", floor=FLOOR, n_threads=rows.n_threads,
+            penalty.l1[features], penalty.strength[features] + damping, self.order,
+            softmax=rows.loss == "softmax", floor=FLOOR * max(slope, _TINY), n_threads=rows.n_threads,
         )
 
-    def step(self, part):
-        """The step (size,) to a point where violations are such a part of the first."""
+    def step(self, part, deadline):
+        """The step (size,) to a point where violations are such a part of the first, or where it is time to stop."""
         rows, n_swept, first = self.objective.rows, 0.0, None
         for _ in range(SWEEPS):
             left = float(self.model.sweep(everything=True).sum())
             n_swept += 1
             first = left if first is None else first
-            if left <= part * first and n_swept > 1:
+            if (left <= part * first and n_swept > 1) or time.monotonic() >= deadline:
                 break
             self._shift()
-            share = self.model.share()
-            enough = max(EASIER * left, part * first)
-            for _ in range(SUPPORT_SWEEPS):
-                n_swept += share
-                if float(self.model.sweep(everything=False).sum()) <= EASIER * enough:
-                    break
+            n_swept += self.model.share() * self._on_support(EASIER * max(EASIER * left, part * first), deadline)
         seen = self.columns.rows
         seen.n_passes += n_swept * self.model.n_values / max(seen.n_values, 1)
         if seen is not rows:
@@ -229,6 +233,16 @@ class Model:
         if rows.intercept:
             S[:, -1] = self.model.intercepts() + np.einsum("cj,j->c", t, self.centre)
         return S.ravel()
+
+    def _on_support(self, enough, deadline):
+        """Sweep over what is not 0 until violations are small enough, or go on by Newton steps; how many sweeps."""
+        model, n_swept = self.model, 0
+        while n_swept < SUPPORT_SWEEPS:
+            n_swept += 1
+            if float(model.sweep(everything=False).sum()) <= enough or time.monotonic() >= deadline:
+                return n_swept
+        step_on_support(model, self.columns.all(), self.order)
+        return n_swept + 1
 
     def _shift(self):
         """Move all classes of each feature alike, which no loss of softmax sees, for the least penalty."""

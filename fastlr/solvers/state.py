@@ -15,7 +15,7 @@ PATIENCE = 3  # passes until a bound that costs one and a half is tried again
 EXHAUSTED = "reached max_iter"
 LATE = "reached max_time"
 FITTED = "the loss is 0 but for rounding"
-STALLED = "hardly any further decrease: the rounding errors of X's type are reached, or this solver's limits"
+STALLED = "hardly any further decrease: the limits of rounding, or of this solver, are reached"
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,8 @@ class Progress:
     @property
     def suboptimality(self):
         """Proved bound of (F - F*) / F* at the best point."""
+        if self.value == self.lower_bound == 0:  # losses of logistic type underflow
+            return 0.0 if self._reaches_0() else np.inf
         gap = max(self.value - self.lower_bound, 0.0)
         if gap == 0:
             return 0.0
@@ -105,6 +107,8 @@ class Progress:
     def keep(self, w, value, bound):
         """Take note of F at w without its gradient, and of a bound."""
         self.see_bound(bound)
+        if self.point is None:
+            self.first_value = value
         if value < self.value:
             self.point, self.value = Point(w, value, None), value
 
@@ -158,8 +162,17 @@ class Progress:
         return bool(self.message)
 
     def _is_fitted(self):
-        """Whether a loss that may well fall for ever, without a penalty on all coefficients, is nothing any more."""
-        return not self.objective.has_dual and self.value < np.finfo(float).eps * self.first_value
+        """Whether a loss, of which no bound is known for it may well fall for ever, is nothing any more.
+
+        Losses of rows are right to an eps, and no more is of a first value above 1.
+        """
+        if self.lower_bound > 0 or not self.value < np.finfo(float).eps * max(self.first_value, 1.0):
+            return False
+        return self.value < np.finfo(float).eps * self.first_value or not self._reaches_0()
+
+    def _reaches_0(self):
+        """Whether the loss does: then an F of 0 is optimal."""
+        return self.objective.rows.loss == "squared_error"
 
     def _is_idle(self):
         """Whether value and gap have not fallen by more than rounding for long, or not by much for many passes."""
