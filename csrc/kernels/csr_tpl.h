@@ -14,7 +14,7 @@
 #include "prefetch_tpl.h"
 
 /* CSR_AHEAD: non-zeros from one whose row of the table is added to that whose row is prefetched */
-enum { CSR_BLOCK = 256, CSR_VECTORS = 4, CSR_AHEAD = 12, CSR_DOUBLES = VBYTES / 8 };
+enum { CSR_BLOCK = 256, CSR_VECTORS = 4, CSR_AHEAD = 12, CSR_DOUBLES = VBYTES / 8, CSR_LINE = 8 / CSR_DOUBLES };
 typedef double csr_doubles __attribute__((vector_size(VBYTES), aligned(8), may_alias));
 
 typedef double csr_half __attribute__((vector_size(VBYTES / 2 / sizeof(REAL) * 8), aligned(8), may_alias));
@@ -57,6 +57,14 @@ typedef double csr_half __attribute__((vector_size(VBYTES / 2 / sizeof(REAL) * 8
 /* ---- by one type of index ---------------------------------------------------------------------------------------- */
 #define CSR_INDEX_NAME i32
 #define CSR_INDEX int32_t
+#include "csr_descent_tpl.h"
+
+#define CSR_INDEX_NAME i64
+#define CSR_INDEX int64_t
+#include "csr_descent_tpl.h"
+
+#define CSR_INDEX_NAME i32
+#define CSR_INDEX int32_t
 #include "csr_rows_tpl.h"
 
 #define CSR_INDEX_NAME i64
@@ -87,6 +95,22 @@ static void csr_scatter(double *G, int64_t ldg, const flr_csr_rows *rows, const 
 static void csr_gather(double *G, int64_t ldg, const flr_csr_rows *columns, const void *R, const double *weight,
                        int64_t m, int64_t k) {
     (columns->index_size == 2 ? csr_gather_u16 : csr_gather_i32)(G, ldg, columns, R, weight, m, k);
+}
+
+static void csr_dot(double *z_out, const flr_csr_row *row, const double *table, int64_t stride, int64_t width) {
+    CSR_CALL(row, dot, z_out, row, table, stride, width);
+}
+
+static void csr_add(double *table, int64_t stride, const flr_csr_row *row, const double *r, int64_t width) {
+    CSR_CALL(row, add, table, stride, row, r, width);
+}
+
+static void csr_fetch(const double *table, int64_t stride, const flr_csr_row *row) {
+    CSR_CALL(row, fetch, table, stride, row);
+}
+
+static void csr_ftrl(double *table, int64_t width, const flr_csr_row *row, const flr_ftrl *rule) {
+    CSR_CALL(row, ftrl, table, width, row, rule);
 }
 
 /* ---- tables ------------------------------------------------------------------------------------------------------ */

@@ -49,6 +49,7 @@ const flr_kernels TABLE = {
     .many = {packed_W_size, packed_pack, packed_forward, packed_sums_size, packed_backward_size, packed_backward,
              packed_flush, packed_gram, packed_flush_gram},
     .csr = {csr_forward, csr_scatter, csr_gather, csr_pack},
+    .csr_descent = {csr_dot, csr_add, csr_fetch, csr_ftrl},
     .flush = tile_flush,
     .add = tile_add,
     .exchange_columns = tile_exchange_columns,
