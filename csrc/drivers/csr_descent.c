@@ -59,12 +59,8 @@ static void multiply(descent *j, char *Z, int64_t row) {
     const double *b = j->o->b;
     const flr_csr_row x = descent_row_at(j, row);
     j->work += ROW_WORK + x.count * k;
-    if (descent_counts(j, row)) {
-        flr_descent_settle_row(j, &x);
-        j->kernels->csr_descent.dot(j->z, &x, j->table, j->stride, j->width);
-    } else {
-        memset(j->z, 0, (size_t)(k * 8));
-    }
+    flr_descent_settle_row(j, &x);
+    j->kernels->csr_descent.dot(j->z, &x, j->table, j->stride, j->width);
     for (int64_t c = 0; c < k; c++)
         if (j->kernels->size == 4)
             ((float *)Z)[c] = (float)(j->scale * j->z[c] + b[c]);

@@ -41,8 +41,6 @@ static inline flr_csr_row descent_row_at(const descent *j, int64_t row) {
     return (flr_csr_row){(const char *)X->data + begin * size, (const char *)X->indices + begin * X->index_size,
                          flr_csr_start(X, row + 1) - begin, X->index_size};
 }
-/* does it count? */
-static inline int descent_counts(const descent *j, int64_t row) { return !j->p->weight || j->p->weight[row] != 0; }
 
 /* csr_descent_rules.c */
 void flr_descent_lay_out(descent *j, flr_arena *arena);

@@ -129,6 +129,9 @@ void flr_descent_end(descent *j) {
 }
 
 /* ---- steps ------------------------------------------------------------------------------------------------------- */
+/* rows of weight 0 may hold anything */
+static int counts(const descent *j, int64_t row) { return !j->p->weight || j->p->weight[row] != 0; }
+
 static double residual(const descent *j, int64_t i, int64_t c) {
     const int64_t at = i * j->p->k + c;
     return j->kernels->size == 4 ? (double)((const float *)j->R)[at] : ((const double *)j->R)[at];
@@ -157,7 +160,7 @@ static void step_ftrl(descent *j, int64_t first, int64_t m, double factor) {
     for (int64_t i = 0; i < m; i++) {
         const int64_t row = descent_row(j, first + i);
         const flr_csr_row x = descent_row_at(j, row);
-        if (descent_counts(j, row)) j->kernels->csr_descent.ftrl(j->table, j->width, &x, j->ftrl);
+        if (counts(j, row)) j->kernels->csr_descent.ftrl(j->table, j->width, &x, j->ftrl);
     }
     for (int64_t c = 0; c < j->p->k; c++) b[j->width + c] = factor * j->g[c];
     j->kernels->csr_descent.ftrl(j->table, j->width, &intercept, &rule);
@@ -178,7 +181,7 @@ void flr_descent_step(descent *j, int64_t first, int64_t m, double factor) {
     for (int64_t i = 0; i < m; i++) {
         const int64_t row = descent_row(j, first + i);
         const flr_csr_row x = descent_row_at(j, row);
-        if (!descent_counts(j, row)) continue;
+        if (!counts(j, row)) continue;
         if (m > DESCENT_LONG_BATCH) flr_descent_fetch(j, first + i);
         flr_descent_settle_row(j, &x);
         if (!j->ftrl) add(j, &x, i, 0, to_w);
