@@ -40,11 +40,14 @@ void flr_descent_fetch(const descent *j, int64_t place) {
     }
 }
 
+static int losses_can_wait(const descent *j) { return j->o->batch == 1 && j->kernels->error[j->p->loss]; }
+
 static void lay_out(descent *j, flr_arena *arena) {
     const int64_t k = j->p->k, size = j->kernels->size;
     j->z = flr_take(arena, j->width, sizeof(double));
     j->wide = flr_take(arena, j->width, sizeof(double));
     j->R = flr_take(arena, j->o->batch * k, size);
+    j->Z = losses_can_wait(j) ? flr_take(arena, TILE * k, size) : NULL;
     j->row_scratch = flr_take(arena, 1, flr_row_scratch(k, size));
     j->prob = flr_take(arena, j->p->prob ? TILE * k : 0, size);
     j->label = flr_take(arena, TILE, sizeof(int32_t));
@@ -53,11 +56,12 @@ static void lay_out(descent *j, flr_arena *arena) {
     flr_descent_lay_out(j, arena);
 }
 
-/* Z (k,) of one row */
-static void multiply(descent *j, char *Z, int64_t row) {
+/* Z (k,) of the row at this place of the order */
+static void multiply(descent *j, char *Z, int64_t place) {
     const int64_t k = j->p->k;
     const double *b = j->o->b;
-    const flr_csr_row x = descent_row_at(j, row);
+    const flr_csr_row x = descent_row_at(j, descent_row(j, place));
+    flr_descent_fetch(j, place);
     j->work += ROW_WORK + x.count * k;
     flr_descent_settle_row(j, &x);
     j->kernels->csr_descent.dot(j->z, &x, j->table, j->stride, j->width);
@@ -68,39 +72,71 @@ static void multiply(descent *j, char *Z, int64_t row) {
             ((double *)Z)[c] = j->scale * j->z[c] + b[c];
 }
 
-/* residuals of rows [first, first + m) of the order into R, and their sum into g; returns the sum of the weights */
-static double residuals(descent *j, char *R, int64_t first, int64_t m) {
+/* targets of rows [first, first + m) of the order, a tile; adds to the sum of weights */
+static flr_targets targets(const descent *j, int64_t first, int64_t m, double *weight) {
     const flr_csr_pass *p = j->p;
-    const int64_t k = p->k, row_bytes = k * j->kernels->size;
-    double weight = p->weight ? 0 : (double)m;
+    const int64_t row_bytes = p->k * j->kernels->size;
+    if (!p->weight) *weight += (double)m;
     for (int64_t i = 0; i < m; i++) {
         const int64_t row = descent_row(j, first + i);
-        flr_descent_fetch(j, first + i);
-        multiply(j, R + i * row_bytes, row);
         if (p->label) j->label[i] = p->label[row];
-        if (p->weight) weight += j->weight[i] = p->weight[row];
+        if (p->weight) *weight += j->weight[i] = p->weight[row];
         if (p->prob) memcpy(j->prob + i * row_bytes, (const char *)p->prob + row * row_bytes, (size_t)row_bytes);
     }
-    const flr_targets y = {.label = p->label ? j->label : NULL,
-                           .prob = p->prob ? j->prob : NULL,
-                           .weight = p->weight ? j->weight : NULL,
-                           .grad_scale = 1};
-    if (p->label) j->correct += j->kernels->correct(R, j->label, p->loss == FLR_SQUARED_ERROR ? 0.5 : 0, m, k);
-    j->loss += j->kernels->residual[p->loss](R, NULL, R, &y, j->row_scratch, m, k, 0);
-    j->kernels->column_sums(j->g, R, m, k);
-    return weight;
+    return (flr_targets){.label = p->label ? j->label : NULL,
+                         .prob = p->prob ? j->prob : NULL,
+                         .weight = p->weight ? j->weight : NULL,
+                         .grad_scale = 1};
+}
+
+/* losses at logits Z (m, k), and the residuals, or NULL */
+static void account(descent *j, void *R_out, const void *Z, const flr_targets *y, int64_t m) {
+    const flr_csr_pass *p = j->p;
+    if (p->label) j->correct += j->kernels->correct(Z, y->label, p->loss == FLR_SQUARED_ERROR ? 0.5 : 0, m, p->k);
+    j->loss += j->kernels->residual[p->loss](R_out, NULL, Z, y, j->row_scratch, m, p->k, 0);
+}
+
+static void batch(descent *j, int64_t first, int64_t m) {
+    const int64_t k = j->p->k, row_bytes = k * j->kernels->size;
+    double weight = 0;
+    memset(j->g, 0, (size_t)(k * 8));
+    for (int64_t at = 0; at < m; at += TILE) {
+        const int64_t rows = m - at < TILE ? m - at : TILE;
+        char *R = j->R + at * row_bytes;
+        const flr_targets y = targets(j, first + at, rows, &weight);
+        for (int64_t i = 0; i < rows; i++) multiply(j, R + i * row_bytes, first + at + i);
+        account(j, R, R, &y, rows);
+        j->kernels->column_sums(j->g, R, rows, k);
+    }
+    if (j->o->factor > 0 || weight > 0) flr_descent_step(j, first, m, j->o->factor > 0 ? j->o->factor : 1 / weight);
+}
+
+/* batches of one row each, whose losses, which no step waits for, are made together */
+static void single_rows(descent *j, int64_t first, int64_t m) {
+    const int64_t k = j->p->k, row_bytes = k * j->kernels->size;
+    double all = 0;
+    const flr_targets y = targets(j, first, m, &all);
+    for (int64_t i = 0; i < m; i++) {
+        const double weight = y.weight ? y.weight[i] : 1;
+        const flr_targets own = {.label = y.label ? y.label + i : NULL,
+                                 .prob = y.prob ? (const char *)y.prob + i * row_bytes : NULL,
+                                 .weight = &weight};
+        char *Z = j->Z + i * row_bytes;
+        multiply(j, Z, first + i);
+        j->kernels->error[j->p->loss](j->R, Z, &own, k);
+        for (int64_t c = 0; c < k; c++) j->g[c] = descent_residual(j, c);
+        if (j->o->factor > 0 || weight > 0) flr_descent_step(j, first + i, 1, j->o->factor > 0 ? j->o->factor : 1 / weight);
+    }
+    account(j, NULL, j->Z, &y, m);
 }
 
 static int run(descent *j) {
-    const int64_t n = j->p->X.n, k = j->p->k, row_bytes = k * j->kernels->size;
-    for (int64_t first = 0; first < n; first += j->o->batch) {
-        const int64_t m = n - first < j->o->batch ? n - first : j->o->batch;
-        double weight = 0;
-        memset(j->g, 0, (size_t)(k * 8));
-        for (int64_t i = 0; i < m; i += TILE)
-            weight += residuals(j, j->R + i * row_bytes, first + i, m - i < TILE ? m - i : TILE);
-        if (j->o->factor > 0 || weight > 0)
-            flr_descent_step(j, first, m, j->o->factor > 0 ? j->o->factor : 1 / weight);
+    const int64_t n = j->p->X.n;
+    const int single = losses_can_wait(j);
+    for (int64_t first = 0, m; first < n; first += m) {
+        m = single ? TILE : j->o->batch;
+        if (m > n - first) m = n - first;
+        (single ? single_rows : batch)(j, first, m);
         if (j->work > WORK_BETWEEN_POLLS) {
             j->work = 0;
             if (j->o->poll(j->o->poll_context)) return FLR_INTERRUPTED;

@@ -22,7 +22,7 @@ typedef struct {
     int64_t now, *stamp;        /* steps there have been; (d,) how many of them a column has seen, with momentum */
     double *low, *high;         /* powers of the idle step: (POWERS, 4), (n_batches / POWERS + 1, 4) */
     double *z, *wide;           /* (width,); wide is zero from class k on */
-    char *R;                    /* (batch, k) real */
+    char *R, *Z;                /* (batch, k) real; (TILE, k) real, for batches of one row whose losses can wait */
     char *row_scratch, *prob;   /* prob (TILE, k) real */
     int32_t *label;             /* (TILE,) */
     double *weight, *g;         /* (TILE,), (k,) */
@@ -40,6 +40,11 @@ static inline flr_csr_row descent_row_at(const descent *j, int64_t row) {
     const int64_t begin = flr_csr_start(X, row), size = j->kernels->size;
     return (flr_csr_row){(const char *)X->data + begin * size, (const char *)X->indices + begin * X->index_size,
                          flr_csr_start(X, row + 1) - begin, X->index_size};
+}
+
+/* of R */
+static inline double descent_residual(const descent *j, int64_t at) {
+    return j->kernels->size == 4 ? (double)((const float *)j->R)[at] : ((const double *)j->R)[at];
 }
 
 /* csr_descent_rules.c */

@@ -132,14 +132,9 @@ void flr_descent_end(descent *j) {
 /* rows of weight 0 may hold anything */
 static int counts(const descent *j, int64_t row) { return !j->p->weight || j->p->weight[row] != 0; }
 
-static double residual(const descent *j, int64_t i, int64_t c) {
-    const int64_t at = i * j->p->k + c;
-    return j->kernels->size == 4 ? (double)((const float *)j->R)[at] : ((const double *)j->R)[at];
-}
-
 /* a field of the table += x' R times a factor, of row i of the batch */
 static void add(descent *j, const flr_csr_row *row, int64_t i, int64_t field, double factor) {
-    for (int64_t c = 0; c < j->p->k; c++) j->wide[c] = factor * residual(j, i, c);
+    for (int64_t c = 0; c < j->p->k; c++) j->wide[c] = factor * descent_residual(j, i * j->p->k + c);
     j->kernels->csr_descent.add(j->table + field * j->width, j->stride, row, j->wide, j->width);
 }
 

@@ -73,18 +73,26 @@ static void CSR_OF(fetch)(const double *table, int64_t stride, const flr_csr_row
 
 static void CSR_OF(ftrl)(double *table, int64_t width, const flr_csr_row *row, const flr_ftrl *rule) {
     const CSR_INDEX *const index = row->indices;
-    const double per_rate = 1 / rule->learning_rate;
-    for (int64_t j = 0; j < row->count; j++) {
-        double *w = table + (int64_t)index[j] * FLR_FTRL_FIELDS * width;
-        for (int64_t c = 0; c < width; c++, w++) {
-            const double g = w[width];
-            if (g == 0) continue; /* or it was done for an earlier non-zero */
-            const double before = w[3 * width], root = __builtin_sqrt(before * before + g * g);
-            double z = w[2 * width] + g;
-            if (root > 0) z -= g * g / (root + before) * per_rate * *w; /* root - before would cancel */
-            const double excess = __builtin_fabs(z) - rule->l1, curvature = (rule->beta + root) * per_rate + rule->l2;
-            *w = excess > 0 && curvature > 0 ? -__builtin_copysign(excess, z) / curvature : 0;
-            w[width] = 0, w[2 * width] = z, w[3 * width] = root;
+    if (width > 1) {
+        for (int64_t j = 0; j < row->count; j++) {
+            double *w = table + (int64_t)index[j] * FLR_FTRL_FIELDS * width;
+            csr_ftrl_steps(w, w + width, w + 2 * width, w + 3 * width, width, rule);
+            memset(w + width, 0, (size_t)width * 8);
+        }
+        return;
+    }
+    /* of equal columns in a block all make the same step */
+    double w[CSR_FTRL_BLOCK], g[CSR_FTRL_BLOCK], z[CSR_FTRL_BLOCK], root[CSR_FTRL_BLOCK];
+    for (int64_t first = 0; first < row->count; first += CSR_FTRL_BLOCK) {
+        const int64_t n = row->count - first < CSR_FTRL_BLOCK ? row->count - first : CSR_FTRL_BLOCK;
+        for (int64_t j = 0; j < n; j++) {
+            const double *from = table + (int64_t)index[first + j] * FLR_FTRL_FIELDS;
+            w[j] = from[0], g[j] = from[1], z[j] = from[2], root[j] = from[3];
+        }
+        csr_ftrl_steps(w, g, z, root, n, rule);
+        for (int64_t j = 0; j < n; j++) {
+            double *to = table + (int64_t)index[first + j] * FLR_FTRL_FIELDS;
+            to[0] = w[j], to[1] = 0, to[2] = z[j], to[3] = root[j];
         }
     }
 }

@@ -54,6 +54,22 @@ typedef double csr_half __attribute__((vector_size(VBYTES / 2 / sizeof(REAL) * 8
         sum = (sum_0 + sum_1) + (sum_2 + sum_3);                                                                       \
     }
 
+/* ---- FTRL-proximal: the step of n coefficients that table.h describes, where g is not 0 -------------------------- */
+enum { CSR_FTRL_BLOCK = 64 };
+NOINLINE void csr_ftrl_steps(double *restrict w, const double *restrict g, double *restrict z, double *restrict root,
+                             int64_t n, const flr_ftrl *rule) {
+    const double per_rate = 1 / rule->learning_rate, beta = rule->beta, l1 = rule->l1, l2 = rule->l2;
+    for (int64_t i = 0; i < n; i++) {
+        const double square = g[i] * g[i], after = __builtin_sqrt(root[i] * root[i] + square), both = after + root[i];
+        /* after - root would cancel; of a g whose square is 0 nothing is left */
+        const double change = both > 0 ? square / both * per_rate : 0, sum = z[i] + g[i] - change * w[i];
+        const double excess = __builtin_fabs(sum) - l1, curvature = (beta + after) * per_rate + l2;
+        const double value = excess > 0 && curvature > 0 ? -__builtin_copysign(excess, sum) / curvature : 0;
+        w[i] = g[i] == 0 ? w[i] : value;
+        z[i] = sum, root[i] = after;
+    }
+}
+
 /* ---- by one type of index ---------------------------------------------------------------------------------------- */
 #define CSR_INDEX_NAME i32
 #define CSR_INDEX int32_t

@@ -30,6 +30,7 @@ const flr_kernels TABLE = {
     .map = {map_exp, map_log, map_sigmoid, map_sigmoid_derivative, map_log_sigmoid, map_logit},
     .rows = {rowmap_softmax, rowmap_log_softmax, rowmap_logsumexp},
     .residual = {xent_residual_softmax, elementwise_sigmoid, elementwise_squared_error},
+    .error = {NULL, elementwise_error_sigmoid, elementwise_error_squared_error},
     .curvature = {hessian_softmax, hessian_sigmoid, hessian_squared_error},
     .convert = {convert_f64, convert_f32, convert_f16, convert_bf16, convert_u8, convert_i8, convert_u16, convert_i16,
                 convert_i32, convert_u32, convert_i64, convert_u64},

@@ -135,6 +135,9 @@ typedef struct {
     double (*residual[FLR_N_LOSSES])(void *R_out, void *loss_out, const void *Z, const flr_targets *y,
                                      void *scratch, int64_t m, int64_t k, int stream);
 
+    /* R_out (k,) of one row without its loss, of losses whose classes do not see each other; NULL for softmax */
+    void (*error[FLR_N_LOSSES])(void *R_out, const void *Z, const flr_targets *y, int64_t k);
+
     /* H_out (m, k) = weight * (dA/dZ) U: the Hessian's residual at logits Z in the direction U; H_out may be U */
     void (*curvature[FLR_N_LOSSES])(void *H_out, const void *Z, const void *U, const double *weight,
                                     void *scratch, int64_t m, int64_t k);
