@@ -1,9 +1,9 @@
 /* csr_descent.c -- gradient descent over batches of sparse rows, one epoch a call, at a cost of the rows' non-zeros.
  *
  * for each batch:   each row:  z = x W' + b;    tile by tile:  loss, R;    the step (csr_descent_rules.c)
- * One row after another, on one thread: a step waits for the one before, and is too short to be shared.  The weights that
- * one non-zero needs lie side by side, in double.  The order is known, so that rows are prefetched, and of tables that
- * exceed the caches what they need of these.
+ * One row after another, on one thread: a step waits for the one before, and is too short to be shared.  The weights
+ * that one non-zero needs lie side by side, in double.  The order is known, so that rows are prefetched, and of tables
+ * that exceed the caches what they need of these.
  */
 #include "drivers/csr_descent.h"
 
@@ -13,7 +13,7 @@ enum {
     TILE = 64,                    /* rows whose losses are made at once */
     AHEAD = 8,                    /* rows from the one that is read to the one that is prefetched */
     NEAR = 2,                     /* to the one whose weights are */
-    MOST_LINES = 24,              /* of a row; the hardware goes on */
+    MOST_FETCHED = 256,           /* non-zeros of a row; the hardware goes on */
     CACHED_BYTES = 512 << 10,     /* of a table, at most */
     WORK_BETWEEN_POLLS = 1 << 22, /* multiplications */
     ROW_WORK = 16,
@@ -25,14 +25,12 @@ void flr_descent_fetch(const descent *j, int64_t place) {
     if (place + 2 * AHEAD < X->n)
         __builtin_prefetch((const char *)X->indptr + descent_row(j, place + 2 * AHEAD) * X->indptr_size);
     if (place + AHEAD < X->n) {
-        const flr_csr_row row = descent_row_at(j, descent_row(j, place + AHEAD));
-        int64_t bytes = row.count * size;
-        if (bytes > MOST_LINES * 64) bytes = MOST_LINES * 64;
-        for (int64_t at = 0; at < bytes; at += 64) {
-            __builtin_prefetch((const char *)row.data + at);
-            __builtin_prefetch((const char *)row.indices + at / size * row.index_size);
-            if (row.index_size > size) __builtin_prefetch((const char *)row.indices + (at + 32) / size * row.index_size);
-        }
+        const int64_t begin = flr_csr_start(X, descent_row(j, place + AHEAD));
+        const uintptr_t data = (uintptr_t)X->data + (uintptr_t)(begin * size);
+        const uintptr_t indices = (uintptr_t)X->indices + (uintptr_t)(begin * X->index_size);
+        for (int64_t at = 0; at < j->fetched * size; at += 64) __builtin_prefetch((const void *)(data + (uintptr_t)at));
+        for (int64_t at = 0; at < j->fetched * X->index_size; at += 64)
+            __builtin_prefetch((const void *)(indices + (uintptr_t)at));
     }
     if (j->p->X.d * j->stride * 8 > CACHED_BYTES && place + NEAR < X->n) {
         const flr_csr_row row = descent_row_at(j, descent_row(j, place + NEAR));
@@ -96,6 +94,14 @@ static void account(descent *j, void *R_out, const void *Z, const flr_targets *y
     j->loss += j->kernels->residual[p->loss](R_out, NULL, Z, y, j->row_scratch, m, p->k, 0);
 }
 
+/* of a batch of this weight */
+static void step(descent *j, int64_t first, int64_t m, double weight) {
+    if (j->o->factor > 0)
+        flr_descent_step(j, first, m, j->o->factor);
+    else if (weight > 0)
+        flr_descent_step(j, first, m, 1 / weight);
+}
+
 static void batch(descent *j, int64_t first, int64_t m) {
     const int64_t k = j->p->k, row_bytes = k * j->kernels->size;
     double weight = 0;
@@ -108,7 +114,7 @@ static void batch(descent *j, int64_t first, int64_t m) {
         account(j, R, R, &y, rows);
         j->kernels->column_sums(j->g, R, rows, k);
     }
-    if (j->o->factor > 0 || weight > 0) flr_descent_step(j, first, m, j->o->factor > 0 ? j->o->factor : 1 / weight);
+    step(j, first, m, weight);
 }
 
 /* batches of one row each, whose losses, which no step waits for, are made together */
@@ -125,7 +131,7 @@ static void single_rows(descent *j, int64_t first, int64_t m) {
         multiply(j, Z, first + i);
         j->kernels->error[j->p->loss](j->R, Z, &own, k);
         for (int64_t c = 0; c < k; c++) j->g[c] = descent_residual(j, c);
-        if (j->o->factor > 0 || weight > 0) flr_descent_step(j, first + i, 1, j->o->factor > 0 ? j->o->factor : 1 / weight);
+        step(j, first + i, 1, weight);
     }
     account(j, NULL, j->Z, &y, m);
 }
@@ -155,6 +161,8 @@ int flr_csr_epoch(double *loss_out, int64_t *correct_out, const flr_csr_pass *pa
     if (flr_open_scratch(&j.memory, arena.bytes, 0, 0) != FLR_OK) return FLR_NO_MEMORY;
     arena = flr_shared_arena(&j.memory);
     lay_out(&j, &arena);
+    if (pass->X.n > 0) j.fetched = flr_csr_nonzeros(&pass->X) / pass->X.n * 5 / 4 + 16;
+    if (j.fetched > MOST_FETCHED) j.fetched = MOST_FETCHED;
     if (!descent_has_table(&j)) j.table = ftrl ? ftrl_table : options->W;
     memset(j.wide, 0, (size_t)(j.width * 8));
     flr_descent_begin(&j);

@@ -26,6 +26,7 @@ typedef struct {
     char *row_scratch, *prob;   /* prob (TILE, k) real */
     int32_t *label;             /* (TILE,) */
     double *weight, *g;         /* (TILE,), (k,) */
+    int64_t fetched;            /* non-zeros of a row that are prefetched: those of a mean row */
     double loss;
     int64_t correct, work;
     flr_scratch memory;

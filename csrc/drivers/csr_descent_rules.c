@@ -3,12 +3,12 @@
  *     v = momentum v + g + alpha w;  w -= learning_rate v          g is 0 for all columns but those of the batch
  *
  * No column is read that the batch has not.  Without momentum w is scale times what the table holds, and the penalty
- * changes the scale alone (Bottou, Large-scale machine learning with stochastic gradient descent, 2010; Shalev-Shwartz et
- * al., Pegasos, 2007): a step costs a division, and neither a time for each column nor a branch for each non-zero.  The
- * table is multiplied out before the scale leaves [2^-200, 2^200], once in thousands of steps.  With momentum the idle
- * step, where g is 0, is a 2 x 2 matrix; a column that was left alone for t steps is multiplied by its t-th power when it
- * is read next.  (A scale for each eigenvector would do as well, but momentum^t soon leaves the range of a double, and
- * where the two eigenvalues meet nothing is left of w.)
+ * changes the scale alone (Bottou, Large-scale machine learning with stochastic gradient descent, 2010; Shalev-Shwartz
+ * et al., Pegasos, 2007): a step costs a division, and neither a time for each column nor a branch for each non-zero.
+ * The table is multiplied out before the scale leaves [2^-200, 2^200], once in thousands of steps.  With momentum the
+ * idle step, where g is 0, is a 2 x 2 matrix; a column that was left alone for t steps is multiplied by its t-th power
+ * when it is read next.  (A scale for each eigenvector would do as well, but momentum^t soon leaves the range of a
+ * double, and where the two eigenvalues meet nothing is left of w.)
  *
  * FTRL-proximal keeps its penalties in w, a function of each column's own sums: nothing is put off.
  */

@@ -6,8 +6,9 @@ cimport numpy as np
 import numpy as np
 
 
-cdef _Interrupt _describe_epoch(flr_epoch_options *out, tuple shape, int64_t n, double unit, W, b, W_velocity, b_velocity,
-                                order, int64_t batch, double learning_rate, double momentum, double alpha, reduction):
+cdef _Interrupt _describe_epoch(flr_epoch_options *out, tuple shape, int64_t n, double unit, W, b, W_velocity,
+                                b_velocity, order, int64_t batch, double learning_rate, double momentum, double alpha,
+                                reduction):
     """The options of an epoch over n rows, without scale and shift; what is returned must live as long."""
     cdef _Interrupt interrupt = _Interrupt()
     out.W = <double *>_output(W, np.float64, shape, "W")
