@@ -9,22 +9,24 @@ from fastlr import _core
 from fastlr._input.options import is_flag
 from fastlr._runtime.terminal import ProgressLine
 from fastlr._runtime.warnings import warn_user
+from fastlr._training_state import return_to, state_of
 
 
 @np.errstate(all="ignore")
-def train(trainer, problem, epochs, validation=None):
-    """Run epochs; leave the model usable however they end."""
+def train(trainer, problem, epochs, before, validation=None):
+    """Run epochs from the state `before`; leave the model usable however they end."""
     done = len(trainer.history_.get("loss", ()))
     line = ProgressLine(trainer.verbose)
-    epoch, before = done, _state(trainer)
+    epoch = done
     try:
         for epoch in range(done + 1, done + epochs + 1):
-            before = [values.copy() for values in _state(trainer)]
+            if epoch > done + 1:
+                before = [values.copy() for values in state_of(trainer)]
             start = perf_counter()
             loss, n_correct = _run_epoch(trainer, problem)
             seconds = perf_counter() - start
             if not math.isfinite(loss) or not _is_finite(trainer):
-                _return_to(trainer, before)
+                return_to(trainer, before)
                 warn_user(f"epoch {epoch} diverged: the loss or the weights are no longer finite. The weights "
                           f"are those before it; use a learning_rate below {trainer.learning_rate:g}, or scale "
                           f"the features", RuntimeWarning)
@@ -36,7 +38,7 @@ def train(trainer, problem, epochs, validation=None):
                 break
     except BaseException as error:
         if not _is_finite(trainer):
-            _return_to(trainer, before)
+            return_to(trainer, before)
         if isinstance(error, KeyboardInterrupt):
             error.add_note(f"training was interrupted in epoch {max(epoch, 1)}; the model is as the last batch "
                            f"left it")
@@ -86,17 +88,8 @@ def _largest(problem):
 _BEYOND = 1.2  # single examples and random labels leave a loss that is somewhat above
 
 
-def _state(trainer):
-    return [trainer.coef_, trainer.intercept_, *trainer._memory]
-
-
 def _is_finite(trainer):
-    return all(math.isfinite(values.sum()) or np.isfinite(values).all() for values in _state(trainer))
-
-
-def _return_to(trainer, before):
-    coef, intercept, *memory = before
-    vars(trainer).update({"coef_": coef, "intercept_": intercept, "_memory": tuple(memory)})
+    return all(math.isfinite(values.sum()) or np.isfinite(values).all() for values in state_of(trainer))
 
 
 def _record(trainer, problem, loss, n_correct, seconds, validation):

@@ -43,30 +43,48 @@ def _scaled(X, scale, shift):
 
 
 def start(trainer, outputs, d, names, scale, shift):
-    """Take zero weights and forget an earlier fit, in one step that no signal can cut."""
+    """Take zero weights and forget an earlier fit, in one step that no signal can cut; returns what `state_of` was."""
     k = outputs.k
-    state = {name: value for name, value in vars(trainer).items() if name != "feature_names_in_"}
-    state |= {
+    attributes = {name: value for name, value in vars(trainer).items() if name != "feature_names_in_"}
+    attributes |= {
         "classes_": outputs.classes, "targets_": "labels" if outputs.multilabel else "classes",
         "n_features_in_": d, "coef_": np.zeros((k, d)), "intercept_": np.zeros(k), "scale_": scale, "shift_": shift,
         "history_": {}, "_rng": generator_of(trainer.random_state), "_memory": _no_memory(trainer, k, d),
     }
     if names is not None:
-        state["feature_names_in_"] = names
-    trainer.__dict__ = state
+        attributes["feature_names_in_"] = names
+    trainer.__dict__ = attributes
+    return [np.zeros((k, d)), np.zeros(k), *_no_memory(trainer, k, d)]  # zeros that nobody reads cost nothing
 
 
 def go_on(trainer, model):
-    """Take the weights there are, as arrays that may change, and what a model made by hand lacks."""
+    """Take the weights there are, as arrays that may change, and what a model made by hand lacks.
+
+    Returns what `state_of` was: the arrays that the others are copies of.
+    """
     k, d = model.coef.shape
-    memory, known = _no_memory(trainer, k, d), getattr(trainer, "_memory", ())
-    if [values.shape for values in memory] == [values.shape for values in known]:
-        memory = tuple(values.copy() for values in known)
+    before, known = _no_memory(trainer, k, d), getattr(trainer, "_memory", ())
+    if [values.shape for values in before] == [values.shape for values in known]:
+        before = known
+    before = [model.coef, model.intercept, *before]
+    coef, intercept, *memory = (values.copy() for values in before)
     vars(trainer).update({
-        "coef_": model.coef.copy(), "intercept_": model.intercept.copy(), "_memory": memory, "n_features_in_": d,
-        "scale_": model.scale, "shift_": model.shift, "history_": getattr(trainer, "history_", {}),
+        "coef_": coef, "intercept_": intercept, "_memory": tuple(memory), "n_features_in_": d, "scale_": model.scale,
+        "shift_": model.shift, "history_": getattr(trainer, "history_", {}),
         "_rng": getattr(trainer, "_rng", None) or generator_of(trainer.random_state),
     })
+    return before
+
+
+def state_of(trainer):
+    """The arrays that an epoch changes."""
+    return [trainer.coef_, trainer.intercept_, *trainer._memory]
+
+
+def return_to(trainer, state):
+    """Take the arrays of a `state_of`."""
+    coef, intercept, *memory = state
+    vars(trainer).update({"coef_": coef, "intercept_": intercept, "_memory": tuple(memory)})
 
 
 def _no_memory(trainer, k, d):

@@ -188,8 +188,7 @@ class Trainer:
             X_val, _ = check_rows(X_val, n_threads, d, names, name="validation X")
             y_val = outputs.encode(y_val, len(X_val), _core.real_dtype(X_val.dtype), "validation y")
             validation = problem_of_rows(self, X_val, y_val, outputs, training=False, **scaling)
-        start(self, outputs, d, names, **scaling)
-        return train(self, problem, int(self.epochs), validation)
+        return train(self, problem, int(self.epochs), start(self, outputs, d, names, **scaling), validation)
 
     def partial_fit(self, X, y=None, classes=None, sample_weight=None, *, scale=None, shift=None):
         """Train one epoch over these rows, keeping the weights and velocities there are.
@@ -221,11 +220,8 @@ class Trainer:
             outputs, targets = model.outputs, model.outputs.encode(y, n, real)
             scaling = {"scale": model.scale, "shift": model.shift}
         problem = problem_of_rows(self, X, targets, outputs, sample_weight, **scaling)
-        if model is None:
-            start(self, outputs, d, names, **scaling)
-        else:
-            go_on(self, model)
-        return train(self, problem, epochs=1)
+        before = start(self, outputs, d, names, **scaling) if model is None else go_on(self, model)
+        return train(self, problem, 1, before)
 
     def decision_function(self, X):
         """Logits (n, k), or (n,) for a single one, of X (n, d); float32 or float64 by X's dtype."""

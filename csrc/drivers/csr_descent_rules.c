@@ -96,6 +96,15 @@ static void follow(const descent *j, const flr_ftrl *rule, int64_t column, const
     }
 }
 
+/* columns that a step may change, some of them often: those of the non-zeros, or all, where these are fewer */
+static int64_t n_touched(const descent *j) {
+    const int64_t nonzeros = flr_csr_nonzeros(&j->p->X);
+    return nonzeros < j->p->X.d ? nonzeros : j->p->X.d;
+}
+static int64_t touched(const descent *j, int64_t at) {
+    return flr_csr_nonzeros(&j->p->X) < j->p->X.d ? flr_csr_column(&j->p->X, at) : at;
+}
+
 /* the intercept has no penalty */
 static flr_ftrl intercept_rule(const descent *j) {
     return (flr_ftrl){.learning_rate = j->ftrl->learning_rate, .beta = j->ftrl->beta};
@@ -117,15 +126,20 @@ void flr_descent_begin(descent *j) {
     }
     if (j->ftrl == NULL) return;
     const flr_ftrl rule = intercept_rule(j);
-    for (int64_t column = 0; column < d; column++) follow(j, j->ftrl, column, j->o->W + column, d);
+    for (int64_t at = 0; at < n_touched(j); at++) follow(j, j->ftrl, touched(j, at), j->o->W + touched(j, at), d);
     follow(j, &rule, d, j->o->b, 1);
 }
 
 void flr_descent_end(descent *j) {
+    const int64_t d = j->p->X.d;
     if (j->scale != 1) rescale(j);
-    for (int64_t column = 0; descent_has_momentum(j) && column < j->p->X.d; column++) settle(j, column);
+    for (int64_t column = 0; descent_has_momentum(j) && column < d; column++) settle(j, column);
     if (descent_has_momentum(j)) unpack(j, 1, j->o->W_velocity);
-    if (j->table != j->o->W) unpack(j, 0, j->o->W);
+    if (descent_has_table(j)) unpack(j, 0, j->o->W);
+    for (int64_t at = 0; j->ftrl && at < n_touched(j); at++) {
+        const double *w = j->table + touched(j, at) * j->stride;
+        for (int64_t c = 0; c < j->p->k; c++) j->o->W[c * d + touched(j, at)] = w[c];
+    }
 }
 
 /* ---- steps ------------------------------------------------------------------------------------------------------- */
