@@ -13,7 +13,8 @@ from fastlr import _core
 from . import limits
 from .timing import best_seconds
 
-PACKAGES = ("fastlr", "numpy", "scipy", "scikit-learn", "scikit-learn-intelex", "torch", "liblinear-official", "snapml")
+PACKAGES = ("fastlr", "numpy", "scipy", "scikit-learn", "scikit-learn-intelex", "torch", "liblinear-official", "snapml",
+            "vowpalwabbit")
 
 
 def describe(settings):

@@ -120,6 +120,7 @@ int flr_csr_loss_and_grad(double *loss_out, double *G_out, double *g_out, const 
 int flr_csr_hessp(double *H_out, double *h_out, const flr_csr_pass *pass, const double *V, const void *c);
 int flr_csr_outer(double *G_out, double *g_out, const flr_csr_pass *pass, const void *R);
 int flr_csr_logits(void *Z_out, const flr_csr_pass *pass);
+int flr_csr_evaluate(double *loss_out, int64_t *correct_out, const flr_csr_pass *pass);
 
 /* csr_check.c: the first fault of X that would lead a kernel out of its arrays, or make its sums nan.  indices has
  * n_indices values and data n_data.  Faults of indptr come first, by row; then those of the others, by position. */
@@ -182,6 +183,13 @@ typedef struct {
  * pass->b are scratch (k, ldw), (k,) real.  FLR_OK, FLR_NO_MEMORY or FLR_INTERRUPTED. */
 int flr_epoch(double *loss_out, int64_t *correct_out, const flr_pass *pass, const flr_epoch_options *options);
 int flr_epoch_by_row(double *loss_out, int64_t *correct_out, const flr_pass *pass, const flr_epoch_options *options);
+
+/* csr_descent.c: the same over sparse rows, at a cost of their non-zeros, without scale and shift; pass->W and b are
+ * not read.  ftrl: NULL, or the rule that takes the place of the step, whose gradients it is given; then ftrl_table
+ * (d + 1, FLR_FTRL_FIELDS, flr_csr_width(k)) is what it knows of each column, and of the intercept in the last row,
+ * zeros to begin with.  Where W or b differ from the table's they have been changed, and the table follows. */
+int flr_csr_epoch(double *loss_out, int64_t *correct_out, const flr_csr_pass *pass, const flr_epoch_options *options,
+                  const flr_ftrl *ftrl, double *ftrl_table);
 
 #ifdef __cplusplus
 }

@@ -159,7 +159,8 @@ class Trainer(_Fitted):
         self, loss: _Loss = "softmax", learning_rate: float = 0.1, epochs: int = 25, batch_size: int | None = 256,
         momentum: float = 0.0, alpha: float = 0.0, reduction: Literal["mean", "sum"] = "mean", shuffle: bool = True,
         callbacks: Iterable[Callable[[Trainer, int], Any]] = (), verbose: int = 0, n_threads: int | None = None,
-        random_state: int | Generator | RandomState | None = None,
+        random_state: int | Generator | RandomState | None = None, *, optimizer: Literal["sgd", "ftrl"] = "sgd",
+        beta: float = 1.0, l1: float = 0.0, l2: float = 0.0,
     ) -> None: ...
     def get_params(self, deep: bool = True) -> dict[str, Any]: ...
     def set_params(self, **params: Any) -> Self: ...

@@ -78,6 +78,7 @@ cdef extern from "fastlr.h" nogil:
     int flr_csr_hessp(double *H_out, double *h_out, const flr_csr_pass *p, const double *V, const void *c)
     int flr_csr_outer(double *G_out, double *g_out, const flr_csr_pass *p, const void *R)
     int flr_csr_logits(void *Z_out, const flr_csr_pass *p)
+    int flr_csr_evaluate(double *loss_out, int64_t *correct_out, const flr_csr_pass *p)
     flr_csr_fault flr_csr_first_fault(const flr_csr *X, int64_t n_indices, int64_t n_data, int values, int n_threads)
     int flr_csr_column_sums(const flr_csr_sums *out, const flr_csr *X, const double *weight, int n_threads)
     int flr_csr_gram(double *G_out, double *s_out, const flr_csr *X, const int64_t *columns, int64_t m,
@@ -121,6 +122,13 @@ cdef extern from "fastlr.h" nogil:
         double factor
         int (*poll)(void *context) noexcept nogil
         void *poll_context
+    enum:
+        FLR_FTRL_FIELDS
+    int64_t flr_csr_width(int64_t k)
+    ctypedef struct flr_ftrl:
+        double learning_rate, beta, l1, l2
+    int flr_csr_epoch(double *loss_out, int64_t *correct_out, const flr_csr_pass *p, const flr_epoch_options *options,
+                      const flr_ftrl *ftrl, double *ftrl_table)
     int64_t flr_real_size(flr_dtype dtype)
     bint flr_wants_reference(const flr_pass *p)
     int flr_loss_and_grad(double *loss_out, double *G_out, double *g_out, const flr_pass *p)

@@ -5,25 +5,28 @@ from time import perf_counter
 
 import numpy as np
 
+from fastlr import _core
 from fastlr._input.options import is_flag
 from fastlr._runtime.terminal import ProgressLine
 from fastlr._runtime.warnings import warn_user
+from fastlr._training_state import return_to, state_of
 
 
 @np.errstate(all="ignore")
-def train(trainer, problem, epochs, validation=None):
-    """Run epochs; leave the model usable however they end."""
+def train(trainer, problem, epochs, before, validation=None):
+    """Run epochs from the state `before`; leave the model usable however they end."""
     done = len(trainer.history_.get("loss", ()))
     line = ProgressLine(trainer.verbose)
-    epoch, before = done, _state(trainer)
+    epoch = done
     try:
         for epoch in range(done + 1, done + epochs + 1):
-            before = [values.copy() for values in _state(trainer)]
+            if epoch > done + 1:
+                before = [values.copy() for values in state_of(trainer)]
             start = perf_counter()
             loss, n_correct = _run_epoch(trainer, problem)
             seconds = perf_counter() - start
             if not math.isfinite(loss) or not _is_finite(trainer):
-                _return_to(trainer, before)
+                return_to(trainer, before)
                 warn_user(f"epoch {epoch} diverged: the loss or the weights are no longer finite. The weights "
                           f"are those before it; use a learning_rate below {trainer.learning_rate:g}, or scale "
                           f"the features", RuntimeWarning)
@@ -35,7 +38,7 @@ def train(trainer, problem, epochs, validation=None):
                 break
     except BaseException as error:
         if not _is_finite(trainer):
-            _return_to(trainer, before)
+            return_to(trainer, before)
         if isinstance(error, KeyboardInterrupt):
             error.add_note(f"training was interrupted in epoch {max(epoch, 1)}; the model is as the last batch "
                            f"left it")
@@ -49,11 +52,15 @@ def train(trainer, problem, epochs, validation=None):
 def _run_epoch(trainer, problem):
     """The sum of the losses and the number of rows labelled correctly."""
     order = trainer._rng.permutation(problem.n).astype(np.int64, copy=False) if trainer.shuffle else None
-    return problem.epoch(
-        trainer.coef_, trainer.intercept_, *(trainer._velocity if trainer.momentum else (None, None)), order,
-        min(trainer.batch_size or problem.n, problem.n), learning_rate=trainer.learning_rate, momentum=trainer.momentum,
-        alpha=trainer.alpha, reduction=trainer.reduction,
-    )
+    rule = {"learning_rate": trainer.learning_rate, "reduction": trainer.reduction}
+    velocity = (None, None)
+    if trainer.optimizer == "ftrl":
+        rule |= {"ftrl": trainer._memory[0], "beta": trainer.beta, "l1": trainer.l1, "l2": trainer.l2}
+    else:
+        rule |= {"momentum": trainer.momentum, "alpha": trainer.alpha}
+        velocity = trainer._memory or velocity
+    batch = min(trainer.batch_size or problem.n, problem.n)
+    return problem.epoch(trainer.coef_, trainer.intercept_, *velocity, order, batch, **rule)
 
 
 def _warn_of_no_progress(trainer, problem):
@@ -63,28 +70,26 @@ def _warn_of_no_progress(trainer, problem):
     if not losses or losses[-1] <= zero * _BEYOND:
         return
     remedy = f"use a learning_rate below {trainer.learning_rate:g}"
-    scale, shift = (getattr(trainer, name) for name in ("scale_", "shift_"))
-    largest = np.abs((problem.X[:1000] - (0 if shift is None else shift)) * (1 if scale is None else scale)).max()
+    largest = _largest(problem)
     if largest > 10:
         remedy = f"features are as large as {largest:.2g}: pass scale={1 / largest:.2g} to fit, or {remedy}"
     warn_user(f"the loss after epoch {len(losses)} is {losses[-1]:.4g}, beyond that of zero weights, {zero:.4g}: "
               f"{remedy}", RuntimeWarning)
 
 
+def _largest(problem):
+    """The largest value that the model sees of the first rows."""
+    if isinstance(problem, _core.CsrProblem):  # whose values are scaled
+        return np.abs(problem.data[: problem.indptr[min(1000, problem.n)]]).max(initial=0)
+    scale, shift = problem.scale, problem.shift
+    return np.abs((problem.X[:1000] - (0 if shift is None else shift)) * (1 if scale is None else scale)).max()
+
+
 _BEYOND = 1.2  # single examples and random labels leave a loss that is somewhat above
 
 
-def _state(trainer):
-    return [trainer.coef_, trainer.intercept_, *trainer._velocity]
-
-
 def _is_finite(trainer):
-    return all(np.isfinite(values).all() for values in _state(trainer))
-
-
-def _return_to(trainer, before):
-    coef, intercept, *velocity = before
-    vars(trainer).update({"coef_": coef, "intercept_": intercept, "_velocity": tuple(velocity)})
+    return all(math.isfinite(values.sum()) or np.isfinite(values).all() for values in state_of(trainer))
 
 
 def _record(trainer, problem, loss, n_correct, seconds, validation):

@@ -157,3 +157,33 @@ def epoch(loss, X, W, b, Y, order, batch, *, learning_rate, momentum=0.0, alpha=
         v_b = momentum * v_b + g / divisor
         W, b = W - learning_rate * v_W, b - learning_rate * v_b
     return total, W, b, v_W, v_b
+
+
+def ftrl_epoch(loss, X, W, b, Y, order, batch, *, learning_rate, beta=1.0, l1=0.0, l2=0.0, reduction="mean", weight=1.0,
+               sums=None):
+    """FTRL-proximal over batches of the rows in this order, from the gradients of `epoch` without its penalty.
+
+    For each coefficient, and for each intercept with l1 = l2 = 0 (McMahan et al., 2013, algorithm 1):
+    z += g - (sqrt(n + g^2) - sqrt(n)) / learning_rate w;  n += g^2;
+    w = -sign(z) max(|z| - l1, 0) / ((beta + sqrt(n)) / learning_rate + l2), and 0 while n, beta and l2 are.
+
+    Returns the sum of the losses, each before its batch's step; W; b; z and n (k, d + 1), intercepts last.
+    """
+    weight, total = np.broadcast_to(weight, len(X)), 0.0
+    w = np.column_stack([W, b])
+    z, n = (np.zeros_like(w), np.zeros_like(w)) if sums is None else sums
+    l1, l2 = (np.append(np.full(W.shape[1], value), 0) for value in (l1, l2))
+    for first in range(0, len(order), batch):
+        rows = order[first : first + batch]
+        losses, G, g = loss_and_grad(loss, X[rows], w[:, :-1], w[:, -1], Y[rows], weight[rows])
+        total += losses
+        divisor = weight[rows].sum() if reduction == "mean" else 1
+        if divisor == 0:
+            continue
+        g = np.column_stack([G, g]) / divisor
+        z = z + g - (np.sqrt(n + g**2) - np.sqrt(n)) / learning_rate * w
+        n = n + g**2
+        curvature = (beta + np.sqrt(n)) / learning_rate + l2
+        excess = np.maximum(np.abs(z) - l1, 0)
+        w = np.divide(-np.sign(z) * excess, curvature, out=np.zeros_like(z), where=(curvature > 0) & (excess > 0))
+    return total, w[:, :-1], w[:, -1], z, n

@@ -7,7 +7,8 @@ For each batch of rows, with R = sample_weight * (A - Y) and G = R' X:
     W        = W - learning_rate velocity                       and b likewise, without alpha
 
 W (k, d), b (k,) and the velocities are float64 and start at zero; a batch is computed in X's own floating type.
-An epoch is one call of `_core.Problem.epoch`, given an order of rows: X is neither copied nor shuffled.
+An epoch is one call of `_core.Problem.epoch`, or of sparse X `_core.CsrProblem.epoch`, given an order of rows: X is
+neither copied nor shuffled.  What is kept from step to step is in `fastlr._training_state`.
 """
 
 import inspect
@@ -15,15 +16,15 @@ import inspect
 import numpy as np
 
 from fastlr import _core
-from fastlr._input.arrays import check_feature_vector, check_sample_weight
 from fastlr._input.fitted import fitted_model, is_fitted
 from fastlr._input.hints import hinted
-from fastlr._input.options import TRAINER_RULES, check_option, check_rules, generator_of
+from fastlr._input.options import check_option, check_trainer
 from fastlr._input.row_blocks import take_blocks
 from fastlr._input.targets import learn_outputs, warn_of_one_class
 from fastlr._input.training_data import check_rows
 from fastlr._runtime.threads import resolve_n_threads
 from fastlr._training import train
+from fastlr._training_state import check_scaling, go_on, problem_of_rows, start
 
 
 class Trainer:
@@ -42,6 +43,13 @@ class Trainer:
     momentum : float in [0, 1), default 0.0
     alpha : float, default 0.0
         L2 penalty alpha / 2 ||W||^2, added to the loss of each batch; the intercept is not penalised.
+    optimizer : {"sgd", "ftrl"}, default "sgd"
+        "ftrl": FTRL-proximal (McMahan et al., 2013), for sparse X: each coefficient has a learning rate of its own,
+        learning_rate / (beta + sqrt(sum of its squared gradients)). With l1 = l2 = 0 it is AdaGrad. It takes neither
+        momentum nor alpha.
+    beta, l1, l2 : float, default 1.0, 0.0, 0.0
+        Of "ftrl": what the root is added to, and the penalties l1 ||W||_1 + l2 / 2 ||W||^2 of the sum of all steps'
+        losses; l1 leaves coefficients at 0.
     reduction : {"mean", "sum"}, default "mean"
         Whether the gradient of a batch is averaged over its sample weights.
     shuffle : bool, default True
@@ -96,7 +104,8 @@ class Trainer:
 
     @hinted
     def __init__(self, loss="softmax", learning_rate=0.1, epochs=25, batch_size=256, momentum=0.0, alpha=0.0,
-                 reduction="mean", shuffle=True, callbacks=(), verbose=0, n_threads=None, random_state=None):
+                 reduction="mean", shuffle=True, callbacks=(), verbose=0, n_threads=None, random_state=None, *,
+                 optimizer="sgd", beta=1.0, l1=0.0, l2=0.0):
         self.loss = loss
         self.learning_rate = learning_rate
         self.epochs = epochs
@@ -109,6 +118,10 @@ class Trainer:
         self.verbose = verbose
         self.n_threads = n_threads
         self.random_state = random_state
+        self.optimizer = optimizer
+        self.beta = beta
+        self.l1 = l1
+        self.l2 = l2
 
     def get_params(self, deep=True):
         """The constructor's parameters as a dict."""
@@ -131,9 +144,10 @@ class Trainer:
 
         Parameters
         ----------
-        X : array-like (n, d)
+        X : array-like or sparse matrix (n, d)
             Any real dtype and layout: arrays in native byte order are never copied. Lists and data frames are
-            converted, frames as in scikit-learn.
+            converted, frames as in scikit-learn. CSR of SciPy is read as it is, at a cost of its stored values; other
+            sparse formats are converted to it.
         y : array-like (n,) or (n, k)
             Labels: integers, whole floats, strings or booleans, all of one kind. Or a matrix of targets in [0, 1]:
             class probabilities (for "softmax" as in `fastlr.cross_entropy`; a single column is that of class 1), or
@@ -143,6 +157,7 @@ class Trainer:
         validation_data : tuple (X, y), default None
         scale, shift : float or array-like (d,), default None
             The model sees (X - shift) * scale, here and in all predictions: scale=1/255 for bytes, or standardisation.
+            Sparse X takes no shift.
 
         Returns
         -------
@@ -156,14 +171,14 @@ class Trainer:
         KeyboardInterrupt
             After Ctrl-C; the model is as the last batch left it.
         """
-        check_rules(self, TRAINER_RULES)
+        check_trainer(self)
         n_threads = resolve_n_threads(self.n_threads)
         X, y, sample_weight = take_blocks(X, y, sample_weight)
         X, names = check_rows(X, n_threads)
         n, d = X.shape
         outputs, targets = learn_outputs(y, n, _core.real_dtype(X.dtype), self.loss)
-        scaling = _scaling(scale, shift, d)
-        problem = self._problem(X, targets, outputs, weight=self._weights(sample_weight, n), **scaling)
+        scaling = check_scaling(scale, shift, d)
+        problem = problem_of_rows(self, X, targets, outputs, sample_weight, **scaling)
         warn_of_one_class(outputs, targets, problem.weight)
         validation = None
         if validation_data is not None:
@@ -172,9 +187,8 @@ class Trainer:
             X_val, y_val = validation_data
             X_val, _ = check_rows(X_val, n_threads, d, names, name="validation X")
             y_val = outputs.encode(y_val, len(X_val), _core.real_dtype(X_val.dtype), "validation y")
-            validation = self._problem(X_val, y_val, outputs, **scaling)
-        self._start(outputs, d, names, **scaling)
-        return train(self, problem, int(self.epochs), validation)
+            validation = problem_of_rows(self, X_val, y_val, outputs, training=False, **scaling)
+        return train(self, problem, int(self.epochs), start(self, outputs, d, names, **scaling), validation)
 
     def partial_fit(self, X, y=None, classes=None, sample_weight=None, *, scale=None, shift=None):
         """Train one epoch over these rows, keeping the weights and velocities there are.
@@ -193,7 +207,7 @@ class Trainer:
         Trainer
             Itself.
         """
-        check_rules(self, TRAINER_RULES)
+        check_trainer(self)
         model = fitted_model(self, self.loss) if is_fitted(self) else None
         X, y, sample_weight = take_blocks(X, y, sample_weight)
         X, names = check_rows(X, resolve_n_threads(self.n_threads), *self._features(model))
@@ -201,16 +215,13 @@ class Trainer:
         real = _core.real_dtype(X.dtype)
         if model is None:
             outputs, targets = learn_outputs(y, n, real, self.loss, classes=classes)
-            scaling = _scaling(scale, shift, d)
+            scaling = check_scaling(scale, shift, d)
         else:
             outputs, targets = model.outputs, model.outputs.encode(y, n, real)
             scaling = {"scale": model.scale, "shift": model.shift}
-        problem = self._problem(X, targets, outputs, weight=self._weights(sample_weight, n), **scaling)
-        if model is None:
-            self._start(outputs, d, names, **scaling)
-        else:
-            self._go_on(model)
-        return train(self, problem, epochs=1)
+        problem = problem_of_rows(self, X, targets, outputs, sample_weight, **scaling)
+        before = start(self, outputs, d, names, **scaling) if model is None else go_on(self, model)
+        return train(self, problem, 1, before)
 
     def decision_function(self, X):
         """Logits (n, k), or (n,) for a single one, of X (n, d); float32 or float64 by X's dtype."""
@@ -253,46 +264,6 @@ class Trainer:
     def _features(self, model):
         """Their number and names, None without names; nothing without a model."""
         return (model.coef.shape[1], getattr(self, "feature_names_in_", None)) if model else ()
-
-    def _weights(self, sample_weight, n):
-        """Row weights; means do not tell whether all are divided by the same power of two."""
-        weight = check_sample_weight(sample_weight, n)
-        return _core.moderate_weights(weight)[0] if self.reduction == "mean" else weight
-
-    def _problem(self, X, targets, outputs, **arrays):
-        return _core.Problem(X, targets, outputs.k, loss=outputs.loss, n_threads=resolve_n_threads(self.n_threads),
-                             **arrays)
-
-    def _start(self, outputs, d, names, scale, shift):
-        """Take zero weights and forget an earlier fit, in one step that no signal can cut."""
-        k = outputs.k
-        state = {name: value for name, value in vars(self).items() if name != "feature_names_in_"}
-        state |= {
-            "classes_": outputs.classes, "targets_": "labels" if outputs.multilabel else "classes",
-            "n_features_in_": d, "coef_": np.zeros((k, d)), "intercept_": np.zeros(k), "scale_": scale, "shift_": shift,
-            "history_": {}, "_rng": generator_of(self.random_state), "_velocity": (np.zeros((k, d)), np.zeros(k)),
-        }
-        if names is not None:
-            state["feature_names_in_"] = names
-        self.__dict__ = state
-
-    def _go_on(self, model):
-        """Take the weights there are, as arrays that may change, and what a model made by hand lacks."""
-        shape = model.coef.shape
-        velocity = getattr(self, "_velocity", None)
-        if velocity is None or velocity[0].shape != shape:
-            velocity = np.zeros(shape), np.zeros(len(model.coef))
-        vars(self).update({
-            "coef_": model.coef.copy(), "intercept_": model.intercept.copy(),
-            "_velocity": tuple(values.copy() for values in velocity),
-            "n_features_in_": shape[1], "scale_": model.scale, "shift_": model.shift,
-            "history_": getattr(self, "history_", {}),
-            "_rng": getattr(self, "_rng", None) or generator_of(self.random_state),
-        })
-
-
-def _scaling(scale, shift, d):
-    return {"scale": check_feature_vector(scale, d, "scale"), "shift": check_feature_vector(shift, d, "shift")}
 
 
 _DEFAULTS = {name: p.default for name, p in inspect.signature(Trainer).parameters.items()}

@@ -97,7 +97,7 @@ static void do_rows(void *context, int64_t task, int worker) {
         m = flr_csr_take_rows(&rows, s.starts, &p->X, first, end, j->tile_rows, CSR_TILE_NONZEROS);
         char *own = b->R + (first - b->first) * row_bytes;
         *(j->op == CSR_HESSP ? &s.U : &s.Z) = own;
-        const char *R = flr_csr_tile(j, &s, &b->losses[task], &rows, first, m);
+        const char *R = flr_csr_tile(j, &s, &b->losses[task], NULL, &rows, first, m);
         j->kernels->column_sums(g, R, m, k);
         for (int64_t i = 0; R != own && i < m; i++) /* of rows of weight 0 there may be anything */
             if (p->weight && p->weight[first + i] == 0)

@@ -1,4 +1,4 @@
-/* csr_pass.c -- one pass over sparse X: loss and gradient, Hessian product, gradient of given residuals, logits.
+/* csr_pass.c -- one pass over sparse X: loss and gradient, Hessian product, gradient of given residuals, logits, loss.
  *
  * W' is packed once: the weights that one non-zero needs lie side by side.  Then
  *     for each chunk of rows (a grid that depends on the problem alone), on any thread
@@ -87,12 +87,12 @@ static void turn_back(void *context, int64_t task, int worker) {
             for (int64_t i = at; i < csr_at_most(at + PANEL, end); i++) j->G[c * d + i] = j->G_table[i * j->ldg + c];
 }
 
-static void add_in_turn(csr_job *j, const csr_buffers *s, double loss, int64_t chunk) {
-    const int64_t values = j->p->X.d * j->ldg;
+static void add_in_turn(csr_job *j, const csr_buffers *s, double loss, int64_t correct, int64_t chunk) {
     flr_await_turn(&j->turn, chunk);
     j->loss += loss;
-    flr_kernels_of(8)->flush(j->G_table, s->G, values);
-    for (int64_t c = 0; c < j->p->k; c++) j->g[c] += s->g[c];
+    j->correct += correct;
+    if (csr_has_gradient(j)) flr_kernels_of(8)->flush(j->G_table, s->G, j->p->X.d * j->ldg);
+    for (int64_t c = 0; csr_has_gradient(j) && c < j->p->k; c++) j->g[c] += s->g[c];
     flr_end_turn(&j->turn);
 }
 
@@ -103,16 +103,17 @@ static void do_chunk(void *context, int64_t chunk, int worker) {
     const int64_t end = flr_csr_chunk_begin(X, CSR_ROW_COST, chunk + 1, j->n_chunks), k = j->p->k;
     const csr_buffers s = flr_csr_buffers_of(j, worker);
     double loss = 0;
+    int64_t correct = 0;
     memset(s.g, 0, (size_t)(k * 8));
     for (int64_t first = begin, m; first < end; first += m) {
         flr_csr_rows rows;
         m = flr_csr_take_rows(&rows, s.starts, X, first, end, j->tile_rows, CSR_TILE_NONZEROS);
-        const void *R = flr_csr_tile(j, &s, &loss, &rows, first, m);
+        const void *R = flr_csr_tile(j, &s, &loss, &correct, &rows, first, m);
         if (R == NULL) continue;
         j->kernels->column_sums(s.g, R, m, k);
         j->kernels->csr.scatter(s.G, j->ldg, &rows, R, j->p->weight ? j->p->weight + first : NULL, s.wide, m, k);
     }
-    if (csr_has_gradient(j)) add_in_turn(j, &s, loss, chunk);
+    if (j->op != CSR_LOGITS) add_in_turn(j, &s, loss, correct, chunk);
 }
 
 static int run(csr_job *j) {
@@ -172,4 +173,12 @@ int flr_csr_logits(void *Z_out, const flr_csr_pass *pass) {
     csr_job j = job_of(pass, CSR_LOGITS);
     j.Z_out = Z_out;
     return run(&j);
+}
+
+int flr_csr_evaluate(double *loss_out, int64_t *correct_out, const flr_csr_pass *pass) {
+    csr_job j = job_of(pass, CSR_EVALUATE);
+    const int status = run(&j);
+    *loss_out = j.loss;
+    *correct_out = j.correct;
+    return status;
 }

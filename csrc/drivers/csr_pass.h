@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-typedef enum { CSR_LOSS_AND_GRAD, CSR_HESSP, CSR_OUTER, CSR_LOGITS } csr_op;
+typedef enum { CSR_LOSS_AND_GRAD, CSR_HESSP, CSR_OUTER, CSR_LOGITS, CSR_EVALUATE } csr_op;
 
 enum {
     CSR_TILE_NONZEROS = 4096,
@@ -24,6 +24,7 @@ typedef struct {
     const void *c, *R;
     char *Z_out;
     double loss, *G, *g;         /* totals */
+    int64_t correct;
     int64_t ld, ldg;             /* of tables, of G' */
     int64_t tile_rows, n_chunks;
     char *W_table, *V_table;     /* (d, ld) real */
@@ -43,7 +44,7 @@ typedef struct {
     char *row_scratch;
 } csr_buffers;
 
-static inline int csr_has_gradient(const csr_job *j) { return j->op != CSR_LOGITS; }
+static inline int csr_has_gradient(const csr_job *j) { return j->op < CSR_LOGITS; }
 static inline int csr_by_column(const csr_job *j) { return csr_has_gradient(j) && j->p->columns != NULL; }
 static inline int csr_by_row(const csr_job *j) { return csr_has_gradient(j) && !csr_by_column(j); }
 static inline int csr_needs_W(const csr_job *j) { return j->op != CSR_OUTER && j->p->logits == NULL; }
@@ -53,9 +54,10 @@ static inline int64_t csr_at_most(int64_t a, int64_t b) { return a < b ? a : b; 
 /* csr_pass.c */
 csr_buffers flr_csr_buffers_of(const csr_job *j, int worker);
 
-/* csr_tile.c: the residuals of rows [first, first + m), or NULL for logits alone; loss += theirs */
-const void *flr_csr_tile(const csr_job *j, const csr_buffers *s, double *loss, const flr_csr_rows *rows, int64_t first,
-                         int64_t m);
+/* csr_tile.c: the residuals of rows [first, first + m), or NULL where they are not asked for; loss += theirs, and to
+ * evaluate, correct += rows labelled correctly */
+const void *flr_csr_tile(const csr_job *j, const csr_buffers *s, double *loss, int64_t *correct,
+                         const flr_csr_rows *rows, int64_t first, int64_t m);
 
 /* csr_by_column.c: G_table, g and loss with a transposed copy */
 int64_t flr_csr_sums_of_blocks(const csr_job *j);

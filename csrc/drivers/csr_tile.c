@@ -12,8 +12,8 @@ static void forward(const csr_job *j, void *Z, const flr_csr_rows *rows, const v
         j->kernels->add(Z, (const char *)p->offset + first * p->k * j->kernels->size, m * p->k);
 }
 
-const void *flr_csr_tile(const csr_job *j, const csr_buffers *s, double *loss, const flr_csr_rows *rows, int64_t first,
-                         int64_t m) {
+const void *flr_csr_tile(const csr_job *j, const csr_buffers *s, double *loss, int64_t *correct,
+                         const flr_csr_rows *rows, int64_t first, int64_t m) {
     const flr_csr_pass *p = j->p;
     const int64_t size = j->kernels->size, k = p->k, at = first * k * size;
     if (j->op == CSR_OUTER) return (const char *)j->R + at;
@@ -31,6 +31,11 @@ const void *flr_csr_tile(const csr_job *j, const csr_buffers *s, double *loss, c
                            .prob = p->prob ? (const char *)p->prob + at : NULL,
                            .weight = weight,
                            .grad_scale = 1};
+    if (j->op == CSR_EVALUATE) {
+        if (y.label) *correct += j->kernels->correct(z, y.label, p->loss == FLR_SQUARED_ERROR ? 0.5 : 0, m, k);
+        *loss += j->kernels->residual[p->loss](NULL, NULL, z, &y, s->row_scratch, m, k, 0);
+        return NULL;
+    }
     *loss += j->kernels->residual[p->loss](Z, NULL, z, &y, s->row_scratch, m, k, 0);
     if (p->R_out) memcpy((char *)p->R_out + at, Z, (size_t)(m * k * size));
     return Z;

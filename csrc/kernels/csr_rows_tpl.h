@@ -63,20 +63,12 @@ static void CSR_OF(scatter)(double *G, int64_t ldg, const flr_csr_rows *rows, co
     for (int64_t i = 0; i < m; i++, r += k) {
         const int64_t end = rows->starts[i + 1];
         if (weight && weight[i] == 0) continue;
-        if (k == 1) {
-            const double one = r[0];
-            for (int64_t j = rows->starts[i]; j < end; j++) G[index[j]] += one * x[j];
-            continue;
-        }
         for (int64_t c = 0; c < k; c++) wide[c] = r[c];
-        for (int64_t j = rows->starts[i]; j < end; j++) {
-            double *g = G + (int64_t)index[j] * ldg;
-            const double value = x[j];
-            for (int64_t c = 0; c < ldg; c += CSR_DOUBLES) {
-                const VD sum = *(const csr_doubles *)(g + c) + value * *(const csr_doubles *)(wide + c);
-                *(csr_doubles *)(g + c) = sum;
-            }
-        }
+        const int64_t begin = rows->starts[i];
+        if (k == 1)
+            CSR_OF(add_row)(G, 1, x + begin, index + begin, end - begin, wide, 1);
+        else
+            CSR_OF(add_row)(G, ldg, x + begin, index + begin, end - begin, wide, ldg);
     }
 }
 

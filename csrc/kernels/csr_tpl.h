@@ -14,7 +14,7 @@
 #include "prefetch_tpl.h"
 
 /* CSR_AHEAD: non-zeros from one whose row of the table is added to that whose row is prefetched */
-enum { CSR_BLOCK = 256, CSR_VECTORS = 4, CSR_AHEAD = 12, CSR_DOUBLES = VBYTES / 8 };
+enum { CSR_BLOCK = 256, CSR_VECTORS = 4, CSR_AHEAD = 12, CSR_DOUBLES = VBYTES / 8, CSR_LINE = 8 / CSR_DOUBLES };
 typedef double csr_doubles __attribute__((vector_size(VBYTES), aligned(8), may_alias));
 
 typedef double csr_half __attribute__((vector_size(VBYTES / 2 / sizeof(REAL) * 8), aligned(8), may_alias));
@@ -54,7 +54,31 @@ typedef double csr_half __attribute__((vector_size(VBYTES / 2 / sizeof(REAL) * 8
         sum = (sum_0 + sum_1) + (sum_2 + sum_3);                                                                       \
     }
 
+/* ---- FTRL-proximal: the step of n coefficients that table.h describes, where g is not 0 -------------------------- */
+enum { CSR_FTRL_BLOCK = 64 };
+NOINLINE void csr_ftrl_steps(double *restrict w, const double *restrict g, double *restrict z, double *restrict root,
+                             int64_t n, const flr_ftrl *rule) {
+    const double per_rate = 1 / rule->learning_rate, beta = rule->beta, l1 = rule->l1, l2 = rule->l2;
+    for (int64_t i = 0; i < n; i++) {
+        const double square = g[i] * g[i], after = __builtin_sqrt(root[i] * root[i] + square), both = after + root[i];
+        /* after - root would cancel; of a g whose square is 0 nothing is left */
+        const double change = both > 0 ? square / both * per_rate : 0, sum = z[i] + g[i] - change * w[i];
+        const double excess = __builtin_fabs(sum) - l1, curvature = (beta + after) * per_rate + l2;
+        const double value = excess > 0 && curvature > 0 ? -__builtin_copysign(excess, sum) / curvature : 0;
+        w[i] = g[i] == 0 ? w[i] : value;
+        z[i] = sum, root[i] = after;
+    }
+}
+
 /* ---- by one type of index ---------------------------------------------------------------------------------------- */
+#define CSR_INDEX_NAME i32
+#define CSR_INDEX int32_t
+#include "csr_descent_tpl.h"
+
+#define CSR_INDEX_NAME i64
+#define CSR_INDEX int64_t
+#include "csr_descent_tpl.h"
+
 #define CSR_INDEX_NAME i32
 #define CSR_INDEX int32_t
 #include "csr_rows_tpl.h"
@@ -87,6 +111,22 @@ static void csr_scatter(double *G, int64_t ldg, const flr_csr_rows *rows, const 
 static void csr_gather(double *G, int64_t ldg, const flr_csr_rows *columns, const void *R, const double *weight,
                        int64_t m, int64_t k) {
     (columns->index_size == 2 ? csr_gather_u16 : csr_gather_i32)(G, ldg, columns, R, weight, m, k);
+}
+
+static void csr_dot(double *z_out, const flr_csr_row *row, const double *table, int64_t stride, int64_t width) {
+    CSR_CALL(row, dot, z_out, row, table, stride, width);
+}
+
+static void csr_add(double *table, int64_t stride, const flr_csr_row *row, const double *r, int64_t width) {
+    CSR_CALL(row, add, table, stride, row, r, width);
+}
+
+static void csr_fetch(const double *table, int64_t stride, const flr_csr_row *row) {
+    CSR_CALL(row, fetch, table, stride, row);
+}
+
+static void csr_ftrl(double *table, int64_t width, const flr_csr_row *row, const flr_ftrl *rule) {
+    CSR_CALL(row, ftrl, table, width, row, rule);
 }
 
 /* ---- tables ------------------------------------------------------------------------------------------------------ */

@@ -110,10 +110,30 @@ INLINE double elementwise_residuals(void *R_out, void *loss_out, const void *Z_,
     return y->weight ? total : vsum_wide(sums);
 }
 
+/* R_out (k,) of one row, where its loss can wait */
+INLINE void elementwise_error(void *R_out, const void *Z_, const flr_targets *y, int64_t k, const flr_loss loss) {
+    const REAL *const Z = Z_, *const prob = y->prob, weight = (REAL)(y->weight ? *y->weight : 1);
+    REAL *const R = R_out;
+    for (int64_t j = 0; j < k; j += VLEN) {
+        V gradient, target;
+        if (prob)
+            target = vload_filled(prob + j, k - j, 0);
+        else if (k == 1)
+            target = vsplat((REAL)*y->label);
+        else
+            target = vselect(viota() == (INT)(*y->label - j), vsplat(1), vsplat(0));
+        elementwise_loss(&gradient, vload_filled(Z + j, k - j, 0), target, 1 - target, loss);
+        vstore_first(R + j, weight == 0 ? vsplat(0) : weight * gradient, k - j);
+    }
+}
+
 #define ELEMENTWISE_DEFINE(name, loss)                                                                                 \
     static double elementwise_##name(void *R_out, void *loss_out, const void *Z, const flr_targets *y, void *scratch,  \
                                      int64_t m, int64_t k, int stream) {                                               \
         return elementwise_residuals(R_out, loss_out, Z, y, scratch, m, k, stream, loss);                              \
+    }                                                                                                                  \
+    static void elementwise_error_##name(void *R_out, const void *Z, const flr_targets *y, int64_t k) {                \
+        elementwise_error(R_out, Z, y, k, loss);                                                                       \
     }
 ELEMENTWISE_DEFINE(sigmoid, FLR_SIGMOID)
 ELEMENTWISE_DEFINE(squared_error, FLR_SQUARED_ERROR)

@@ -96,6 +96,28 @@ typedef struct {
     void (*pack)(void *out, int64_t ld, const double *W, int64_t ldw, int64_t columns, int64_t k);
 } flr_csr_products;
 
+/* One of these rows, and the rule of FTRL-proximal (McMahan et al., Ad click prediction, KDD 2013, algorithm 1): each
+ * coefficient w has a linear term z and the root n^(1/2) of the sum of its squared gradients, and a gradient g makes
+ *     z += g - ((n + g^2)^(1/2) - n^(1/2)) / learning_rate w,  n += g^2
+ *     w  = -sign(z) max(|z| - l1, 0) / ((beta + n^(1/2)) / learning_rate + l2) */
+typedef struct { const void *data, *indices; int64_t count, index_size; } flr_csr_row;
+typedef struct { double learning_rate, beta, l1, l2; } flr_ftrl;
+enum { FLR_FTRL_FIELDS = 4 };
+
+/* Steps of gradient descent by one row at a time.  A table has `stride` doubles for each column, of which products take
+ * the first `width`: 1, or a multiple of 8. */
+static inline int64_t flr_csr_width(int64_t k) { return k == 1 ? 1 : (k + 7) / 8 * 8; }
+typedef struct {
+    /* z_out (width,) = x times the table */
+    void (*dot)(double *z_out, const flr_csr_row *row, const double *table, int64_t stride, int64_t width);
+    /* table += the outer product of x and r (width,) */
+    void (*add)(double *table, int64_t stride, const flr_csr_row *row, const double *r, int64_t width);
+    /* prefetch what the row needs of a table that exceeds the caches */
+    void (*fetch)(const double *table, int64_t stride, const flr_csr_row *row);
+    /* of a table (d, FLR_FTRL_FIELDS, width) of w, g, z and n^(1/2): the step of the row's columns, whose g becomes 0 */
+    void (*ftrl)(double *table, int64_t width, const flr_csr_row *row, const flr_ftrl *rule);
+} flr_csr_descent;
+
 /* The kernels of one instruction set and one real type; void * stands for real *. */
 typedef struct {
     int64_t size;         /* sizeof(real) */
@@ -113,6 +135,9 @@ typedef struct {
     double (*residual[FLR_N_LOSSES])(void *R_out, void *loss_out, const void *Z, const flr_targets *y,
                                      void *scratch, int64_t m, int64_t k, int stream);
 
+    /* R_out (k,) of one row without its loss, of losses whose classes do not see each other; NULL for softmax */
+    void (*error[FLR_N_LOSSES])(void *R_out, const void *Z, const flr_targets *y, int64_t k);
+
     /* H_out (m, k) = weight * (dA/dZ) U: the Hessian's residual at logits Z in the direction U; H_out may be U */
     void (*curvature[FLR_N_LOSSES])(void *H_out, const void *Z, const void *U, const double *weight,
                                     void *scratch, int64_t m, int64_t k);
@@ -128,6 +153,7 @@ typedef struct {
     flr_many many;
 
     flr_csr_products csr;
+    flr_csr_descent csr_descent;
 
     /* G (n,) double += G_real (n,) real, which becomes 0 */
     void (*flush)(double *G, void *G_real, int64_t n);

@@ -115,6 +115,10 @@ cdef class CsrProblem:
             check_file(file, name)
         return self.c
 
+    cdef need_targets(self):
+        if self.y is None:
+            raise ValueError("y is None; expected labels or targets, which a loss needs")
+
     cdef CsrColumns gather(self, flr_csr_pass *c):
         """Let c, of a gradient, take the transposed copy, which must live as long, if there is to be one."""
         cdef CsrColumns columns = self.columns
@@ -165,8 +169,7 @@ cdef class CsrProblem:
         cdef double *g_out = <double *>np.PyArray_DATA(g)
         cdef double loss = 0
         cdef int status
-        if c.label == NULL and c.prob == NULL:
-            raise ValueError("y is None; expected labels or targets, which a loss needs")
+        self.need_targets()
         c.R_out = _output(R_out, self.real, (self.n, self.k), "R_out")
         _alive = self.gather(c)
         with nogil:
@@ -234,3 +237,45 @@ cdef class CsrProblem:
             status = flr_csr_logits(Z_out, &c)
         _check(status)
         return Z
+
+    def evaluate(self, W, b):
+        """Sum of the losses and, for labels, the number of rows labelled correctly."""
+        cdef flr_csr_pass c = self.checked()
+        cdef double loss = 0
+        cdef int64_t correct = 0
+        cdef np.ndarray W_in, b_in
+        cdef int status
+        self.need_targets()
+        W_in, b_in = self.fold(W, b)
+        c.W, c.b = <const double *>np.PyArray_DATA(W_in), np.PyArray_DATA(b_in)
+        with nogil:
+            status = flr_csr_evaluate(&loss, &correct, &c)
+        _check(status)
+        return loss * self.unit, correct
+
+    def epoch(self, W, b, W_velocity, b_velocity, order, int64_t batch, *, double learning_rate, double momentum=0,
+              double alpha=0, reduction="mean", ftrl=None, double beta=0, double l1=0, double l2=0):
+        """`Problem.epoch` for X as it is, without scale and shift and offset.
+
+        ftrl, a table by `ftrl_table` that changes in place, asks for steps of FTRL-proximal with beta, l1 and l2.
+        """
+        cdef flr_csr_pass c = self.checked()
+        cdef flr_epoch_options options
+        cdef flr_ftrl rule
+        cdef double loss = 0
+        cdef int64_t correct = 0
+        cdef int status
+        cdef _Interrupt interrupt = _describe_epoch(&options, (self.k, self.d), self.n, self.unit, W, b, W_velocity,
+                                                    b_velocity, order, batch, learning_rate, momentum, alpha, reduction)
+        cdef tuple shape = (self.d + 1, FLR_FTRL_FIELDS, flr_csr_width(self.k))
+        cdef double *table = <double *>_output(ftrl, np.float64, shape, "ftrl")
+        self.need_targets()
+        if not (self.scale is None and self.shift is None and self.offset is None):
+            raise ValueError("scale, shift or offset is set; expected none in an epoch of sparse rows")
+        rule.learning_rate, rule.beta, rule.l1, rule.l2 = learning_rate, beta, l1, l2
+        with nogil:
+            status = flr_csr_epoch(&loss, &correct, &c, &options, NULL if table == NULL else &rule, table)
+        if status == FLR_INTERRUPTED:
+            raise interrupt.error
+        _check(status)
+        return loss * self.unit, correct

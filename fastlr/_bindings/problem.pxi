@@ -149,27 +149,14 @@ cdef class Problem(_ProblemData):
         step.  A signal handler that raises (Ctrl-C) stops the epoch after the batch, and the exception propagates.
         """
         cdef flr_epoch_options options
-        cdef _Interrupt interrupt = _Interrupt()
         cdef flr_pass c = self.c
         cdef double loss = 0
         cdef int64_t correct = 0
         cdef int status
-        shape, vector = (self.k, self.d), (self.k,)
-        options.W = <double *>_output(W, np.float64, shape, "W")
-        options.b = <double *>_output(b, np.float64, vector, "b")
-        options.W_velocity = <double *>_output(W_velocity, np.float64, shape, "W_velocity")
-        options.b_velocity = <double *>_output(b_velocity, np.float64, vector, "b_velocity")
-        options.order = <const int64_t *>_pointer(order, np.int64, (self.n,), "order")
+        cdef _Interrupt interrupt = _describe_epoch(&options, (self.k, self.d), self.n, self.unit, W, b, W_velocity,
+                                                    b_velocity, order, batch, learning_rate, momentum, alpha, reduction)
         options.scale = <const double *>_pointer(self.scale, np.float64, (self.d,), "scale")
         options.shift = <const double *>_pointer(self.shift, np.float64, (self.d,), "shift")
-        options.batch = batch
-        options.learning_rate, options.momentum, options.alpha = learning_rate, momentum, alpha
-        options.factor = self.unit if reduction == "sum" else 0
-        options.poll, options.poll_context = _poll, <void *>interrupt
-        if batch < 1:
-            raise ValueError(f"batch is {batch}; expected at least 1")
-        if options.order != NULL and flr_order_outside(options.order, self.n, self.n) >= 0:
-            raise ValueError(f"order has rows outside [0, {self.n})")
         check_file(self.file)
         _alive = _take(&c, self.padded(self.k), np.zeros(self.k, self.real))
         with nogil:

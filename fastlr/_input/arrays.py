@@ -11,7 +11,7 @@ _SUM_TOLERANCE = 1e-4  # what a printed table leaves of a row's sum
 _EPS_OF_SHORT = {"float16": 2.0**-10, "bfloat16": 2.0**-7}  # what rounding to these types leaves of it
 _LEAST_OF_SHORT = {"float16": 2.0**-24, "bfloat16": 2.0**-133}  # their smallest numbers
 
-_SPARSE_ELSEWHERE = ", or all rows in one matrix to LogisticRegression, LogisticRegressionCV or loss_and_grad"
+_SPARSE_ELSEWHERE = ", or all rows in one matrix to LogisticRegression, LogisticRegressionCV, Trainer or loss_and_grad"
 _MOST_CLASSES = np.iinfo(np.int32).max
 
 

@@ -19,6 +19,14 @@ def check_rules(owner, rules):
             raise ValueError(f"{name} is {value!r}; expected {expected}")
 
 
+def check_trainer(trainer):
+    """`check_rules` of a Trainer, and ValueError for a parameter that its optimizer does not have."""
+    check_rules(trainer, TRAINER_RULES)
+    for name, remedy in _OF_OTHERS[trainer.optimizer].items():
+        if value := getattr(trainer, name):
+            raise ValueError(f"{name} is {value!r} with optimizer={trainer.optimizer!r}; expected 0: {remedy}")
+
+
 def one_of(*words):
     """The rule of an option that takes one of a few words."""
     return lambda v: isinstance(v, str) and v in words, f"one of {', '.join(map(repr, words))}"
@@ -74,6 +82,7 @@ def generator_of(random_state):
 
 
 _GENERATORS = (np.random.Generator, np.random.RandomState)
+_AT_LEAST_0 = "a finite number of at least 0"
 _FLAG = (is_flag, "True or False")
 _VERBOSE = (lambda v: is_flag(v) or is_count(v, 0), "0 or 1")
 
@@ -90,6 +99,13 @@ TRAINER_RULES = {
     "verbose": _VERBOSE,
     "random_state": (lambda v: v is None or is_count(v, 0) or isinstance(v, _GENERATORS),
                      "None, an integer of at least 0, or a numpy Generator or RandomState"),
+    "optimizer": one_of("sgd", "ftrl"),
+    **dict.fromkeys(("beta", "l1", "l2"), (lambda v: is_number(v) and 0 <= v < math.inf, _AT_LEAST_0)),
+}
+
+_OF_OTHERS = {
+    "sgd": dict.fromkeys(("l1", "l2"), "use alpha, or optimizer='ftrl'"),
+    "ftrl": {"momentum": "leave it out", "alpha": "use l2, which penalises the sum of all losses"},
 }
 
 LOGISTIC_RULES = {

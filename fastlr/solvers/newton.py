@@ -18,8 +18,8 @@ from fastlr.solvers.state import STALLED
 MAX_CG = 200  # products of a step
 PRODUCT_SIZE = 8  # parameters for each of which a Hessian takes the operations of one product
 REUSED = 3  # passes that a Hessian serves
-FLAT = 0.25  # curvature of a feature at most, added where rows far on the wrong side have none and Newton steps are wild,
-FLAT_PASSES = 30  # for so long
+FLAT = 0.25  # curvature of a feature at most, added where rows far on the wrong side have none, for steps too long
+FLAT_PASSES = 30  # that such a Hessian serves
 
 
 def newton_cholesky(objective, progress):

@@ -31,39 +31,43 @@ static int call(void *context, int n_threads) {
     return (a->by_row ? flr_epoch_by_row : flr_epoch)(a->loss, a->correct, &a->pass, &a->options);
 }
 
-/* W, b, velocities after the epoch, plain; returns the loss.  churn: what W's values would have moved by, at most, were all
- * residuals 1 and of one sign */
-static long double descend(long double *churn, long double *W, long double *b, long double *Wv, long double *bv, const problem *p,
-                           const flr_epoch_options *o) {
-    const int64_t n = p->n, d = p->d, k = p->k;
-    long double *G = plain(k * d * 16), *g = plain(k * 16), *z = plain(k * 16), *R = plain(k * 16), *unused = plain(k * 16);
-    long double total = 0;
-    for (int64_t first = 0; first < n; first += o->batch) {
-        const int64_t end = first + o->batch < n ? first + o->batch : n;
-        long double mass = 0, reach = 0;
-        memset(G, 0, (size_t)(k * d * 16)), memset(g, 0, (size_t)(k * 16));
-        for (int64_t i = first; i < end; i++) {
-            const int64_t row = o->order ? o->order[i] : i;
-            const long double w = p->pass.weight ? (long double)p->pass.weight[row] : 1;
-            long double loss, loss_allowed, longest = 1;
-            mass += w;
+long double batch_gradient(long double *G, long double *g, long double *total, long double *mass, long double *scratch, const long double *W,
+                           const long double *b, const examples *p, const flr_epoch_options *o, int64_t first) {
+    const int64_t n = p->n, d = p->d, k = p->k, end = first + o->batch < n ? first + o->batch : n;
+    long double *z = scratch, *R = z + k, *unused = R + k, reach = 0;
+    memset(G, 0, (size_t)(k * d * 16)), memset(g, 0, (size_t)(k * 16));
+    for (int64_t i = first; i < end; i++) {
+        const int64_t row = o->order ? o->order[i] : i;
+        const long double w = p->weight ? (long double)p->weight[row] : 1;
+        long double loss, loss_allowed, longest = 1;
+        *mass += w;
+        for (int64_t j = 0; j < d; j++)
+            longest = fmaxl(longest, (fabsl((long double)p->X[row * d + j]) + (o->shift ? fabsl((long double)o->shift[j]) : 0)) *
+                                         (o->scale ? (long double)o->scale[j] : 1));
+        reach += w * longest;
+        for (int64_t c = 0; c < k; c++) {
+            z[c] = b[c];
             for (int64_t j = 0; j < d; j++)
-                longest = fmaxl(longest, (fabsl((long double)p->X[row * d + j]) + (o->shift ? fabsl((long double)o->shift[j]) : 0)) *
-                                             (o->scale ? (long double)o->scale[j] : 1));
-            reach += w * longest;
-            for (int64_t c = 0; c < k; c++) {
-                z[c] = b[c];
-                for (int64_t j = 0; j < d; j++)
-                    z[c] += W[c * d + j] * ((long double)p->X[row * d + j] - (o->shift ? (long double)o->shift[j] : 0)) *
-                            (o->scale ? (long double)o->scale[j] : 1);
-            }
-            expected_residual(R, unused, &loss, &loss_allowed, z, p->Y + row * k, p->pass.loss, k, p->size, 0);
-            total += w * loss;
-            for (int64_t c = 0; c < k; c++) {
-                g[c] += w * R[c];
-                for (int64_t j = 0; j < d; j++) G[c * d + j] += w * R[c] * (long double)p->X[row * d + j];
-            }
+                z[c] += W[c * d + j] * ((long double)p->X[row * d + j] - (o->shift ? (long double)o->shift[j] : 0)) *
+                        (o->scale ? (long double)o->scale[j] : 1);
         }
+        expected_residual(R, unused, &loss, &loss_allowed, z, p->Y + row * k, p->loss, k, p->size, 0);
+        *total += w * loss;
+        for (int64_t c = 0; c < k; c++) {
+            g[c] += w * R[c];
+            for (int64_t j = 0; j < d; j++) G[c * d + j] += w * R[c] * (long double)p->X[row * d + j];
+        }
+    }
+    return reach;
+}
+
+long double descend(long double *churn, long double *W, long double *b, long double *Wv, long double *bv, const examples *p,
+                    const flr_epoch_options *o) {
+    const int64_t d = p->d, k = p->k;
+    long double *G = plain(k * d * 16), *g = plain(k * 16), *scratch = plain(3 * k * 16), total = 0;
+    for (int64_t first = 0; first < p->n; first += o->batch) {
+        long double mass = 0;
+        const long double reach = batch_gradient(G, g, &total, &mass, scratch, W, b, p, o, first);
         if (mass == 0 && o->factor == 0) continue;
         const long double factor = o->factor > 0 ? (long double)o->factor : 1 / mass, rate = (long double)o->learning_rate;
         *churn += rate * factor * reach;
@@ -83,14 +87,14 @@ static long double descend(long double *churn, long double *W, long double *b, l
     return total;
 }
 
-static long double *widened(const double *values, int64_t n) {
+long double *widened(const double *values, int64_t n) {
     if (values == NULL) return NULL;
     long double *wide = plain(n * 16);
     for (int64_t i = 0; i < n; i++) wide[i] = (long double)values[i];
     return wide;
 }
 
-static double *normals(int64_t n, double scale) {
+double *normals(int64_t n, double scale) {
     double *values = plain(n * 8);
     for (int64_t i = 0; i < n; i++) values[i] = scale * normal();
     return values;
@@ -120,7 +124,7 @@ static void one(const target *t, int by_row) {
     flr_epoch_options plainly = o;
     plainly.scale = scale, plainly.shift = shift, plainly.order = order;
     long double churn = 0;
-    const long double total = descend(&churn, eW, eb, eWv, ebv, &p, &plainly);
+    const long double total = descend(&churn, eW, eb, eWv, ebv, &EXAMPLES_OF(&p), &plainly);
     /* a row's part of a change is far larger than what rounding makes of the whole */
     long double moved = 0, largest = 0;
     for (int64_t i = 0; i < values; i++) moved = fmaxl(moved, fabsl(eW[i] - (long double)W[i])), largest = fmaxl(largest, fabsl((long double)W[i]));

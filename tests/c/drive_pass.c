@@ -177,15 +177,14 @@ static int call_evaluate(void *context, int n_threads) {
     return flr_evaluate(a->loss, a->correct, &a->pass);
 }
 
-/* rows labelled correctly, and rows that could go either way */
-static void count_correct(int64_t *sure, int64_t *open, const problem *p) {
-    const long double threshold = p->pass.loss == FLR_SQUARED_ERROR ? 0.5L : 0;
+void count_correct(int64_t *sure, int64_t *open, const examples *p) {
+    const long double threshold = p->loss == FLR_SQUARED_ERROR ? 0.5L : 0;
     *sure = *open = 0;
-    for (int64_t i = 0; p->pass.label && i < p->n; i++) {
-        const long double *z = p->Z + i * p->k, own = z[p->k > 1 ? p->pass.label[i] : 0];
-        long double margin = p->k > 1 ? INFINITY : p->pass.label[i] ? own - threshold : threshold - own;
+    for (int64_t i = 0; p->label && i < p->n; i++) {
+        const long double *z = p->Z + i * p->k, own = z[p->k > 1 ? p->label[i] : 0];
+        long double margin = p->k > 1 ? INFINITY : p->label[i] ? own - threshold : threshold - own;
         for (int64_t c = 0; p->k > 1 && c < p->k; c++)
-            if (c != p->pass.label[i] && own - z[c] < margin) margin = own - z[c];
+            if (c != p->label[i] && own - z[c] < margin) margin = own - z[c];
         *sure += margin > 2 * p->error[i];
         *open += fabsl(margin) <= 2 * p->error[i];
     }
@@ -202,7 +201,7 @@ static void one_evaluate(const target *t) {
         total += w * loss, total_allowed += w * (loss_allowed + 1e-15L * (long double)p.n * loss);
     }
     int64_t sure, open;
-    count_correct(&sure, &open, &p);
+    count_correct(&sure, &open, &EXAMPLES_OF(&p));
     BOTH_SIDES {
         if (!begin_case(side, "%s", p.text)) continue;
         arguments a = {.pass = guarded_pass(&p), .loss = guarded("loss_out", 8), .correct = guarded("correct_out", 8)};

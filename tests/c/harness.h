@@ -30,7 +30,7 @@ typedef struct {
 /* tables of tests, each ended by a NULL name */
 extern const test map_tests[], row_tests[], residual_tests[], curvature_tests[], convert_tests[], product_tests[],
     many_tests[], tile_tests[], step_tests[], rows_driver_tests[], pass_tests[], gram_tests[], epoch_tests[], csr_tests[], csr_sums_tests[],
-    coordinate_tests[], pages_tests[];
+    csr_descent_tests[], coordinate_tests[], pages_tests[];
 
 /* ---- main.c: blocks and cases --------------------------------------------------------------------------------------- */
 /* Begin a block of this shape, seeding rnd(); 0 if it is to be left out. */
@@ -170,6 +170,33 @@ typedef struct {
 sparse random_sparse(int64_t n, int64_t k, int64_t d, int64_t size, int64_t block_rows);
 /* X in slots of the case */
 flr_csr guarded_csr(const sparse *p);
+
+/* what both of these say, for references of either; of the sparse X with equal columns added up */
+typedef struct {
+    int64_t n, d, k, size;
+    const double *X, *Y, *weight;
+    const int32_t *label;
+    const long double *Z, *error;
+    flr_loss loss;
+} examples;
+#define EXAMPLES_OF(p)                                                                                                 \
+    (examples) {                                                                                                       \
+        (p)->n, (p)->d, (p)->k, (p)->size, (p)->X, (p)->Y, (p)->pass.weight, (p)->pass.label, (p)->Z, (p)->error,      \
+            (p)->pass.loss                                                                                             \
+    }
+/* drive_pass.c: rows labelled correctly, and rows that could go either way */
+void count_correct(int64_t *sure, int64_t *open, const examples *p);
+/* drive_epoch.c: gradients G (k, d), g (k,) of a batch at W, b; its loss and its weight, which are added to; scratch (3, k).  Returns how
+ * far its rows reach: what G's values would be at most, were all residuals 1 and of one sign */
+long double batch_gradient(long double *G, long double *g, long double *total, long double *mass, long double *scratch, const long double *W,
+                           const long double *b, const examples *p, const flr_epoch_options *o, int64_t first);
+/* W, b, velocities after the epoch, plain; returns the loss.  churn: what W's values would have moved by, at most, were all
+ * residuals 1 and of one sign */
+long double descend(long double *churn, long double *W, long double *b, long double *Wv, long double *bv, const examples *p,
+                    const flr_epoch_options *o);
+/* plain copies */
+long double *widened(const double *values, int64_t n);
+double *normals(int64_t n, double scale);
 
 /* Call a driver on one thread, on two and three, and with each of its allocations failing: the same bits in its outputs,
  * FLR_NO_MEMORY, nothing leaked.  reset, if not NULL, puts inputs back that the driver changes. */

@@ -24,7 +24,7 @@ enum { MOST_K = 130, VECTORS = 3, RANDOM_SHAPES = 150, SHAPE_VALUES = 60000, SHA
 static const test *const tables[] = {map_tests,  row_tests,  residual_tests,    curvature_tests, convert_tests,
                                      product_tests, many_tests, tile_tests,     step_tests,      rows_driver_tests,
                                      pass_tests, gram_tests, epoch_tests, csr_tests,
-                                     csr_sums_tests, coordinate_tests, pages_tests};
+                                     csr_sums_tests, csr_descent_tests, coordinate_tests, pages_tests};
 enum { N_TABLES = sizeof tables / sizeof tables[0], MOST_TARGETS = 16, MOST_TESTS = 128 };
 
 /* what a test's processes leave for the one that counts */
