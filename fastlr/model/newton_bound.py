@@ -9,8 +9,8 @@ F||_{H^-1} and R >= range(D u_i) / ||D||_H for all rows and steps,
 
 and then there is an optimum, too: the classes are not separable.  Of a penalty with absolute values any subgradient at
 the point stands for it: the line it makes is nowhere above the penalty.  Softmax sees no step that all classes make
-alike: what the penalty could gain by such steps is counted for itself.  For small x the gap is lambda^2 / 2, as by Newton's
-quadratic model, which is exact for squared error.
+alike: what the penalty could gain by such steps is counted for itself.  For small x the gap is lambda^2 / 2, as by
+Newton's quadratic model, which is exact for squared error.
 
 All is summed in float64.  An error of the gradient's entries adds its norm in H^-1 to lambda; one of the curvatures is
 taken off H before it is factorised.  Where columns depend on each other H then has no factor, and nothing is proved.

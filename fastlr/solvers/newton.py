@@ -17,7 +17,7 @@ from fastlr.solvers.state import STALLED
 
 MAX_CG = 200  # products of a step
 REUSED = 3  # passes that a Hessian serves
-FLAT = 0.25  # curvature of a feature at most, added where rows far on the wrong side have none and Newton steps are wild,
+FLAT = 0.25  # the largest curvature, added where rows far on the wrong side have none and Newton steps are wild,
 FLAT_PASSES = 30  # for so long
 
 
