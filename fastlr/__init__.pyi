@@ -123,6 +123,8 @@ class LogisticRegression(_LogitClassifier):
 class LogisticRegressionCV(_LogitClassifier):
     C_: Any  # a float, or an array with use_legacy_attributes=True
     Cs_: _Float64
+    l1_ratio_: Any
+    l1_ratios_: _Float64
     scores_: Any
     coefs_paths_: Any
     n_iter_: NDArray[np.int32]

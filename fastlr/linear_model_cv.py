@@ -1,5 +1,6 @@
 """LogisticRegressionCV: the choice of C by cross-validation, with folds that are weights on one X."""
 
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -16,10 +17,10 @@ from fastlr._input.hints import hinted
 from fastlr._input.options import LOGISTIC_RULES, check_rules
 from fastlr._input.row_blocks import take_blocks
 from fastlr._runtime.terminal import ProgressLine
-from fastlr._search.attributes import as_scikit_learn_has_them
+from fastlr._search.attributes import as_scikit_learn_has_them, grids_of
 from fastlr._search.folds import is_leave_one_out, make_folds, warn_of_absent
 from fastlr._search.scoring import HeldOutScorer, classifier_like, scorer_of
-from fastlr._search.search import Search
+from fastlr._search.search import Search, warn_of_shortfalls
 from fastlr._search.selection import Selection, check_Cs
 from fastlr._training_data import check_training_data
 from fastlr.model.memory import KEPT_VALUES
@@ -49,7 +50,7 @@ class LogisticRegressionCV(LogitClassifier):
         the sum over them; unlike scikit-learn's it does not clip probabilities.
     refit : bool, default=True
         Choose the C of the best mean score, and fit all rows with it. False: every fold chooses a C of its own, and
-        `coef_`, `intercept_` and `C_` are the means.
+        `coef_`, `intercept_`, `C_` and `l1_ratio_` are the means.
     tol, fit_intercept, class_weight, solver, max_iter, n_threads, random_state, penalty_factors, scale, shift, targets
         As for `LogisticRegression`, for every model of the search. "balanced" weights are those of a fold's training
         rows.
@@ -58,7 +59,10 @@ class LogisticRegressionCV(LogitClassifier):
     use_legacy_attributes : bool or None, default=None
         None leaves the axis of l1_ratios out of the attributes. False gives them scikit-learn 1.9's shapes with that
         axis, as does a sequence for `l1_ratios`; True its older ones, dicts by class.
-    penalty, l1_ratios, dual, intercept_scaling, n_jobs
+    l1_ratios : array-like of float or None, default=None
+        Each is tried with each C, and with the best the model is fitted; of equals the first. None is (0,), L2 alone.
+        "auto" for Cs takes one ratio.
+    penalty, dual, intercept_scaling, n_jobs
         scikit-learn's, as of `LogisticRegression`.
 
     Attributes
@@ -66,6 +70,9 @@ class LogisticRegressionCV(LogitClassifier):
     C_ : float
     Cs_ : ndarray (n_Cs,)
         The values that were tried, in the order of `Cs`; ascending for "auto".
+    l1_ratio_, l1_ratios_ : float, ndarray (n_l1_ratios,)
+        The best ratio, and those that were tried; only with `l1_ratios` or `use_legacy_attributes`. The arrays of all
+        fits have an axis of ratios then, before that of C.
     scores_ : ndarray (n_folds, n_Cs)
     coefs_paths_ : ndarray (n_folds, n_Cs, k, n_features + 1), float64
         The folds' models, the intercepts in the last column; without an intercept there is no such column.
@@ -213,8 +220,11 @@ class LogisticRegressionCV(LogitClassifier):
     def _fit(self, X, y, sample_weight, offset, params):
         """Set the attributes of the search and of its best model."""
         check_rules(self, LOGISTIC_RULES)
-        solver, _, _ = understood(self, solvers.SOLVERS)
+        solver, _, ratios = understood(self, solvers.SOLVERS)
         Cs = check_Cs(self.Cs)
+        if Cs is None and len(set(ratios)) > 1:
+            raise ValueError(f"Cs='auto' with l1_ratios={self.l1_ratios!r}: each ratio would have a grid of its own; "
+                             f"expected an integer or numbers for Cs, or one l1_ratio")
         X, y, sample_weight = take_blocks(X, y, sample_weight)
         routed = self._routed("fit", sample_weight, params)
         data = check_training_data(self, X, y, sample_weight, offset)
@@ -229,41 +239,38 @@ class LogisticRegressionCV(LogitClassifier):
         }
         keep_logits = n * outputs.k <= KEPT_VALUES
         if is_leave_one_out(self.cv):
-            search, keep_logits = Search.leaving_one_out(data, **options), True
+            keep_logits, make = True, partial(Search.leaving_one_out, data, **options)
         else:
             shown = data.X.to_scipy() if isinstance(data.X, Csr) else data.X
             folds = make_folds(self.cv, shown, y.ravel() if y.ndim == 2 and y.shape[1] == 1 else y,
                                routed["splitter"]["split"])
-            search = Search.of_folds(data, folds, whole_leads=self.refit and len(folds) > 1, **options)
-        folds = [member.fold for member in search.folds]
-        selection = Selection(folds, Cs, by_fold=not self.refit, keep_logits=keep_logits)
-        warn_of_absent(folds, search.base_rates(), outputs)
-        line = ProgressLine(self.verbose)
+            make = partial(Search.of_folds, data, folds, whole_leads=self.refit and len(folds) > 1, **options)
+        searches, selections, line = {}, {}, ProgressLine(self.verbose)
         try:
-            for C in selection.values():
-                search.fit(C, last=None if Cs is None else float(Cs.max()))
-                scores, logits = [], []
-                for member in search.folds:
-                    Z = member.held_out_logits(C)
-                    scores.append(scorer.score(member.fold, C, *member.parts(C), Z))
-                    logits.append(Z if selection.keep_logits else None)
-                selection.see(C, scores, logits)
-                line.show(f"C={C:.3g}  mean score {np.mean(scores):.6g}  passes {search.n_passes:.1f}")
+            for ratio in dict.fromkeys(ratios):
+                search = searches[ratio] = make(l1_ratio=ratio)
+                folds = [member.fold for member in search.folds]
+                if len(searches) == 1:
+                    warn_of_absent(folds, search.base_rates(), outputs)
+                selections[ratio] = Selection(folds, Cs, by_fold=not self.refit, keep_logits=keep_logits)
+                search.score(selections[ratio], scorer, partial(self._show, line, search, ratio))
         finally:
             line.close()
-        self._take(data, search, selection)
-        search.warn_of_shortfalls()
+        self._take(data, [searches[ratio] for ratio in ratios], [selections[ratio] for ratio in ratios], ratios)
+        warn_of_shortfalls(searches.values(), float(self.tol))
 
-    def _take(self, data, search, selection):
-        """Set the attributes of a search that has ended."""
-        outputs = data.outputs
+    @staticmethod
+    def _show(line, search, ratio, C, scores):
+        of = f"l1_ratio={ratio:g}  " if ratio else ""
+        line.show(f"{of}C={C:.3g}  mean score {np.mean(scores):.6g}  passes {search.n_passes:.1f}")
+
+    def _take(self, data, searches, selections, ratios):
+        """Set the attributes of searches that have ended, one a ratio."""
+        outputs, (selection, chosen) = data.outputs, Selection.best_of(selections)
         self.Cs_ = selection.tried()
-        self.scores_ = np.column_stack([selection.scores[C] for C in self.Cs_])
-        models = [[member.models[C] for C in self.Cs_] for member in search.folds]
-        self.coefs_paths_ = np.array([[model.W for model in row] for row in models])
-        self.n_iter_ = np.array([[model.n_iter for model in row] for row in models], np.int32)
+        grids = grids_of(searches, selections, self.Cs_)
         self._take_meaning(outputs, data.scale, data.shift)
-        best = selection.best()
+        best, search = selection.best(), searches[chosen[0]]
         if self.refit:
             self.C_ = best[0]
             self.coef_, self.intercept_ = search.refit(self.C_).parts(self.C_)
@@ -271,7 +278,7 @@ class LogisticRegressionCV(LogitClassifier):
             self.objective_, self.suboptimality_ = model.value, model.suboptimality
         else:
             self.C_ = float(np.mean(best))
-            parts = [member.parts(C) for member, C in zip(search.folds, best, strict=True)]
+            parts = [searches[r].folds[i].parts(C) for i, (r, C) in enumerate(zip(chosen, best, strict=True))]
             self.coef_, self.intercept_ = (np.mean(part, axis=0) for part in zip(*parts, strict=True))
             for name in ("objective_", "suboptimality_"):  # of an earlier fit
                 vars(self).pop(name, None)
@@ -281,7 +288,10 @@ class LogisticRegressionCV(LogitClassifier):
             vars(self).pop(name, None)
         if is_leave_one_out(self.cv):
             self.loo_decision_function_ = self.oof_decision_function_
-            self.loo_score_ = float(selection.scores[best[0]][0])
-        self.n_passes_ = search.n_passes
+            self.loo_score_ = float(selections[chosen[0]].scores[best[0]][0])
+        self.n_passes_ = float(sum(search.n_passes for search in dict.fromkeys(searches)))
         if self.l1_ratios is not None or self.use_legacy_attributes is not None:
-            vars(self).update(as_scikit_learn_has_them(self))
+            ratio = float(np.mean([ratios[r] for r in chosen]))
+            vars(self).update(as_scikit_learn_has_them(self, grids, ratio))
+        else:
+            vars(self).update({name: grid[:, 0] for name, grid in grids.items()})

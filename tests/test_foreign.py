@@ -59,13 +59,6 @@ def test_penalties_have_an_l1_ratio(params, l1_ratio):
     np.testing.assert_array_equal(old.coef_, new.coef_)
 
 
-@pytest.mark.parametrize("params", [{"l1_ratios": (1,)}, {"l1_ratios": (0, 0.5)}, {"penalty": "l1"}], ids=str)
-@pytest.mark.filterwarnings("ignore:'penalty' was deprecated:FutureWarning")
-def test_searches_of_l1_say_what_to_use(params):
-    with pytest.raises(ValueError, match=r"asks for an L1 penalty.*l1_ratio in scikit-learn's GridSearchCV"):
-        LogisticRegressionCV(**params, solver="saga").fit(X, Y)
-
-
 @pytest.mark.parametrize("solver", ["sag", "saga", "liblinear"])
 def test_other_solvers_find_the_same(solver):
     plain = LogisticRegression(fit_intercept=False).fit(X, Y)

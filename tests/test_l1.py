@@ -260,10 +260,11 @@ def test_float32_is_proved_in_float64(kind, monkeypatch):
         short = fit(kind(X.astype(np.float32)), y, l1_ratio=1, C=1.0, tol=1e-5)
         exact = fit(X.astype(np.float32).astype(np.float64), y, l1_ratio=1, C=1.0, tol=1e-9)
         assert short.objective_ / (1 + short.suboptimality_) <= exact.objective_ <= short.objective_ * (1 + 1e-6)
-        monkeypatch.setattr(proximal_newton, "CLOSE", 0)
+        exactly = proximal_newton._exactly
+        monkeypatch.setattr(proximal_newton, "_exactly", lambda objective, progress, point, fall: point)
         with pytest.warns(ConvergenceWarning, match="pass X as float64"):
             LogisticRegression(l1_ratio=1, tol=1e-5).fit(kind(X.astype(np.float32)), y)
-        monkeypatch.setattr(proximal_newton, "CLOSE", 30)
+        monkeypatch.setattr(proximal_newton, "_exactly", exactly)
 
 
 def test_models_of_some_rows(monkeypatch):

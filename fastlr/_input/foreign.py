@@ -49,14 +49,13 @@ def understood(estimator, own_solvers):
         One of our own; "auto" for those of `FOREIGN_SOLVERS`, whose optimum is the same.
     C : float or None
         np.inf for penalty=None, else the estimator's; None where it has no C.
-    l1_ratio : float
+    l1_ratio : float, or tuple of float where the estimator has l1_ratios
         0 for the ridge penalty, or none.
 
     Raises
     ------
     ValueError
-        For values that are not allowed and combinations that scikit-learn refuses; in searches for penalties other than
-        L2.
+        For values that are not allowed and combinations that scikit-learn refuses.
 
     Warns
     -----
@@ -75,10 +74,6 @@ def understood(estimator, own_solvers):
     _warn_of_inconsistency(estimator, penalty, name, ratio)
     if penalty == "elasticnet" and ratio is None:
         raise ValueError(f"{name} is None with penalty='elasticnet'; expected numbers in [0, 1]")
-    if penalty in ("l1", "elasticnet") and many:
-        raise ValueError(f"{name}={ratio!r}, penalty={estimator.penalty!r} asks for an L1 penalty, which "
-                         f"{type(estimator).__name__} does not search: use l1_ratios=(0,), or LogisticRegression with "
-                         f"l1_ratio in scikit-learn's GridSearchCV")
     if estimator.solver == "liblinear" and estimator.fit_intercept:
         warn_user("solver='liblinear' penalises the intercept in scikit-learn; fastlr never does: the fit is that of "
                   "any other solver. Use solver='auto'")
@@ -89,8 +84,12 @@ def understood(estimator, own_solvers):
         if C != 1.0:
             warn_user("Setting penalty=None will ignore the C and l1_ratio parameters")
         C = np.inf
-    l1_ratio = {"l1": 1.0, "elasticnet": ratio}.get(penalty, 0.0)
-    return ("auto" if estimator.solver in FOREIGN_SOLVERS else estimator.solver), C, float(l1_ratio)
+    solver = "auto" if estimator.solver in FOREIGN_SOLVERS else estimator.solver
+    alone = {"l1": 1.0, "elasticnet": ratio}.get(penalty, 0.0)
+    if not many:
+        return solver, C, float(alone)
+    n_ratios = 1 if ratio is None else len(ratio)
+    return solver, C, tuple(map(float, ratio)) if penalty == "elasticnet" else (alone,) * n_ratios
 
 
 def failure(solver, n_iter):

@@ -57,10 +57,10 @@ class Search:
         self.real = whole.objective.rows.real
 
     @classmethod
-    def of_folds(cls, data, folds, *, C0, class_weight, intercept, seed, **options):
+    def of_folds(cls, data, folds, *, C0, l1_ratio, class_weight, intercept, seed, **options):
         """The search of training data's folds."""
         weight = data.weight(class_weight)
-        objective = data.objective(C0, weight, intercept=intercept, seed=seed)
+        objective = data.objective(C0, weight, intercept=intercept, seed=seed, l1_ratio=l1_ratio)
         alpha, _ = data.penalty(C0, weight)
         weights = []
         for fold in folds:
@@ -74,8 +74,11 @@ class Search:
         return cls(Member(objective, C0), members, **options)
 
     @classmethod
-    def leaving_one_out(cls, data, *, C0, class_weight, intercept, seed, **options):
+    def leaving_one_out(cls, data, *, C0, l1_ratio, class_weight, intercept, seed, **options):
         """The search of all rows by leave-one-out, a path of fits of all rows."""
+        if l1_ratio > 0:
+            raise ValueError(f"cv='loo' with l1_ratios of {l1_ratio:g}: a Newton step for each row needs a smooth "
+                             f"penalty; use l1_ratios=(0,), or folds")
         objective = data.objective(C0, data.weight(class_weight), intercept=intercept, seed=seed)
         check_leverages(objective)
         whole = LeaveOneOut(objective, C0, left_out(len(data.X)))
@@ -94,6 +97,19 @@ class Search:
     def base_rates(self):
         """The mean targets (k,) of each fold's training rows."""
         return [member.objective.rows.base_rate for member in self.folds]
+
+    def score(self, selection, scorer, show):
+        """Fit and score the folds at all values of C of a `Selection`; show(C, scores) is told of each."""
+        last = None if selection.Cs is None else float(selection.Cs.max())
+        for C in selection.values():
+            self.fit(C, last)
+            scores, logits = [], []
+            for member in self.folds:
+                Z = member.held_out_logits(C)
+                scores.append(scorer.score(member.fold, C, *member.parts(C), Z))
+                logits.append(Z if selection.keep_logits else None)
+            selection.see(C, scores, logits)
+            show(C, scores)
 
     def fit(self, C, last=None):
         """Solve all members at C, from what they are at the nearest C they are solved at.
@@ -143,6 +159,8 @@ class Search:
         """
         objective, lead = member.at(C), self.lead
         there = objective.start(*lead.parts(C))
+        if objective.penalty.has_l1:  # what is 0 stays so
+            return there
         if self.shares and self.curvature.is_whole:
             grad = self._loss_gradient(lead.at(C), at_lead) + member.differs
             grad += objective.penalty.gradient(objective.matrix(there)).ravel()
@@ -191,19 +209,6 @@ class Search:
                 self._solve(self.whole, C, [w])
         return self.whole
 
-    def warn_of_shortfalls(self):
-        """Warn if fits ended short of the tolerance."""
-        tol = self.options["tol"]
-        short = [(model.suboptimality, C, model.message) for member in self.members
-                 for C, model in member.models.items() if model.suboptimality > tol and model.message != LACKING]
-        if short:
-            worst, C, message = max(short)
-            n_fits = sum(len(member.models) for member in self.members)
-            known = f"proved to be within {worst:.1e} of the optimum" if math.isfinite(worst) else "not proved"
-            warn_user(f"{len(short)} of {n_fits} fits ended short of tol={tol:g}; the worst, at C={C:g}, is {known} "
-                      f"({message}). The models are usable; raise tol or max_iter, or leave out large values of C",
-                      ConvergenceWarning)
-
     def _solve(self, member, C, starts, *, first=False):
         """Solve a member at C from what is known, or from where the solution may be; the Point of the first of these.
 
@@ -230,3 +235,17 @@ class Search:
             result = replace(result, message=LACKING if lacking else SEPARABLE)
         member.keep(C, objective, result, point)
         return seen[0] if seen else None
+
+
+def warn_of_shortfalls(searches, tol):
+    """Warn if fits of some searches ended short of the tolerance."""
+    members = [member for search in searches for member in search.members]
+    short = [(model.suboptimality, C, model.message) for member in members
+             for C, model in member.models.items() if model.suboptimality > tol and model.message != LACKING]
+    if short:
+        worst, C, message = max(short)
+        n_fits = sum(len(member.models) for member in members)
+        known = f"proved to be within {worst:.1e} of the optimum" if math.isfinite(worst) else "not proved"
+        warn_user(f"{len(short)} of {n_fits} fits ended short of tol={tol:g}; the worst, at C={C:g}, is {known} "
+                  f"({message}). The models are usable; raise tol or max_iter, or leave out large values of C",
+                  ConvergenceWarning)

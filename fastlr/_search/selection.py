@@ -1,5 +1,6 @@
 """The choice of C: the values to try, their scores, and the best so far."""
 
+import copy
 import numbers
 
 import numpy as np
@@ -78,6 +79,15 @@ class Selection:
             key = (scores[i] if self.by_fold else float(self.scores[C].sum())), -self._rank(C)
             if self._best[i] is None or key > self._best[i][0]:
                 self._best[i] = key, C, Z
+
+    @classmethod
+    def best_of(cls, selections):
+        """What is best of several for each fold, of equals the first, and which of them that is."""
+        joint = copy.copy(selections[0])
+        scores = [[key[0] for key, _, _ in selection._best] for selection in selections]
+        chosen = [max(range(len(scores)), key=lambda r: scores[r][i]) for i in range(len(joint.folds))]
+        joint._best = [selections[r]._best[i] for i, r in enumerate(chosen)]
+        return joint, chosen
 
     def best(self):
         """The best C of each fold: where not by fold, they are the same."""

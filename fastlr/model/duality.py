@@ -5,7 +5,7 @@ w_i (r_i . o_i - f_i*(r_i)) and G_j = 1/s sum_i w_i r_i u_ij,
 
     F* >= S* - sum_j ||G_j||^2 / (2 alpha p_j),    provided that G_j = 0 where nothing is penalised, as the intercept.
 
-An elastic net takes another conjugate, which `fastlr.model.penalty` has, in place of the last term.
+An elastic net takes another conjugate in place of the last term.
 
 `Dual.of_point` takes r_i = loss'(z_i) at any point, moved so that the intercept's G is 0: it costs no pass.
 `Dual.of_probabilities` takes any others.
@@ -21,7 +21,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 from fastlr.model.by_class import by_class
-from fastlr.model.penalty import elastic_conjugate
+from fastlr.model.penalty import soft
 from fastlr.model.rounding import Rounding, together
 
 _TINY = np.finfo(float).tiny
@@ -29,6 +29,8 @@ _ALWAYS = 1e-12  # what a rate may be short of 1 that is taken for it
 _MEANS = 16 * np.finfo(float).eps  # what means of the targets and offsets, and logarithms near 0, are off by
 _REFINED = 3  # solutions, each of what the one before has left
 _SURE = 1e-4  # what a value may be off by, relatively, that need not be known well
+_PARTS = (0.0, 1e-4, 1e-3, 1e-2, 0.1, 0.5, 1.0)  # of the way between the least mu and that at which nothing is outside
+_ABOVE = 1e-14  # what rounding may take off such a mu
 _SLOPE = 100  # times the slopes, at most, an entropy is: -log a of the least probability that counts
 
 
@@ -112,7 +114,7 @@ class Dual:
             if self.l1 is not None:
                 moved = (1 - theta) * G + theta * self.constant_gradient if theta else G
                 error = self.rounding.of_gradient(as_given)
-                dual -= elastic_conjugate(moved, error, 0.0 if V is None else V, self.l1, self.strength,
+                dual -= _elastic_conjugate(moved, error, 0.0 if V is None else V, self.l1, self.strength,
                                           (1 + _SURE) * most)
                 return max(dual, 0.0) if np.isfinite(dual) else 0.0
 
@@ -202,3 +204,34 @@ def entropies(p, loss):
 def _entropy(q, loss):
     """Entropy of the row q (k,), or the sum of its k binary entropies."""
     return float(np.sum(entropies(q, loss)))
+
+
+def _elastic_conjugate(G, error, V, l1, strength, most):
+    """What the gradient G (k, d) of a loss takes off a dual value, G being known but for errors.
+
+    The optimum's penalty P is at most `most`, so that for any mu >= 0
+
+        min_W <G, W> + P(W) >= min_W <G, W> + (1 + mu) P(W) - mu most
+                             = -sum_j (|G_j| - (1 + mu) l1_j)_+^2 / (2 (1 + mu) strength_j) - mu most,
+
+    which needs |G_j| <= (1 + mu) l1_j where the strength is 0. The least of a few mu counts. V (k, d), 0 or the point G
+    is taken at, is what the rest of the dual value multiplies G with.
+    """
+    size = np.abs(G) + error
+    with np.errstate(all="ignore"):
+        ratio = np.where(l1 > 0, size / l1, 0.0)
+    hard = strength == 0
+    least = max(float(ratio[:, hard].max(initial=0.0)) - 1, 0.0)
+    enough = max(float(ratio.max(initial=0.0)) - 1, 0.0)
+    return min(_conjugate(G, error, V, l1, strength, hard, least + part * (enough - least), most) for part in _PARTS)
+
+
+def _conjugate(G, error, V, l1, strength, hard, mu, most):
+    mu *= 1 + _ABOVE
+    within, q = (1 + mu) * l1, (1 + mu) * strength
+    outside = (np.abs(G) + error > within) & ~hard
+    with np.errstate(all="ignore"):
+        U = np.where(outside, soft(G, within) / q, 0.0)
+        squares = np.where(outside, q * U * U + error * error / q, 0.0)
+    lost = (V + U) * error
+    return mu * most + 0.5 * float(squares.sum()) + float(np.sqrt(np.vdot(lost, lost)))

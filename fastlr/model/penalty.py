@@ -13,9 +13,7 @@ from fastlr.model.by_class import by_class
 NEGLIGIBLE = 1e-26  # strength, in units of a standardised feature's, that holds nothing: counted when all is done
 FAR_POWER = 600  # of two: what alpha may be from 1, and what is beyond goes to the factors
 LARGEST_FACTOR = 1e300  # of a feature; larger ones are reached without a penalty only
-PARTS = (0.0, 1e-4, 1e-3, 1e-2, 0.1, 0.5, 1.0)  # of the way between the least mu and that at which nothing is outside
 SURE = 1e-12  # relatively, by what a penalty must fall
-ABOVE = 1e-14  # what rounding may take off such a mu
 _TINY = np.finfo(float).tiny
 
 
@@ -251,37 +249,6 @@ def square(V, D, factors, n_threads=1):
 def soft(W, by):
     """W, nearer to 0 by so much."""
     return np.sign(W) * np.maximum(np.abs(W) - by, 0.0)
-
-
-def elastic_conjugate(G, error, V, l1, strength, most):
-    """What the gradient G (k, d) of a loss takes off a dual value, G being known but for errors.
-
-    The optimum's penalty P is at most `most`, so that for any mu >= 0
-
-        min_W <G, W> + P(W) >= min_W <G, W> + (1 + mu) P(W) - mu most
-                             = -sum_j (|G_j| - (1 + mu) l1_j)_+^2 / (2 (1 + mu) strength_j) - mu most,
-
-    which needs |G_j| <= (1 + mu) l1_j where the strength is 0. The least of a few mu counts. V (k, d), 0 or the point G
-    is taken at, is what the rest of the dual value multiplies G with.
-    """
-    size = np.abs(G) + error
-    with np.errstate(all="ignore"):
-        ratio = np.where(l1 > 0, size / l1, 0.0)
-    hard = strength == 0
-    least = max(float(ratio[:, hard].max(initial=0.0)) - 1, 0.0)
-    enough = max(float(ratio.max(initial=0.0)) - 1, 0.0)
-    return min(_conjugate(G, error, V, l1, strength, hard, least + part * (enough - least), most) for part in PARTS)
-
-
-def _conjugate(G, error, V, l1, strength, hard, mu, most):
-    mu *= 1 + ABOVE
-    within, q = (1 + mu) * l1, (1 + mu) * strength
-    outside = (np.abs(G) + error > within) & ~hard
-    with np.errstate(all="ignore"):
-        U = np.where(outside, soft(G, within) / q, 0.0)
-        squares = np.where(outside, q * U * U + error * error / q, 0.0)
-    lost = (V + U) * error
-    return mu * most + 0.5 * float(squares.sum()) + float(np.sqrt(np.vdot(lost, lost)))
 
 
 def penalty_of(alpha, l1_ratio, root, deviation, intercept):

@@ -241,7 +241,7 @@ class Model:
             n_swept += 1
             if float(model.sweep(everything=False).sum()) <= enough or time.monotonic() >= deadline:
                 return n_swept
-        step_on_support(model, self.columns.all(), self.order)
+        step_on_support(model, self.columns.all(), self.order, deadline)
         return n_swept + 1
 
     def _shift(self):

@@ -5,6 +5,8 @@ for noise.  The coefficients of one class that are not 0 have a Hessian, all oth
 minimised out.  A step towards the minimum ends where the first coefficient becomes 0, and goes on without it.
 """
 
+import time
+
 import numpy as np
 from scipy.linalg import lapack
 from scipy.sparse import csr_array
@@ -16,14 +18,14 @@ RIDGE = 1e-12  # of a curvature, added
 MOST_ZEROS = 50  # that coefficients become
 
 
-def step_on_support(model, columns, order):
-    """Move a `_core.CoordinateModel` of some columns, as it takes them, that are in this order."""
+def step_on_support(model, columns, order, deadline):
+    """Move a `_core.CoordinateModel` of some columns, as it takes them, that are in this order, until it is time."""
     if isinstance(columns, tuple):
         values, rows, starts = columns
         columns = csr_array((values, rows, starts), shape=(len(starts) - 1, model.h.shape[1]))
     for c in range(len(model.t)):
         some = np.flatnonzero(model.w[c] + model.t[c])
-        if 0 < len(some) <= MOST:
+        if 0 < len(some) <= MOST and time.monotonic() < deadline:
             _step_class(model, c, some, columns, order[some])
 
 
