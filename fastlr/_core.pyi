@@ -80,3 +80,9 @@ class Problem:
         scale: NDArray[np.float64] | None = None, shift: NDArray[np.float64] | None = None, n_threads: int = 1,
     ) -> None: ...
     def __getattr__(self, name: str) -> Any: ...
+
+class CsrProblem:
+    data: NDArray[Any]
+    indptr: NDArray[Any]
+    n: int
+    def __getattr__(self, name: str) -> Any: ...

@@ -6,6 +6,7 @@ from fastlr import _core
 from fastlr._input.arrays import check_feature_vector, check_sample_weight
 from fastlr._input.csr import Csr, problem_of
 from fastlr._input.options import generator_of
+from fastlr._input.targets import weigh_classes
 from fastlr._runtime.threads import resolve_n_threads
 
 
@@ -23,6 +24,8 @@ def problem_of_rows(trainer, X, targets, outputs, sample_weight=None, *, scale, 
         For bad weights, and what the trainer's optimizer cannot do with such X.
     """
     weight = check_sample_weight(sample_weight, len(X))
+    if training:
+        weight = weigh_classes(trainer.class_weight, weight, outputs, targets)
     if trainer.reduction == "mean":  # means do not tell whether all weights are divided by the same power of two
         weight, _ = _core.moderate_weights(weight)
     if training and isinstance(X, Csr):

@@ -18,11 +18,12 @@ import numpy as np
 from fastlr import _core
 from fastlr._input.fitted import fitted_model, is_fitted
 from fastlr._input.hints import hinted
-from fastlr._input.options import check_option, check_trainer
+from fastlr._input.options import check_option, check_partial, check_trainer
 from fastlr._input.row_blocks import take_blocks
 from fastlr._input.targets import learn_outputs, warn_of_one_class
 from fastlr._input.training_data import check_rows
 from fastlr._runtime.threads import resolve_n_threads
+from fastlr._scikit_learn import not_fitted, tags_of, with_probabilities
 from fastlr._training import train
 from fastlr._training_state import check_scaling, go_on, problem_of_rows, start
 
@@ -50,6 +51,9 @@ class Trainer:
     beta, l1, l2 : float, default 1.0, 0.0, 0.0
         Of "ftrl": what the root is added to, and the penalties l1 ||W||_1 + l2 / 2 ||W||^2 of the sum of all steps'
         losses; l1 leaves coefficients at 0.
+    class_weight : dict, "balanced" or None, default None
+        Weights of the classes, which multiply those of their rows: as in scikit-learn. `partial_fit`, which does not
+        see all rows, takes no "balanced".
     reduction : {"mean", "sum"}, default "mean"
         Whether the gradient of a batch is averaged over its sample weights.
     shuffle : bool, default True
@@ -105,7 +109,7 @@ class Trainer:
     @hinted
     def __init__(self, loss="softmax", learning_rate=0.1, epochs=25, batch_size=256, momentum=0.0, alpha=0.0,
                  reduction="mean", shuffle=True, callbacks=(), verbose=0, n_threads=None, random_state=None, *,
-                 optimizer="sgd", beta=1.0, l1=0.0, l2=0.0):
+                 optimizer="sgd", beta=1.0, l1=0.0, l2=0.0, class_weight=None):
         self.loss = loss
         self.learning_rate = learning_rate
         self.epochs = epochs
@@ -122,6 +126,7 @@ class Trainer:
         self.beta = beta
         self.l1 = l1
         self.l2 = l2
+        self.class_weight = class_weight
 
     def get_params(self, deep=True):
         """The constructor's parameters as a dict."""
@@ -133,6 +138,12 @@ class Trainer:
             check_option("parameter", name, _DEFAULTS)
         vars(self).update(params)
         return self
+
+    def __sklearn_tags__(self):
+        return tags_of(self)
+
+    def __sklearn_is_fitted__(self):
+        return is_fitted(self)
 
     def __repr__(self):
         changed = {k: v for k, v in self.get_params().items() if v is not _DEFAULTS[k] and v != _DEFAULTS[k]}
@@ -208,6 +219,7 @@ class Trainer:
             Itself.
         """
         check_trainer(self)
+        check_partial(self)
         model = fitted_model(self, self.loss) if is_fitted(self) else None
         X, y, sample_weight = take_blocks(X, y, sample_weight)
         X, names = check_rows(X, resolve_n_threads(self.n_threads), *self._features(model))
@@ -224,14 +236,20 @@ class Trainer:
         return train(self, problem, 1, before)
 
     def decision_function(self, X):
-        """Logits (n, k), or (n,) for a single one, of X (n, d); float32 or float64 by X's dtype."""
-        _, Z = self._forward(X)
-        return Z if Z.shape[1] > 1 else Z.ravel()
+        """Logits (n, k) of X (n, d), or (n,) for two classes: the single one, or the second's less the first's.
 
+        float32 or float64 by X's dtype.
+        """
+        outputs, Z = self._forward(X)
+        if outputs.k == 2 and not outputs.multilabel:
+            return Z[:, 1] - Z[:, 0]
+        return outputs.decisions(Z)
+
+    @with_probabilities
     def predict_proba(self, X):
         """Probabilities (n, n_classes) of the classes, or (n, k) of labels that do not exclude each other.
 
-        Raises AttributeError with squared error, which fits no probabilities.
+        There is no such method with squared error, which fits no probabilities.
         """
         outputs, Z = self._forward(X)
         return outputs.probabilities(Z, resolve_n_threads(self.n_threads))
@@ -254,7 +272,7 @@ class Trainer:
     def _forward(self, X):
         """What the logits of X mean, and the logits."""
         if not is_fitted(self):
-            raise AttributeError("this Trainer has no model yet; call fit or partial_fit first")
+            raise not_fitted()
         check_option("loss", self.loss, _core.LOSSES)
         model = fitted_model(self, self.loss)
         n_threads = resolve_n_threads(self.n_threads)

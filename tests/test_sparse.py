@@ -7,7 +7,7 @@ from scipy import sparse
 from sklearn.utils import get_tags
 
 import fastlr
-from fastlr import LogisticRegression, LogisticRegressionCV, Trainer
+from fastlr import LogisticRegression, LogisticRegressionCV, RowBlocks
 from fastlr._input.csr import Csr, check_csr
 
 FORMATS = ("csr", "csc", "coo", "lil", "dok", "dia", "bsr")
@@ -168,8 +168,9 @@ def test_values_that_are_not_finite_may_be_left_unlooked_for():
 
 def test_other_places_say_what_takes_sparse_x():
     X = sparse.csr_array(small())
-    with pytest.raises(TypeError, match=r"X is sparse \(csr_array\); .*: pass X.toarray\(\), or all rows in one"):
-        Trainer().fit(X, Y)
+    takers = r"X is sparse \(csr_array\); .*: pass X.toarray\(\), or all rows in one matrix to Log.*, Trainer"
+    with pytest.raises(TypeError, match=takers):
+        LogisticRegression().fit(RowBlocks([(X, Y)]))
     with pytest.raises(TypeError, match="y is sparse"):
         LogisticRegression().fit(X, sparse.csr_array(np.eye(6)))
     with pytest.raises(ValueError, match="X has 3 features, but LogisticRegression is expecting 4"):

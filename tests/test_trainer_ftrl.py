@@ -82,3 +82,13 @@ def test_a_copy_goes_on_by_itself():
     copy.copy(t).partial_fit(X, y)
     np.testing.assert_array_equal(t.coef_, coef)
     np.testing.assert_array_equal(t._memory[0], table)
+
+
+@pytest.mark.parametrize("d", [50, 70_000])
+def test_ftrl_of_rows_longer_than_a_block_of_the_kernel(d):
+    X, dense, y = make_task(np.random.default_rng(4), 40, d, 2, mean=150)
+    t = Trainer("sigmoid", optimizer="ftrl", batch_size=1, epochs=1, shuffle=False, l1=0.1).fit(X, y)
+    _, W, b, *_ = reference.ftrl_epoch("sigmoid", dense, np.zeros((1, d)), np.zeros(1), as_formula("sigmoid", y),
+                                       np.arange(40), 1, learning_rate=0.1, l1=0.1)
+    assert_close(t.coef_, W, n_steps=100)
+    assert_close(t.intercept_, b, n_steps=100)

@@ -1,7 +1,10 @@
 """Trainer on sparse rows: the dense rule on the dense twin, bits, and what is refused."""
 
+import os
 import pickle
 import re
+import signal
+import threading
 
 import numpy as np
 import pytest
@@ -68,6 +71,15 @@ def test_momentum_reaches_columns_that_no_row_had_for_thousands_of_steps():
     rule = {"loss": "sigmoid", "epochs": 2, "batch_size": 1, "momentum": 0.99, "alpha": 1e-3, "shuffle": False}
     one, other = (Trainer(**rule).fit(x, np.arange(n) % 2) for x in (X, X.toarray()))
     assert_close(one.coef_, other.coef_)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7])
+@pytest.mark.parametrize(("loss", "outputs"), [("sigmoid", 2), ("softmax", 3)])
+def test_long_rows_and_tables_that_exceed_the_caches(loss, outputs, batch_size):
+    X, dense, y = make_task(np.random.default_rng(4), 40, 70_000, outputs, np.float32, mean=400)
+    rule = {"epochs": 2, "batch_size": batch_size, "learning_rate": 0.001, "alpha": 0.1, "random_state": 0}
+    one, other = (Trainer(loss, **rule).fit(x, y) for x in (X, dense.astype(np.float32)))
+    assert_close(one.coef_, other.coef_, "float32")
 
 
 @pytest.mark.parametrize("options", [{"momentum": 0.5}, {"alpha": 0.01}, {"optimizer": "ftrl"}], ids=str)
@@ -182,6 +194,20 @@ def test_divergence_keeps_finite_weights():
     with pytest.warns(RuntimeWarning, match=r"epoch \d diverged.*use a learning_rate below 1e\+150"):
         trainer.fit(X, y)
     assert np.isfinite(trainer.coef_).all()
+
+
+def test_ctrl_c_stops_a_long_epoch():
+    n = 2_000_000
+    X = sparse.csr_array((np.ones(n, np.float32), np.zeros(n, np.int32), np.arange(n + 1)), shape=(n, 1))
+    trainer = Trainer(epochs=1, batch_size=1, shuffle=False)
+    timer = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(X, np.arange(n) % 1000)  # seconds
+    timer.join()
+    assert trainer.history_ == {}
+    assert np.isfinite(trainer.coef_).all()
+    assert trainer.coef_.any()
 
 
 def test_no_scikit_learn_is_needed():

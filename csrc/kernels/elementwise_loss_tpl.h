@@ -114,12 +114,17 @@ INLINE double elementwise_residuals(void *R_out, void *loss_out, const void *Z_,
 INLINE void elementwise_error(void *R_out, const void *Z_, const flr_targets *y, int64_t k, const flr_loss loss) {
     const REAL *const Z = Z_, *const prob = y->prob, weight = (REAL)(y->weight ? *y->weight : 1);
     REAL *const R = R_out;
+    if (k == 1) { /* without loads and stores of parts, which take their time */
+        const REAL target = prob ? *prob : (REAL)*y->label;
+        V gradient;
+        elementwise_loss(&gradient, vsplat(*Z), vsplat(target), vsplat(1 - target), loss);
+        *R = weight == 0 ? 0 : weight * gradient[0];
+        return;
+    }
     for (int64_t j = 0; j < k; j += VLEN) {
         V gradient, target;
         if (prob)
             target = vload_filled(prob + j, k - j, 0);
-        else if (k == 1)
-            target = vsplat((REAL)*y->label);
         else
             target = vselect(viota() == (INT)(*y->label - j), vsplat(1), vsplat(0));
         elementwise_loss(&gradient, vload_filled(Z + j, k - j, 0), target, 1 - target, loss);

@@ -27,6 +27,13 @@ def check_trainer(trainer):
             raise ValueError(f"{name} is {value!r} with optimizer={trainer.optimizer!r}; expected 0: {remedy}")
 
 
+def check_partial(trainer):
+    """Raise ValueError for class weights that only all rows can tell."""
+    if isinstance(trainer.class_weight, str):
+        raise ValueError("class_weight is 'balanced' in partial_fit, which does not see all rows; expected None or a "
+                         "dict: give it the weights that sklearn.utils.compute_class_weight finds for all labels")
+
+
 def one_of(*words):
     """The rule of an option that takes one of a few words."""
     return lambda v: isinstance(v, str) and v in words, f"one of {', '.join(map(repr, words))}"
@@ -83,6 +90,8 @@ def generator_of(random_state):
 
 _GENERATORS = (np.random.Generator, np.random.RandomState)
 _AT_LEAST_0 = "a finite number of at least 0"
+_CLASS_WEIGHT = (lambda v: v is None or isinstance(v, dict) or (isinstance(v, str) and v == "balanced"),
+                 "None, 'balanced' or a dict from labels to weights")
 _FLAG = (is_flag, "True or False")
 _VERBOSE = (lambda v: is_flag(v) or is_count(v, 0), "0 or 1")
 
@@ -100,6 +109,7 @@ TRAINER_RULES = {
     "random_state": (lambda v: v is None or is_count(v, 0) or isinstance(v, _GENERATORS),
                      "None, an integer of at least 0, or a numpy Generator or RandomState"),
     "optimizer": one_of("sgd", "ftrl"),
+    "class_weight": _CLASS_WEIGHT,
     **dict.fromkeys(("beta", "l1", "l2"), (lambda v: is_number(v) and 0 <= v < math.inf, _AT_LEAST_0)),
 }
 
@@ -112,8 +122,7 @@ LOGISTIC_RULES = {
     "C": (lambda v: is_number(v) and v > 0, "a positive number, or np.inf for no penalty"),
     "tol": (lambda v: is_number(v) and 0 <= v < math.inf, "a finite number of at least 0"),
     "fit_intercept": _FLAG,
-    "class_weight": (lambda v: v is None or isinstance(v, dict) or (isinstance(v, str) and v == "balanced"),
-                     "None, 'balanced' or a dict from labels to weights"),
+    "class_weight": _CLASS_WEIGHT,
     "max_iter": (lambda v: is_count(v, 0), "an integer of at least 0"),
     "max_time": (lambda v: v is None or (is_number(v) and v > 0), "None or a positive number of seconds"),
     "warm_start": _FLAG,
