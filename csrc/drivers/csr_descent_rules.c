@@ -38,7 +38,7 @@ static void multiply(double *out, const double *a, const double *b) {
     memcpy(out, product, sizeof product);
 }
 
-static void raise(descent *j) {
+static void make_powers(descent *j) {
     const double rate = j->o->learning_rate, momentum = j->o->momentum, alpha = j->o->alpha;
     const double idle[4] = {momentum, alpha, -rate * momentum, 1 - rate * alpha}, one[4] = {1, 0, 0, 1};
     double both[4];
@@ -122,7 +122,7 @@ void flr_descent_begin(descent *j) {
     if (descent_has_momentum(j)) {
         pack(j, 1, j->o->W_velocity);
         memset(j->stamp, 0, (size_t)d * 8);
-        raise(j);
+        make_powers(j);
     }
     if (j->ftrl == NULL) return;
     const flr_ftrl rule = intercept_rule(j);
