@@ -96,8 +96,9 @@ cdef class CoordinateModel:
 
     def value(self):
         """The model and its penalty at the step, but for a constant."""
-        penalty = np.einsum("cj,j->", np.abs(self.w + self.t), self.l1) + np.einsum("cj,cj,j->", self.t, self.t, self.l2) / 2
-        loss = np.vdot(self.g, self.t) + np.einsum("ci,ci,ci->", self.h, self.P, self.P) / 2 - self.q @ self.q / 2
+        t, h, P = self.t, self.h, self.P
+        penalty = np.einsum("cj,j->", np.abs(self.w + t), self.l1) + np.einsum("cj,cj,j->", t, t, self.l2) / 2
+        loss = np.vdot(self.g, t) + np.einsum("ci,ci,ci->", h, P, P) / 2 - self.q @ self.q / 2
         if self.c.root == NULL:
             return float(loss + penalty)
         if self.c.softmax:
