@@ -59,10 +59,10 @@ static void multiply(descent *j, char *Z, int64_t place) {
     const int64_t k = j->p->k;
     const double *b = j->o->b;
     const flr_csr_row x = descent_row_at(j, descent_row(j, place));
-    flr_descent_fetch(j, place);
     j->work += ROW_WORK + x.count * k;
     flr_descent_settle_row(j, &x);
     j->kernels->csr_descent.dot(j->z, &x, j->table, j->stride, j->width);
+    flr_descent_fetch(j, place); /* while the sum is awaited */
     for (int64_t c = 0; c < k; c++)
         if (j->kernels->size == 4)
             ((float *)Z)[c] = (float)(j->scale * j->z[c] + b[c]);
