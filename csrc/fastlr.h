@@ -187,7 +187,7 @@ int flr_epoch_by_row(double *loss_out, int64_t *correct_out, const flr_pass *pas
 /* csr_descent.c: the same over sparse rows, at a cost of their non-zeros, without scale and shift; pass->W and b are
  * not read.  ftrl: NULL, or the rule that takes the place of the step, whose gradients it is given; then ftrl_table
  * (d + 1, FLR_FTRL_FIELDS, flr_csr_width(k)) is what it knows of each column, and of the intercept in the last row,
- * zeros to begin with.  Where W or b differ from the table's they have been changed, and the table follows. */
+ * zeros to begin with.  Where W or b are not what table and rule say, one has been changed, and the table follows. */
 int flr_csr_epoch(double *loss_out, int64_t *correct_out, const flr_csr_pass *pass, const flr_epoch_options *options,
                   const flr_ftrl *ftrl, double *ftrl_table);
 

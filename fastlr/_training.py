@@ -6,7 +6,7 @@ from time import perf_counter
 import numpy as np
 
 from fastlr import _core
-from fastlr._input.options import is_flag
+from fastlr._input.options import check_trainer, is_flag
 from fastlr._runtime.terminal import ProgressLine
 from fastlr._runtime.warnings import warn_user
 from fastlr._training_state import return_to, state_of
@@ -36,6 +36,8 @@ def train(trainer, problem, epochs, before, validation=None):
             line.show(f"epoch {epoch}/{done + epochs}  {figures}")
             if any(is_flag(stop := callback(trainer, epoch)) and stop for callback in trainer.callbacks):
                 break
+            if trainer.callbacks:
+                check_trainer(trainer)  # they may set parameters
     except BaseException as error:
         if not _is_finite(trainer):
             return_to(trainer, before)
@@ -67,7 +69,7 @@ def _warn_of_no_progress(trainer, problem):
     """Warn if the last epoch's loss is beyond that of zero weights; most often the features' size is to blame."""
     losses, k = trainer.history_.get("loss"), problem.k
     zero = {"softmax": math.log(k), "sigmoid": k * math.log(2), "squared_error": k / 2}[problem.loss]
-    if not losses or losses[-1] <= zero * _BEYOND:
+    if problem.n < _TELLING or not losses or losses[-1] <= zero * _BEYOND:
         return
     remedy = f"use a learning_rate below {trainer.learning_rate:g}"
     largest = _largest(problem)
@@ -86,6 +88,7 @@ def _largest(problem):
 
 
 _BEYOND = 1.2  # single examples and random labels leave a loss that is somewhat above
+_TELLING = 100  # rows whose mean loss is no accident
 
 
 def _is_finite(trainer):

@@ -291,7 +291,7 @@ class LogisticRegressionCV(LogitClassifier):
             self.loo_score_ = float(selections[chosen[0]].scores[best[0]][0])
         self.n_passes_ = float(sum(search.n_passes for search in dict.fromkeys(searches)))
         if self.l1_ratios is not None or self.use_legacy_attributes is not None:
-            ratio = float(np.mean([ratios[r] for r in chosen]))
+            ratio = float(ratios[chosen[0]] if self.refit else np.mean([ratios[r] for r in chosen]))
             vars(self).update(as_scikit_learn_has_them(self, grids, ratio))
         else:
             vars(self).update({name: grid[:, 0] for name, grid in grids.items()})

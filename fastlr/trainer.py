@@ -61,7 +61,8 @@ class Trainer:
     callbacks : iterable of callables, default ()
         Each is called as ``callback(trainer, epoch)`` after an epoch, counted from 1; training ends if one returns
         True. The trainer's attributes are set by then; `coef_` and `intercept_` change in place, until the call of
-        `fit` or `partial_fit` ends: copy to keep.
+        `fit` or `partial_fit` ends: copy to keep. A callback may set `learning_rate`, of "ftrl" also `beta`, `l1` and
+        `l2`, of "sgd" `alpha`.
     verbose : int, default 0
         1 writes the last epoch's figures to stderr: one line rewritten on a terminal, else a line an epoch.
     n_threads : int or None, default None

@@ -74,3 +74,8 @@ def test_one_ratio_of_an_open_grid():
     assert model.scores_.shape == (3, 1, len(model.Cs_))
     assert model.l1_ratio_ == 1
     assert model.C_ in model.Cs_
+
+
+def test_the_ratio_is_one_that_was_tried():
+    model = LogisticRegressionCV([0.1], l1_ratios=[0.7], cv=3).fit(X, Y)
+    assert model.l1_ratio_ in model.l1_ratios_

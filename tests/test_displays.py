@@ -10,6 +10,7 @@ import pandas
 import pytest
 from matplotlib.figure import Figure
 from sklearn.datasets import load_iris
+from sklearn.exceptions import NotFittedError
 
 import fastlr
 from fastlr import LogisticRegression, Trainer
@@ -204,3 +205,17 @@ def test_figures_of_their_own_are_pyplots(trainer):
 
     display = WeightImagesDisplay.from_estimator(trainer, (8, 8))
     assert pyplot.figure(pyplot.get_fignums()[0]) is display.figure_
+
+
+@pytest.mark.parametrize("draw", [
+    CoefficientsDisplay.from_estimator, lambda model: WeightImagesDisplay.from_estimator(model, (2, 2))])
+def test_a_model_is_fitted_first(draw):
+    with pytest.raises(NotFittedError):
+        draw(LogisticRegression())
+
+
+def test_one_measure_by_its_name():
+    display = TrainingCurveDisplay({"loss": [2.0, 1.0], "accuracy": [0.5, 0.6]}).plot(measures="loss")
+    assert [axes.get_ylabel() for axes in display.axes_] == ["loss"]
+    with pytest.raises(ValueError, match="history has no epochs"):
+        TrainingCurveDisplay({}).plot()

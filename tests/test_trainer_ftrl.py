@@ -92,3 +92,23 @@ def test_ftrl_of_rows_longer_than_a_block_of_the_kernel(d):
                                        np.arange(40), 1, learning_rate=0.1, l1=0.1)
     assert_close(t.coef_, W, n_steps=100)
     assert_close(t.intercept_, b, n_steps=100)
+
+
+@pytest.mark.parametrize("change", [{"learning_rate": 0.01}, {"learning_rate": 5.0}, {"beta": 100.0}, {"l2": 50.0},
+                                    {"l1": 9.0}], ids=str)
+def test_steps_go_on_from_the_coefficients_where_the_rule_has_changed(change):
+    X, _, y = make_task(np.random.default_rng(0), 300, 30, 2)
+    t = Trainer("sigmoid", optimizer="ftrl", batch_size=1, shuffle=False).fit(X, y)
+    before = t.coef_.copy()
+    t.set_params(**change).partial_fit(X[:1] * 1e-6, y[:1])
+    np.testing.assert_allclose(t.coef_, before, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "ftrl"])
+def test_single_rows_are_told_nothing_of_their_loss(optimizer, recwarn):
+    X, _, y = make_task(np.random.default_rng(0), 300, 30, 2)
+    t = Trainer("sigmoid", optimizer=optimizer, batch_size=1)
+    for i in range(300):
+        t.partial_fit(X[i : i + 1], y[i : i + 1], [0, 1])
+    assert max(t.history_["loss"]) > 0.9
+    assert not recwarn.list

@@ -259,3 +259,10 @@ def test_trainer_needs_no_scikit_learn():
     code = "import sys, fastlr; fastlr.Trainer().fit([[0.0], [1.0]], [0, 1]); sys.exit('sklearn' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
     assert fastlr.Trainer is Trainer
+
+
+def test_parameters_that_a_callback_sets_are_checked():
+    trainer = Trainer(epochs=3, callbacks=[lambda trainer, epoch: trainer.set_params(learning_rate=-1.0) and None])
+    with pytest.raises(ValueError, match=r"learning_rate is -1\.0; expected"):
+        trainer.fit(np.eye(4), [0, 1, 0, 1])
+    assert np.isfinite(trainer.coef_).all()

@@ -19,6 +19,7 @@
 
 enum { POWERS = 256 };
 static const double LEAST_SCALE = 0x1p-200, MOST_SCALE = 0x1p200;
+static const double SAME_RULE = 1e-9; /* relative, and far beyond rounding */
 
 static int64_t n_batches(const descent *j) { return (j->p->X.n + j->o->batch - 1) / j->o->batch; }
 
@@ -85,14 +86,17 @@ static void unpack(const descent *j, int64_t field, double *W) {
         for (int64_t c = 0; c < k; c++) W[c * d + column] = from[c];
 }
 
-/* w and z of a column that has n^(1/2), where W (k, ldw) is not what they say */
+/* z of a column that has n^(1/2), where W (k, ldw) is not what z and the rule say: one of them has been changed */
 static void follow(const descent *j, const flr_ftrl *rule, int64_t column, const double *W, int64_t ldw) {
     double *w = j->table + column * j->stride;
     for (int64_t c = 0; c < j->p->k; c++, w++) {
+        double *z = w + 2 * j->width;
         const double value = W[c * ldw], curvature = (rule->beta + w[3 * j->width]) / rule->learning_rate + rule->l2;
-        if (*w == value) continue;
+        const double by_rule = -copysign(fmax(fabs(*z) - rule->l1, 0), *z);
+        if (*w == value && fabs(by_rule - value * curvature) <= SAME_RULE * fabs(value * curvature)) continue;
+        if (*w == value && value == 0) continue; /* its z counts under any rule */
         *w = value;
-        w[2 * j->width] = value == 0 ? 0 : -value * curvature - copysign(rule->l1, value);
+        *z = value == 0 ? 0 : -value * curvature - copysign(rule->l1, value);
     }
 }
 

@@ -12,7 +12,7 @@ from fastlr import LogisticRegression, Trainer
 _Axes: TypeAlias = Any  # matplotlib's Axes, or an array of them
 _Figure: TypeAlias = Any
 _Model: TypeAlias = Any  # a fitted estimator with coef_ and classes_
-_Measures: TypeAlias = Sequence[str] | None
+_Measures: TypeAlias = str | Sequence[str] | None
 _Path: TypeAlias = str | PathLike[str]
 _AllAxes: TypeAlias = NDArray[np.object_]
 

@@ -76,6 +76,9 @@ def row_names(estimator):
 
 
 def dense_coef(estimator):
-    """`coef_` (k, d) as an array, of a sparsified model too."""
+    """`coef_` (k, d) as an array, of a sparsified model too; NotFittedError where there is none."""
+    from sklearn.utils.validation import check_is_fitted
+
+    check_is_fitted(estimator, "coef_")
     coef = estimator.coef_
     return coef.toarray() if hasattr(coef, "toarray") else np.asarray(coef)

@@ -70,7 +70,7 @@ class TrainingCurveDisplay:
             If matplotlib is missing, or scikit-learn has no callbacks yet.
         """
         if hasattr(estimator, "epochs"):
-            if not getattr(estimator, "history_", None):
+            if getattr(estimator, "history_", None) is None:
                 raise ValueError(f"{estimator!r} has no epochs yet; fit it first")
             return cls(estimator.history_).plot(ax, measures=measures)
         return cls(_history_of_fit(estimator, X, y, sample_weight)).plot(ax, measures=measures)
@@ -82,7 +82,7 @@ class TrainingCurveDisplay:
         ----------
         ax : matplotlib Axes, or array-like of them, default=None
             One for each measure; None makes a new figure.
-        measures : sequence of str, default=None
+        measures : str or sequence of str, default=None
             Of "loss", "accuracy", "objective", "suboptimality"; None takes all that the history has.
 
         Returns
@@ -96,7 +96,11 @@ class TrainingCurveDisplay:
             If the history lacks a measure, or the number of axes is wrong.
         """
         known = [name for name in MEASURES if self.history.get(name) or self.history.get(f"val_{name}")]
+        if isinstance(measures, str):
+            measures = [measures]
         measures = known if measures is None else list(measures)
+        if not known:
+            raise ValueError("history has no epochs; expected at least one that did not diverge")
         if not measures or not set(measures) <= set(known):
             raise ValueError(f"measures is {measures}; expected some of {known}, which the history has")
         self.axes_ = axes_for(ax, len(measures), size=(6.4, 2.6 if len(measures) > 1 else 4.2), sharex=True)
