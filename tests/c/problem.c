@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_PRODUCTS = 120000, OUTPUTS = 6 };
+enum { MOST_PRODUCTS = 120000, OUTPUTS = 7 };
 
 static int64_t random_size(int64_t most) {
     const int64_t what = below(8);
@@ -98,6 +98,7 @@ void call_driver(int (*call)(void *context, int n_threads), void (*reset)(void *
                  const output *outputs, int n_outputs) {
     static unsigned char *first[OUTPUTS];
     static int64_t capacity[OUTPUTS];
+    if (n_outputs > OUTPUTS) abort();
     restore(outputs, n_outputs, reset, context);
     scratch_taken = 0, scratch_fails_at = -1;
     int status = call(context, 1);
