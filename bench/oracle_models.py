@@ -145,5 +145,8 @@ def trainer(draw):
     compare(f"b {what}", t.intercept_, b, b_error, *facts)
     sums = linear_sums(wide, t.coef_.astype(REAL), t.intercept_.astype(REAL), Y, None, loss, scaling, real)
     Z = t.decision_function(given)
-    error = sums.Z_error + exact.unit(sums.Z, real)
-    compare(f"decision_function {what}", Z, sums.Z.reshape(Z.shape), error.reshape(Z.shape), *facts)
+    logits, error = sums.Z, sums.Z_error + exact.unit(sums.Z, real)
+    if k == 2 and Z.ndim == 1:  # of two classes
+        logits, error = logits[:, 1] - logits[:, 0], error.sum(axis=1)
+        error += exact.unit(logits, real)
+    compare(f"decision_function {what}", Z, logits.reshape(Z.shape), error.reshape(Z.shape), *facts)
