@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 import fastlr
-from fastlr import Trainer, _core
+from fastlr import Trainer, _core, reference
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -35,6 +35,27 @@ def test_the_dense_rule(loss, outputs, batch_size, rule, weighted):
         np.testing.assert_allclose(one.history_[name], other.history_[name], rtol=1e-12)
     np.testing.assert_array_equal(one.predict(X), other.predict(dense))
     assert one.score(X, y, weight) == other.score(dense, y, weight)
+
+
+@pytest.mark.parametrize("rule", [{}, {"alpha": 0.1}, {"momentum": 0.5}, {"reduction": "sum"},
+                                  {"reduction": "sum", "momentum": 0.5}], ids=str)
+@pytest.mark.parametrize("sizes", [(1e45, 1.0), (1e-46, 1.0), (1e39, 1e37), (1e40, 1e40), (1e-46, 1e-46)], ids=str)
+@pytest.mark.parametrize("batch_size", [1, 7])
+@pytest.mark.parametrize(("loss", "outputs"), TASKS)
+@pytest.mark.parametrize("is_sparse", [True, False])
+def test_weights_of_any_size(is_sparse, loss, outputs, batch_size, sizes, rule):
+    """Beyond the range of float32, from one row to the next and from one batch to the next."""
+    X, dense, y = make_task(np.random.default_rng(3), 42, 6, outputs, np.float32)
+    for weight in (np.resize(sizes, 42), np.repeat(sizes, 21)):
+        rate = 0.1 / (weight.max() if "reduction" in rule else 1)
+        t = Trainer(loss, learning_rate=rate, batch_size=batch_size, epochs=1, shuffle=False, **rule)
+        t.fit(X if is_sparse else dense.astype(np.float32), y, weight)
+        k = len(t.coef_)
+        Y = y if y.ndim == 2 else reference.one_hot(y, k) if k > 1 else (y[:, None] == 1).astype(float)
+        _, W, b, *_ = reference.epoch(loss, dense, np.zeros((k, 6)), np.zeros(k), Y, np.arange(42), batch_size,
+                                      learning_rate=rate, weight=weight, **rule)
+        assert_close(t.coef_, W, "float32")
+        assert_close(t.intercept_, b, "float32")
 
 
 @given(n=st.integers(2, 80), d=st.integers(1, 300), batch=st.integers(1, 90), seed=st.integers(0, 1000),

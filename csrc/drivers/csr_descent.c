@@ -5,6 +5,7 @@
  * that one non-zero needs lie side by side, in double.  The order is known, so that rows are prefetched, and of tables
  * that exceed the caches what they need of these.
  */
+#include "drivers/batch.h"
 #include "drivers/csr_descent.h"
 
 #include <string.h>
@@ -70,21 +71,20 @@ static void multiply(descent *j, char *Z, int64_t place) {
             ((double *)Z)[c] = j->scale * j->z[c] + b[c];
 }
 
-/* targets of rows [first, first + m) of the order, a tile; adds to the sum of weights */
-static flr_targets targets(const descent *j, int64_t first, int64_t m, double *weight) {
+/* targets of rows [first, first + m) of the order, a tile, whose residuals are multiplied by grad_scale */
+static flr_targets targets(const descent *j, int64_t first, int64_t m, double grad_scale) {
     const flr_csr_pass *p = j->p;
     const int64_t row_bytes = p->k * j->kernels->size;
-    if (!p->weight) *weight += (double)m;
     for (int64_t i = 0; i < m; i++) {
         const int64_t row = descent_row(j, first + i);
         if (p->label) j->label[i] = p->label[row];
-        if (p->weight) *weight += j->weight[i] = p->weight[row];
+        if (p->weight) j->weight[i] = p->weight[row];
         if (p->prob) memcpy(j->prob + i * row_bytes, (const char *)p->prob + row * row_bytes, (size_t)row_bytes);
     }
     return (flr_targets){.label = p->label ? j->label : NULL,
                          .prob = p->prob ? j->prob : NULL,
                          .weight = p->weight ? j->weight : NULL,
-                         .grad_scale = 1};
+                         .grad_scale = grad_scale};
 }
 
 /* losses at logits Z (m, k), and the residuals, or NULL */
@@ -94,44 +94,38 @@ static void account(descent *j, void *R_out, const void *Z, const flr_targets *y
     j->loss += j->kernels->residual[p->loss](R_out, NULL, Z, y, j->row_scratch, m, p->k, 0);
 }
 
-/* of a batch of this weight */
-static void step(descent *j, int64_t first, int64_t m, double weight) {
-    if (j->o->factor > 0)
-        flr_descent_step(j, first, m, j->o->factor);
-    else if (weight > 0)
-        flr_descent_step(j, first, m, 1 / weight);
-}
-
 static void batch(descent *j, int64_t first, int64_t m) {
     const int64_t k = j->p->k, row_bytes = k * j->kernels->size;
-    double weight = 0;
+    const flr_batch b = flr_batch_of(j->o, j->p->weight, first, m);
     memset(j->g, 0, (size_t)(k * 8));
     for (int64_t at = 0; at < m; at += TILE) {
         const int64_t rows = m - at < TILE ? m - at : TILE;
         char *R = j->R + at * row_bytes;
-        const flr_targets y = targets(j, first + at, rows, &weight);
+        const flr_targets y = targets(j, first + at, rows, b.grad_scale);
         for (int64_t i = 0; i < rows; i++) multiply(j, R + i * row_bytes, first + at + i);
         account(j, R, R, &y, rows);
         j->kernels->column_sums(j->g, R, rows, k);
     }
-    step(j, first, m, weight);
+    if (b.steps) flr_descent_step(j, first, m, b.factor);
 }
 
-/* batches of one row each, whose losses, which no step waits for, are made together */
+/* batches of one row each, whose losses, which no step waits for, are made together; weights multiply steps, in double */
 static void single_rows(descent *j, int64_t first, int64_t m) {
     const int64_t k = j->p->k, row_bytes = k * j->kernels->size;
-    double all = 0;
-    const flr_targets y = targets(j, first, m, &all);
+    const flr_targets y = targets(j, first, m, 1);
     for (int64_t i = 0; i < m; i++) {
-        const double weight = y.weight ? y.weight[i] : 1;
+        const double weight = y.weight ? y.weight[i] : 1, counts = weight != 0;
         const flr_targets own = {.label = y.label ? y.label + i : NULL,
                                  .prob = y.prob ? (const char *)y.prob + i * row_bytes : NULL,
-                                 .weight = &weight};
+                                 .weight = &counts};
         char *Z = j->Z + i * row_bytes;
         multiply(j, Z, first + i);
         j->kernels->error[j->p->loss](j->R, Z, &own, k);
         for (int64_t c = 0; c < k; c++) j->g[c] = descent_residual(j, c);
-        step(j, first + i, 1, weight);
+        if (j->o->factor > 0)
+            flr_descent_step(j, first + i, 1, j->o->factor * weight);
+        else if (weight > 0)
+            flr_descent_step(j, first + i, 1, 1);
     }
     account(j, NULL, j->Z, &y, m);
 }

@@ -8,6 +8,7 @@
  * rounds, whose parts are added to a total in double.
  */
 #define _POSIX_C_SOURCE 199309L
+#include "drivers/batch.h"
 #include "drivers/sgd_batch.h"
 
 #include <string.h>
@@ -65,26 +66,26 @@ static void work(void *context, int worker, int n_workers) {
     for (int64_t first = 0; first < n; first += o->batch) {
         const int64_t m = n - first < o->batch ? n - first : o->batch;
         const int64_t n_chunks = (m + j->chunk_rows - 1) / j->chunk_rows;
-        const double weight = flr_sgd_gradient(j, &s, first, m, worker, n_workers);
+        const flr_batch batch = flr_batch_of(o, p->weight, first, m);
+        flr_sgd_gradient(j, &s, batch.grad_scale, first, m, worker, n_workers);
         flr_step step = {.W = o->W, .velocity = o->W_velocity, .W_real = (void *)p->W, .ldw = p->ldw, .G = j->G,
                          .g = s.g, .n_parts = n_chunks, .part_stride = k * d,
                          .folded = n_workers <= 2, /* its worker made both parts: the others have less to read */
                          .total = n_chunks > FLR_STEP_PARTS ? j->total : NULL, .scale = o->scale, .shift = o->shift,
-                         .factor = o->factor > 0 ? o->factor : weight > 0 ? 1 / weight : 0, .alpha = o->alpha,
+                         .factor = batch.factor, .alpha = o->alpha,
                          .learning_rate = o->learning_rate, .momentum = o->momentum, .k = k, .d = d};
         if (o->batch == 1) {
             step.r = s.Z;
             step.x = s.x[0];
         }
-        const int steps = o->factor > 0 || weight > 0;
         const int64_t end = sgd_share_begin(j, worker + 1, n_workers);
-        for (int64_t t = sgd_share_begin(j, worker, n_workers); steps && t < end; t++) {
+        for (int64_t t = sgd_share_begin(j, worker, n_workers); batch.steps && t < end; t++) {
             const int64_t c = t / j->n_blocks, block = t % j->n_blocks;
             j->kernels->step(&step, c, c + 1, sgd_block_begin(j, block), sgd_block_begin(j, block + 1),
                              j->b_shift + block * k);
         }
         if (worker == 0) {
-            for (int64_t c = 0; steps && c < k; c++) {
+            for (int64_t c = 0; batch.steps && c < k; c++) {
                 double gradient = step.factor * s.g[c];
                 if (o->b_velocity) gradient = o->b_velocity[c] = o->momentum * o->b_velocity[c] + gradient;
                 o->b[c] -= o->learning_rate * gradient;

@@ -20,7 +20,7 @@ typedef struct {
     double *total;              /* (k, d) sums of a batch that takes rounds */
     double *g;                  /* (max_parts, k) */
     double *b_shift;            /* (n_blocks, k) parts of (W * scale) shift */
-    struct sgd_part { double loss, weight; int64_t correct; } *parts; /* (max_parts,), before the step */
+    struct sgd_part { double loss; int64_t correct; } *parts; /* (max_parts,), before the step */
     flr_scratch memory;
     double total_loss;
     int64_t total_correct;
@@ -50,8 +50,9 @@ static inline int64_t sgd_block_begin(const sgd_job *j, int64_t block) { return 
 /* sgd_gradient.c */
 sgd_buffers flr_lay_out_sgd(const sgd_job *j, flr_arena *arena);
 void flr_sgd_barrier(sgd_job *j, int n_workers);
-/* All chunks of the batch of rows [first, first + m), in rounds; returns the sum of its weights.  When it returns the
- * worker's s->g and its blocks of total are complete. */
-double flr_sgd_gradient(sgd_job *j, const sgd_buffers *s, int64_t first, int64_t m, int worker, int n_workers);
+/* All chunks of the batch of rows [first, first + m), in rounds.  When it returns the worker's s->g and its blocks of
+ * total are complete. */
+void flr_sgd_gradient(sgd_job *j, const sgd_buffers *s, double grad_scale, int64_t first, int64_t m, int worker,
+                      int n_workers);
 
 #endif

@@ -33,7 +33,8 @@ void flr_sgd_barrier(sgd_job *j, int n_workers) {
 
 /* Loss and gradient of rows [first, first + m) of the order, into part q.  Meanwhile the worker's next chunk, which
  * begins at next, is prefetched. */
-static void chunk(sgd_job *j, const sgd_buffers *s, int64_t q, int64_t first, int64_t m, int64_t next) {
+static void chunk(sgd_job *j, const sgd_buffers *s, double grad_scale, int64_t q, int64_t first, int64_t m,
+                  int64_t next) {
     const flr_pass *p = j->p;
     const int64_t k = p->k, d = p->X.d, size = j->kernels->size, rows = j->tiling.rows;
     double *g = j->g + q * k;
@@ -48,13 +49,13 @@ static void chunk(sgd_job *j, const sgd_buffers *s, int64_t q, int64_t first, in
         for (int64_t i = 0; i < t; i++) {
             const int64_t row = order ? order[i] : begin + i;
             if (p->label) s->label[i] = p->label[row];
-            if (p->weight) part.weight += s->weight[i] = p->weight[row];
+            if (p->weight) s->weight[i] = p->weight[row];
             if (p->prob) memcpy(s->prob + i * k * size, (const char *)p->prob + row * k * size, (size_t)(k * size));
         }
         const flr_targets y = {.label = p->label ? s->label : NULL,
                                .prob = p->prob ? s->prob : NULL,
                                .weight = p->weight ? s->weight : NULL,
-                               .grad_scale = 1};
+                               .grad_scale = grad_scale};
         const int64_t later = begin + t < end ? begin + t : next, left = p->X.n - later, ahead = left < t ? left : t;
         flr_ahead rest = {0};
         if (ahead > 0)
@@ -72,7 +73,6 @@ static void chunk(sgd_job *j, const sgd_buffers *s, int64_t q, int64_t first, in
             j->products->backward(j->G + q * k * d * size, d, s->Z, k, s->x, t, d, k, j->tiling.head, begin == first,
                                   &late);
     }
-    if (p->weight == NULL) part.weight = (double)m;
     j->parts[q] = part;
 }
 
@@ -87,28 +87,26 @@ static void add_parts(sgd_job *j, int64_t n_parts, int fresh, int worker, int n_
     }
 }
 
-double flr_sgd_gradient(sgd_job *j, const sgd_buffers *s, int64_t first, int64_t m, int worker, int n_workers) {
+void flr_sgd_gradient(sgd_job *j, const sgd_buffers *s, double grad_scale, int64_t first, int64_t m, int worker,
+                      int n_workers) {
     const int64_t k = j->p->k, rows = j->chunk_rows, n_chunks = (m + rows - 1) / rows, n_values = k * j->p->X.d;
     const int in_rounds = n_chunks > FLR_STEP_PARTS, folded = n_workers <= 2 && !in_rounds;
-    double weight = 0;
     memset(s->g, 0, (size_t)(k * 8));
     for (int64_t done = 0; done < n_chunks; done += j->max_parts) {
         const int64_t n_parts = n_chunks - done < j->max_parts ? n_chunks - done : j->max_parts;
         for (int64_t q = worker; q < n_parts; q += n_workers) {
             const int64_t begin = (done + q) * rows, bytes = n_values * j->kernels->size;
             const int64_t next = q + n_workers < n_parts ? done + q + n_workers : done + n_parts + worker;
-            chunk(j, s, q, first + begin, m - begin < rows ? m - begin : rows,
+            chunk(j, s, grad_scale, q, first + begin, m - begin < rows ? m - begin : rows,
                   first + (next < n_chunks ? next * rows : j->o->batch + worker * rows));
             if (folded && q >= 2) j->kernels->add(j->G + (q - 2) * bytes, j->G + q * bytes, n_values);
         }
         flr_sgd_barrier(j, n_workers);
         for (int64_t q = 0; q < n_parts; q++) {
-            weight += j->parts[q].weight;
             for (int64_t c = 0; (worker == 0 || j->o->shift) && c < k; c++) s->g[c] += j->g[q * k + c];
             if (worker == 0) j->total_loss += j->parts[q].loss, j->total_correct += j->parts[q].correct;
         }
         if (in_rounds) add_parts(j, n_parts, done == 0, worker, n_workers);
         if (done + n_parts < n_chunks) flr_sgd_barrier(j, n_workers);
     }
-    return weight;
 }

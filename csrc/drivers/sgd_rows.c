@@ -28,6 +28,7 @@ typedef struct {
     char *R, *rates;       /* (BLOCK, k) real: logits that become residuals; learning_rate R */
     char *K, *zeros;       /* room for (BLOCK, BLOCK), (BLOCK,) real */
     char *G, *row_scratch; /* (k, d) real */
+    double rate;           /* of the weights as they are passed, which may be divided by a factor */
     double loss;
     int64_t correct;
 } job;
@@ -71,12 +72,12 @@ static void descend(job *j, int64_t i, int64_t m, int64_t row) {
     const flr_targets y = {.label = p->label ? p->label + row : NULL,
                            .prob = p->prob ? (const char *)p->prob + row * k * size : NULL,
                            .weight = &weight,
-                           .grad_scale = j->o->factor > 0 ? j->o->factor : weight > 0 ? 1 / weight : 0};
+                           .grad_scale = j->o->factor > 0 ? 1 : weight > 0 ? 1 / weight : 0};
     j->kernels->subtract_steps(r, j->rates, j->K + (group * BLOCK + (i - group) * width) * size, i, k);
     if (p->label) j->correct += j->kernels->correct(r, y.label, p->loss == FLR_SQUARED_ERROR ? 0.5 : 0, 1, k);
     j->loss += j->kernels->residual[p->loss](r, NULL, r, &y, j->row_scratch, 1, k, 0);
     for (int64_t c = 0; c < k; c++)
-        put(j->rates, i * k + c, size, j->o->learning_rate * get(r, c, size));
+        put(j->rates, i * k + c, size, j->rate * get(r, c, size));
 }
 
 /* what the block's m rows did, in double, and W_real and b_real of the new W and b */
@@ -86,13 +87,13 @@ static void settle(job *j, int64_t m) {
     const int64_t k = p->k, d = p->X.d, size = j->kernels->size;
     j->products->backward(j->G, d, j->R, k, j->x, m, d, k, 0, 1, NULL);
     const flr_step step = {.W = o->W, .W_real = (void *)p->W, .ldw = p->ldw, .G = j->G, .n_parts = 1,
-                           .part_stride = k * d, .scale = o->scale, .factor = 1, .learning_rate = o->learning_rate,
+                           .part_stride = k * d, .scale = o->scale, .factor = 1, .learning_rate = j->rate,
                            .k = k, .d = d};
     j->kernels->step(&step, 0, k, 0, d, NULL);
     for (int64_t c = 0; c < k; c++) {
         double g = 0;
         for (int64_t i = 0; i < m; i++) g += get(j->R, i * k + c, size);
-        o->b[c] -= o->learning_rate * g;
+        o->b[c] -= j->rate * g;
         put((void *)p->b, c, size, o->b[c]);
     }
 }
@@ -133,6 +134,7 @@ static void lay_out(job *j, flr_arena *arena) {
 int flr_epoch_by_row(double *loss_out, int64_t *correct_out, const flr_pass *pass, const flr_epoch_options *options) {
     const int64_t size = flr_real_size(pass->X.dtype);
     job j = {.p = pass, .o = options, .kernels = flr_kernels_of(size)};
+    j.rate = options->learning_rate * (options->factor > 0 ? options->factor : 1);
     j.tiling = flr_tiling_of(&pass->X, size, 0, 0);
     j.products = &j.kernels->products[j.tiling.type];
     j.tiling.in_place = 0; /* the block is a factor of K: rows in their order, with zeros behind them */
