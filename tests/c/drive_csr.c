@@ -7,15 +7,8 @@
 enum { MOST_SMALL_K = 130, PROBLEMS = 150, MOST_PRODUCTS = 60000 };
 
 static flr_csr_pass guarded_sparse(const sparse *p, flr_csr_columns *columns, int by_column) {
-    flr_csr_pass g = p->pass;
-    const int64_t n = p->n, k = p->k, size = p->size;
-    g.X = guarded_csr(p);
-    g.W = guarded_copy("W", p->pass.W, k * p->d * 8);
-    g.b = guarded_copy("b", p->pass.b, k * size);
-    g.offset = guarded_copy("offset", p->pass.offset, n * k * size);
-    g.label = guarded_copy("label", p->pass.label, n * 4);
-    g.prob = guarded_copy("prob", p->pass.prob, n * k * size);
-    g.weight = guarded_copy("weight", p->pass.weight, n * 8);
+    flr_csr_pass g = guarded_csr_pass(p);
+    const int64_t size = p->size;
     if (!by_column) return g;
     *columns = p->columns;
     columns->data = guarded_copy("copy's data", columns->data, p->nonzeros * size);

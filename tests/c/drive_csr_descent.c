@@ -117,11 +117,9 @@ static void one_epoch(sparse p, int ftrl) {
         if (!begin_case(side, "%s, batch %lld%s%s%s%s", p.text, (long long)o.batch, momentum ? " momentum" : "", o.alpha > 0 ? " alpha" : "",
                         order ? " order" : "", o.factor > 0 ? " factor" : ""))
             continue;
-        arguments a = {.pass = p.pass, .options = o, .rule = rule, .W = W, .b = b, .W_velocity = Wv, .b_velocity = bv, .table = table,
+        arguments a = {.pass = guarded_csr_pass(&p), .options = o, .rule = rule, .W = W, .b = b, .W_velocity = Wv, .b_velocity = bv, .table = table,
                        .values = values, .table_values = table_values, .loss = guarded("loss_out", 8), .correct = guarded("correct_out", 8)};
-        a.pass.X = guarded_csr(&p), a.pass.W = NULL, a.pass.b = NULL;
-        a.pass.label = guarded_copy("label", p.pass.label, n * 4), a.pass.prob = guarded_copy("prob", p.pass.prob, n * k * p.size);
-        a.pass.weight = guarded_copy("weight", p.pass.weight, n * 8);
+        a.pass.W = NULL, a.pass.b = NULL;
         a.options.W = guarded("W", values * 8), a.options.b = guarded("b", k * 8);
         if (momentum) a.options.W_velocity = guarded("W_velocity", values * 8), a.options.b_velocity = guarded("b_velocity", k * 8);
         if (ftrl) a.new_table = guarded("ftrl_table", table_values * 8);
@@ -140,28 +138,12 @@ static void one_epoch(sparse p, int ftrl) {
 }
 
 static void one_evaluate(const sparse *p) {
-    const int64_t n = p->n, k = p->k;
-    long double *R = plain(k * 16), *allowed = plain(k * 16), total = 0, total_allowed = 4 * tiny_of(8);
-    for (int64_t i = 0; i < n; i++) {
-        const long double w = p->pass.weight ? (long double)p->pass.weight[i] : 1;
-        long double loss, loss_allowed;
-        expected_residual(R, allowed, &loss, &loss_allowed, p->Z + i * k, p->Y + i * k, p->pass.loss, k, p->size, p->error[i]);
-        total += w * loss, total_allowed += w * (loss_allowed + 1e-15L * (long double)n * loss);
-    }
-    int64_t sure, open;
-    count_correct(&sure, &open, &EXAMPLES_OF(p));
     BOTH_SIDES {
         if (!begin_case(side, "%s", p->text)) continue;
-        arguments a = {.pass = p->pass, .loss = guarded("loss_out", 8), .correct = guarded("correct_out", 8)};
-        a.pass.X = guarded_csr(p);
-        a.pass.W = guarded_copy("W", p->pass.W, k * p->d * 8), a.pass.b = guarded_copy("b", p->pass.b, k * p->size);
-        a.pass.offset = guarded_copy("offset", p->pass.offset, n * k * p->size);
-        a.pass.label = guarded_copy("label", p->pass.label, n * 4), a.pass.prob = guarded_copy("prob", p->pass.prob, n * k * p->size);
-        a.pass.weight = guarded_copy("weight", p->pass.weight, n * 8);
+        arguments a = {.pass = guarded_csr_pass(p), .loss = guarded("loss_out", 8), .correct = guarded("correct_out", 8)};
         const output outputs[] = {{a.loss, 8}, {a.correct, 8}};
         call_driver(call_evaluate, NULL, &a, outputs, 2);
-        check("loss", 0, (long double)*a.loss, total, total_allowed);
-        check("correct", 0, (long double)*a.correct, (long double)sure + (long double)open / 2, (long double)open / 2);
+        check_evaluation(&EXAMPLES_OF(p), *a.loss, *a.correct);
         end_case();
     }
 }

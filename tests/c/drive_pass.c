@@ -190,25 +190,28 @@ void count_correct(int64_t *sure, int64_t *open, const examples *p) {
     }
 }
 
-static void one_evaluate(const target *t) {
-    const problem p = random_problem(t, MAY_OFFSET);
-    const int64_t k = p.k;
-    long double *R = plain(k * 16), *allowed = plain(k * 16), total = 0, total_allowed = 4 * tiny_of(8);
-    for (int64_t i = 0; i < p.n; i++) {
-        const long double w = p.pass.weight ? (long double)p.pass.weight[i] : 1;
-        long double loss, loss_allowed;
-        expected_residual(R, allowed, &loss, &loss_allowed, p.Z + i * k, p.Y + i * k, p.pass.loss, k, p.size, p.error[i]);
-        total += w * loss, total_allowed += w * (loss_allowed + 1e-15L * (long double)p.n * loss);
+void check_evaluation(const examples *p, double loss, int64_t correct) {
+    long double *R = plain(p->k * 16), *allowed = plain(p->k * 16), total = 0, total_allowed = 4 * tiny_of(8);
+    for (int64_t i = 0; i < p->n; i++) {
+        const long double w = p->weight ? (long double)p->weight[i] : 1;
+        long double one, one_allowed;
+        expected_residual(R, allowed, &one, &one_allowed, p->Z + i * p->k, p->Y + i * p->k, p->loss, p->k, p->size, p->error[i]);
+        total += w * one, total_allowed += w * (one_allowed + 1e-15L * (long double)p->n * one);
     }
     int64_t sure, open;
-    count_correct(&sure, &open, &EXAMPLES_OF(&p));
+    count_correct(&sure, &open, p);
+    check("loss", 0, (long double)loss, total, total_allowed);
+    check("correct", 0, (long double)correct, (long double)sure + (long double)open / 2, (long double)open / 2);
+}
+
+static void one_evaluate(const target *t) {
+    const problem p = random_problem(t, MAY_OFFSET);
     BOTH_SIDES {
         if (!begin_case(side, "%s", p.text)) continue;
         arguments a = {.pass = guarded_pass(&p), .loss = guarded("loss_out", 8), .correct = guarded("correct_out", 8)};
         const output outputs[] = {{a.loss, 8}, {a.correct, 8}};
         call_driver(call_evaluate, NULL, &a, outputs, 2);
-        check("loss", 0, (long double)*a.loss, total, total_allowed);
-        check("correct", 0, (long double)*a.correct, (long double)sure + (long double)open / 2, (long double)open / 2);
+        check_evaluation(&EXAMPLES_OF(&p), *a.loss, *a.correct);
         end_case();
     }
 }

@@ -168,8 +168,9 @@ typedef struct {
 } sparse;
 /* block_rows: of the transposed copy, or 0 for its own */
 sparse random_sparse(int64_t n, int64_t k, int64_t d, int64_t size, int64_t block_rows);
-/* X in slots of the case */
+/* X, and the pass without a transposed copy, in slots of the case */
 flr_csr guarded_csr(const sparse *p);
+flr_csr_pass guarded_csr_pass(const sparse *p);
 
 /* what both of these say, for references of either; of the sparse X with equal columns added up */
 typedef struct {
@@ -186,6 +187,8 @@ typedef struct {
     }
 /* drive_pass.c: rows labelled correctly, and rows that could go either way */
 void count_correct(int64_t *sure, int64_t *open, const examples *p);
+/* drive_pass.c: the sum of the losses, and how many rows are labelled correctly */
+void check_evaluation(const examples *p, double loss, int64_t correct);
 /* drive_epoch.c: gradients G (k, d), g (k,) of a batch at W, b; its loss and its weight, which are added to; scratch (3, k).  Returns how
  * far its rows reach: what G's values would be at most, were all residuals 1 and of one sign */
 long double batch_gradient(long double *G, long double *g, long double *total, long double *mass, long double *scratch, const long double *W,

@@ -75,3 +75,16 @@ flr_csr guarded_csr(const sparse *p) {
     X.indptr = guarded_copy("indptr", X.indptr, (p->n + 1) * X.indptr_size);
     return X;
 }
+
+flr_csr_pass guarded_csr_pass(const sparse *p) {
+    flr_csr_pass g = p->pass;
+    const int64_t n = p->n, k = p->k, size = p->size;
+    g.X = guarded_csr(p);
+    g.W = guarded_copy("W", p->pass.W, k * p->d * 8);
+    g.b = guarded_copy("b", p->pass.b, k * size);
+    g.offset = guarded_copy("offset", p->pass.offset, n * k * size);
+    g.label = guarded_copy("label", p->pass.label, n * 4);
+    g.prob = guarded_copy("prob", p->pass.prob, n * k * size);
+    g.weight = guarded_copy("weight", p->pass.weight, n * 8);
+    return g;
+}
