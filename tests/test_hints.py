@@ -164,6 +164,12 @@ def test_a_loss_beyond_its_start_is_told_of(loss):
     assert caught[0].filename == __file__
 
 
+@pytest.mark.parametrize("n", [99, 100])
+def test_the_loss_of_few_rows_is_not(n, recwarn):
+    Trainer("sigmoid", epochs=2, shuffle=False).fit(X[:n] * 1e4, Y[:n])
+    assert len(recwarn.list) == (n == 100)
+
+
 @pytest.mark.parametrize("loss", ["softmax", "sigmoid"])
 def test_training_that_learns_is_not(loss):
     with warnings.catch_warnings():

@@ -188,3 +188,14 @@ def test_common_shift_is_the_best(k, l2):
                   np.append(-W[:, j], np.linspace(-3, 3, 601))]
         found = penalty._of_features(W[:, [j]] + shift[j], penalty.l1[:1], penalty.strength[:1])
         assert found <= min(values) * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("d", [490, 515])
+def test_supports_of_any_size_take_newton_steps(d):
+    """Columns with a mean that no intercept takes; from 500 coefficients on more sweeps are made first."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(1500, d)) + 3
+    y = (X @ rng.normal(size=d) * 2 / np.sqrt(d) + rng.logistic(size=1500) > 0).astype(int)
+    model = proved(X, y, l1_ratio=1, C=30, fit_intercept=False, tol=1e-3)
+    assert model.n_passes_ < 2000
+    assert model.suboptimality_ <= 1e-3

@@ -27,6 +27,7 @@ GROWTH = 2.0  # and in units of those that have coefficients
 NEAR = 0.8  # of l1 is a gradient that may become a coefficient's
 SWEEPS = 40  # over all of a working set, in a step,
 SUPPORT_SWEEPS = 10  # and over what is not 0 between them
+WORTH = 50  # coefficients whose Newton step costs what such a sweep does
 EASIER = 0.3  # part of a violation that these leave
 ROUGH, FINE = 0.1, 1e-6  # part of the first violation at which a step ends: far from the optimum, and near it
 MODEL_ROWS, LEAST_ROWS = 8, 2048  # rows a feature, and at least, that dense models are made of at first,
@@ -138,6 +139,7 @@ class Columns:
         self.root = np.sqrt(share)
         self.place = np.full(rows.d, -1)
         self.n_kept, self.parts = 0, []
+        self.n_vain = 0  # sweeps since the last Newton step that have not been enough
 
     def choose(self, point, violation):
         """The features (m,) of the next working set; None where their columns would take too much memory."""
@@ -241,7 +243,9 @@ class Model:
             n_swept += 1
             if float(model.sweep(everything=False).sum()) <= enough or time.monotonic() >= deadline:
                 return n_swept
-        step_on_support(model, self.columns.all(), self.order, deadline)
+        self.columns.n_vain += n_swept
+        if step_on_support(model, self.columns.all(), self.order, WORTH * self.columns.n_vain, deadline):
+            self.columns.n_vain = 0
         return n_swept + 1
 
     def _shift(self):

@@ -13,20 +13,26 @@ from scipy.sparse import csr_array
 
 from fastlr.model.memory import BLOCK_VALUES
 
-MOST = 500  # coefficients of a class whose Hessian is made
+MOST = 4096  # coefficients of a class whose Hessian is made: 128 MiB
 RIDGE = 1e-12  # of a curvature, added
 MOST_ZEROS = 50  # that coefficients become
 
 
-def step_on_support(model, columns, order, deadline):
-    """Move a `_core.CoordinateModel` of some columns, as it takes them, that are in this order, until it is time."""
+def step_on_support(model, columns, order, most, deadline):
+    """Move a `_core.CoordinateModel` of some columns, as it takes them, that are in this order, until it is time.
+
+    Classes with more than so many coefficients that are not 0 are left as they are; returns whether there were none.
+    """
     if isinstance(columns, tuple):
         values, rows, starts = columns
         columns = csr_array((values, rows, starts), shape=(len(starts) - 1, model.h.shape[1]))
+    is_whole = True
     for c in range(len(model.t)):
         some = np.flatnonzero(model.w[c] + model.t[c])
-        if 0 < len(some) <= MOST and time.monotonic() < deadline:
+        is_whole &= len(some) <= most
+        if 0 < len(some) <= min(most, MOST) and time.monotonic() < deadline:
             _step_class(model, c, some, columns, order[some])
+    return is_whole
 
 
 def _step_class(model, c, some, columns, order):
