@@ -62,8 +62,9 @@ class FitMonitor:
 
     def __call__(self, iteration, value, suboptimality, point):
         """Iterations up to this one are done (0: none); whether the fit is to end."""
-        self.line.show(f"iteration {iteration}/{self.estimator.max_iter}  objective {value:.6g}  suboptimality "
-                       f"{suboptimality:.1e}")
+        if self.estimator.verbose:
+            self.line.show(f"iteration {iteration}/{self.estimator.max_iter}  objective {value:.6g}  suboptimality "
+                           f"{suboptimality:.1e}")
         if self.iteration and iteration:
             task, self.iteration = self.iteration, None  # a hook that raises has still been called
             reached = {"objective_": value, "suboptimality_": suboptimality, "n_iter_": np.array([iteration], np.int32)}

@@ -6,6 +6,12 @@ What is made of some classes stays in the cache, where arrays of all of them wou
 from fastlr import _core
 
 CACHED_VALUES = 1 << 13  # entries at a time: what is made of them needs no new pages
+SMALL = 1 << 18  # multiplications that are done before other threads have begun
+
+
+def threads_for(n_multiplications, n_threads):
+    """How many threads so much work is worth."""
+    return n_threads if n_multiplications > SMALL else 1
 
 
 def by_class(work, shape, n_threads):

@@ -16,8 +16,10 @@ changes with G by -(V + G / (alpha p)), which vanishes at an optimum: errors of 
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from scipy import special
 from scipy.linalg import lapack
 
 from fastlr.model.by_class import by_class
@@ -90,6 +92,19 @@ class Dual:
         d = len(self.strength)
         return self._bound(S - self.rounding.of_entropy(S), G[:, :d], G[:, d] if self.intercept else None)
 
+    @cached_property
+    def _is_on_all(self):
+        """Whether every coefficient is penalised."""
+        return bool((self.strength > 0 if self.l1 is None else (self.strength > 0) | (self.l1 > 0)).all())
+
+    @cached_property
+    def _absent(self):
+        """Mask (k,) of classes or labels that never, of labels also that always occur; None if there are none."""
+        absent = self.base_rate == 0
+        if self.loss == "sigmoid":
+            absent |= self.base_rate >= 1 - _ALWAYS
+        return absent if absent.any() else None
+
     def _by_class(self, work, G):
         return by_class(work, G.shape, self.rounding.n_threads)
 
@@ -98,8 +113,7 @@ class Dual:
 
         V (k, d) is the point that S* was made with, if any.
         """
-        penalised = self.strength > 0 if self.l1 is None else (self.strength > 0) | (self.l1 > 0)
-        if not (dual > 0 and penalised.all()):
+        if not (dual > 0 and self._is_on_all):
             return 0.0
         as_given, theta = G, 0.0
         with np.errstate(over="ignore", invalid="ignore"):
@@ -126,8 +140,8 @@ class Dual:
                 cost = 0.5 * float(np.vdot(step, moved) + np.vdot(error / self.strength, error))
                 return together((step if V is None else V[part] + step) * error) ** 2, cost
 
-            square, cost = np.sum(self._by_class(costs, G), axis=0)
-            dual -= math.sqrt(square) + cost
+            squares, halves = zip(*self._by_class(costs, G), strict=True)
+            dual -= math.sqrt(sum(squares)) + sum(halves)
         return max(dual, 0.0) if np.isfinite(dual) else 0.0
 
     def _without_absent(self, dual, G, g):
@@ -139,10 +153,8 @@ class Dual:
         rate = self.base_rate
         if self.loss == "squared_error":
             return dual, G, g
-        absent = rate == 0
-        if self.loss == "sigmoid":
-            absent |= rate >= 1 - _ALWAYS
-        if not absent.any():
+        absent = self._absent
+        if absent is None:
             return dual, G, g
         never = rate[absent] if self.loss == "softmax" else np.minimum(rate, 1 - rate)[absent]
         chosen = np.minimum(np.abs(g[absent]) + np.abs(never) + self.rounding.eps, 0.5)
@@ -172,7 +184,7 @@ class Dual:
         if ratio == 0:
             return dual, 0.0
         theta = ratio / (1 + ratio)
-        q = np.clip(rate - g / ratio, 0, 1)
+        q = np.minimum(np.maximum(rate - g / ratio, 0), 1)
         q_value = _entropy(q, self.loss) + float(q @ self.mean_offset) - self.mean_target_offset
         q_value -= _MEANS * (len(q) + self.rounding.offset_size)
         return (1 - theta) * dual + theta * q_value, theta
@@ -195,15 +207,12 @@ def intercept_step(J, g, loss):
 
 def entropies(p, loss):
     """-p log p for probabilities of any shape, plus the same of 1 - p for labels."""
-    def part(p):
-        return -p * np.log(np.where(p > 0, p, 1.0))
-
-    return part(p) + part(1 - p) if loss == "sigmoid" else part(p)
+    return special.entr(p) + special.entr(1 - p) if loss == "sigmoid" else special.entr(p)
 
 
 def _entropy(q, loss):
     """Entropy of the row q (k,), or the sum of its k binary entropies."""
-    return float(np.sum(entropies(q, loss)))
+    return float(entropies(q, loss).sum())
 
 
 def _elastic_conjugate(G, error, V, l1, strength, most):

@@ -205,7 +205,10 @@ def cholesky(H, n_logits, loss):
     """
     diagonal = np.einsum("jj->j", H)
     if loss == "softmax":
-        H += np.tile(np.diag(diagonal.reshape(n_logits, -1).mean(axis=0)), (n_logits, n_logits))
+        curvature = np.add.reduce(diagonal.reshape(n_logits, -1), axis=0) / n_logits
+        D = len(curvature)
+        of_same_feature = np.einsum("ajbj->abj", H.reshape(n_logits, D, n_logits, D))
+        of_same_feature += curvature
     relative = np.finfo(float).eps
     while True:
         diagonal *= 1 + relative

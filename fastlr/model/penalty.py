@@ -80,8 +80,8 @@ class Ridge:
 
     def add_curvature(self, H):
         """Add the penalty's to the Hessian H (k D, k D) of a mean loss, in place."""
-        diagonal = np.einsum("jj->j", H)
-        diagonal += np.tile(self.strength, len(H) // len(self.strength))
+        diagonal = np.einsum("jj->j", H).reshape(-1, len(self.strength))
+        diagonal += self.strength
 
     def neglected(self, W):
         """What `value` leaves out, since no solver could tell."""

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 from fastlr import _core
+from fastlr.model.by_class import threads_for
 from fastlr.model.hessian import class_blocks
 
 SAMPLED, WHOLE, LEAST = 0.15, 1e-3, 1e-8  # damping of blocks of a sample, of all rows, and at least
@@ -45,7 +46,7 @@ class BlockMetric:
             inverse = self.inverse_factors[c]
             G[c] = inverse.T @ (inverse @ G[c])
 
-        _core.parallel_for(solve, len(G), self.n_threads)
+        _core.parallel_for(solve, len(G), threads_for(2 * G.size * G.shape[1], self.n_threads))
         S = G * size
         if self.centred:  # a row added to all classes changes no probability
             S -= S.mean(axis=0)

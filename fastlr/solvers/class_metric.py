@@ -18,6 +18,7 @@ from scipy.linalg import lapack
 from scipy.optimize import minimize_scalar
 
 from fastlr import _core
+from fastlr.model.by_class import threads_for
 from fastlr.model.hessian import mean_gram, weighted_means
 from fastlr.model.memory import KEPT_VALUES
 
@@ -49,8 +50,8 @@ class Covariance:
         self.curvature = (_FewRows if rows.D**2 > 2 * KEPT_VALUES else _Gram)(rows)
         self.gram = self.curvature.gram
 
-    def solve(self, G, rho):
-        """(S + alpha P / rho_c)^-1 times the row of G (k, D) for each c, in float32."""
+    def solver(self, rho):
+        """A function that makes (S + alpha P / rho_c)^-1 G_c for each row of G (k, D), in float32."""
         power = np.round(np.log(rho) / np.log(_POWER)).astype(int)
         powers, largest = np.unique(power), KEPT_VALUES // (self.curvature.n_values + 1)
         if len(powers) > max(1, largest):  # they would not fit into the memory there is
@@ -66,14 +67,19 @@ class Covariance:
         for e in powers:
             classes = np.flatnonzero(power == e)
             parts += [(classes[i : i + _CLASSES], self.inverses[e]) for i in range(0, len(classes), _CLASSES)]
-        solved = np.empty(G.shape, np.float32)
+        n_threads = threads_for(len(rho) * len(self.penalty) ** 2, self.n_threads)
 
-        def solve(i):
-            classes, inverse = parts[i]
-            solved[classes] = inverse(G[classes])
+        def solve(G):
+            solved = np.empty(G.shape, np.float32)
 
-        _core.parallel_for(solve, len(parts), self.n_threads)
-        return solved
+            def solve_part(i):
+                classes, inverse = parts[i]
+                solved[classes] = inverse(G[classes])
+
+            _core.parallel_for(solve_part, len(parts), n_threads)
+            return solved
+
+        return solve
 
 
 class _Gram:
@@ -108,8 +114,9 @@ class _Gram:
 
         def product(G):
             solved = np.empty(G.shape, np.float32)
+            n_threads = threads_for(len(G) * inverse.size, self.n_threads)
             _core.parallel_for(lambda i: np.matmul(G, inverse[:, parts[i]], out=solved[:, parts[i]]), len(parts),
-                               self.n_threads)
+                               n_threads)
             return solved
 
         return product
@@ -156,19 +163,20 @@ class ClassMetric:
 
     def __init__(self, objective, covariance, point):
         rows = objective.rows
-        self.covariance, self.shape, self.centred = covariance, (rows.k, rows.D), rows.loss == "softmax"
+        self.shape, self.centred = (rows.k, rows.D), rows.loss == "softmax"
         step = max(1, rows.n // (CLASS_ROWS * rows.k))
         rho, mean = weighted_means(rows, objective.activations(point), step)
         self.rho = np.maximum(rho, _LEAST * rho.max() + _TINY)
         self.mean = mean.astype(np.float32)
-        self.tilted = covariance.solve(self.mean, self.rho)
+        self.by_covariance = covariance.solver(self.rho)
+        self.tilted = self.by_covariance(self.mean)
         self.inner = 1 + np.einsum("cj,cj->c", self.mean, self.tilted, dtype=np.float64)
 
     def solve(self, grad):
         """The step M^-1 grad (size,)."""
         G = grad.reshape(self.shape) / self.rho[:, None]
         size = np.abs(G).max() + _TINY
-        S = self.covariance.solve((G / size).astype(np.float32), self.rho)
+        S = self.by_covariance((G / size).astype(np.float32))
         along = np.einsum("cj,cj->c", self.mean, S, dtype=np.float64) / self.inner
         S = size * (S - along[:, None] * self.tilted)
         if self.centred:  # a row added to all classes changes no probability
@@ -192,7 +200,7 @@ def first_point(objective, covariance, constant):
         part = _PARTS[i]
         G = grad / -(part * rho)[:, None]
         size = np.abs(G).max() + _TINY
-        W = size * covariance.solve((G / size).astype(np.float32), part * rho).astype(np.float64)
+        W = size * covariance.solver(part * rho)((G / size).astype(np.float32)).astype(np.float64)
         W -= W.mean(axis=0) * (rows.loss == "softmax")
         along, penalty = rows.logits(W, few, with_offset=False, n_threads=1), objective.penalty.value(W)
 

@@ -73,7 +73,7 @@ def _pass(objective, blocks, W, L, *, follow):
         L[part] = before.following(Z, LEAST) if follow else before.raised(FIRST)
         p = dual.rows(rows.loss, L[part])
         R, lag = p.p - Y, p.lag(Z)
-        entropies = p.entropies() + np.sum(R * offset, axis=1)
+        entropies = p.entropies() + np.einsum("ij,ij->i", R, offset)
         losses, entropies = losses * weight, entropies * weight
         R, lag = R * weight[:, None], lag * weight[:, None]
         loss += float(losses.sum())
