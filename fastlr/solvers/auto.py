@@ -43,7 +43,7 @@ SOLVERS = ("auto", "lbfgs", "newton-cholesky", "newton-cg")
 SAMPLE_TOL = 1e-3  # proved on the sample, which is no nearer to the optimum of all rows
 EARLY = 12  # passes over the sample, or at least before class blocks are made
 OVERFITTED = 2.5  # times its own value, a sample's optimum has on all rows where it is no start
-METRIC_PASSES = 4  # that a class metric serves
+METRIC_PASSES = 4  # that the first class metric serves
 REFRESH = 50  # passes that class blocks serve
 EASIER = 0.02  # times as much as those before, are class blocks damped
 MODEL_PASSES = 2  # passes that a class model serves after its own step,
@@ -192,11 +192,12 @@ def _run_on_features(objective, w, progress, solver):
 
 
 def _by_class_metrics(objective, progress, covariance, pairs, budget):
-    """L-BFGS in one class metric after the other, for about so many passes."""
-    limit = objective.n_passes + budget
+    """L-BFGS in one class metric after the other, for about so many passes: each serves twice as long as the last."""
+    limit, serves = objective.n_passes + budget, METRIC_PASSES
     while objective.n_passes < limit and not progress.message:
         metric = ClassMetric(objective.at_hand, covariance, progress.point)
-        lbfgs(objective, progress, metric.solve, pairs, METRIC_PASSES, scaled=True)
+        lbfgs(objective, progress, metric.solve, pairs, min(serves, limit - objective.n_passes), scaled=True)
+        serves *= 2
 
 
 def _by_blocks(objective, progress, metric, pairs, n_metrics):
