@@ -196,7 +196,7 @@ def _by_class_metrics(objective, progress, covariance, pairs, budget):
     limit, serves = objective.n_passes + budget, METRIC_PASSES
     while objective.n_passes < limit and not progress.message:
         metric = ClassMetric(objective.at_hand, covariance, progress.point)
-        lbfgs(objective, progress, metric.solve, pairs, min(serves, limit - objective.n_passes), scaled=True)
+        lbfgs(objective, progress, metric.solve, pairs, serves, scaled=True)
         serves *= 2
 
 
