@@ -11,7 +11,7 @@ from fastlr import _core
 from fastlr.model.by_class import threads_for
 from fastlr.model.hessian import class_blocks
 
-SAMPLED, WHOLE, LEAST = 0.15, 1e-3, 1e-8  # damping of blocks of a sample, of all rows, and at least
+SAMPLED, WHOLE, LEAST = 0.15, 1e-3, 1e-8  # damping of blocks of some rows, of all, and at least: of the mean diagonal
 BLOCK_ROWS = 4  # rows a feature of a class block at least
 _TINY = np.finfo(np.float32).tiny
 

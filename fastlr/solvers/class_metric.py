@@ -21,16 +21,16 @@ from fastlr import _core
 from fastlr.model.by_class import threads_for
 from fastlr.model.hessian import mean_gram, weighted_means
 from fastlr.model.memory import KEPT_VALUES
+from fastlr.solvers.block_metric import SAMPLED, WHOLE
 
 COVARIANCE_ROWS = 8  # a feature, of S: its eigenvalues are then right to a factor of 2
-SAMPLED, WHOLE = 0.15, 1e-3  # damping of S from some rows and from all, in units of its mean diagonal
 INTERCEPT = 0.01  # variance that stands for the intercept's, which is 0
 CLASS_ROWS = 64  # a class, of rho_c and m_c
 FEW_ROWS = 8  # what part of all rows stand for an S that is too large: to apply them costs so much of a pass
 _PARTS = (1.0, 1 / 8, 1 / 64)  # of the constant model's curvature, tried for the first point
 _TRIAL_ROWS = 256  # that choose among them
 _POWER = 4.0  # between the rho whose inverses are made
-_LEAST = 1e-9  # of the largest rho, and what of it a penalty may outweigh
+LEAST = 1e-9  # of the largest rho, and what of it a penalty may outweigh
 _CLASSES, _COLUMNS = 64, 256  # treated at a time
 _TINY = np.finfo(np.float32).tiny
 
@@ -60,7 +60,7 @@ class Covariance:
 
         def make(i):
             e = lacking[i]
-            self.inverses[e] = self.curvature.inverse(np.minimum(self.penalty / _POWER**e, 1 / _LEAST**2))
+            self.inverses[e] = self.curvature.inverse(np.minimum(self.penalty / _POWER**e, 1 / LEAST**2))
 
         _core.parallel_for(make, len(lacking), self.n_threads)
         parts = []
@@ -166,7 +166,7 @@ class ClassMetric:
         self.shape, self.centred = (rows.k, rows.D), rows.loss == "softmax"
         step = max(1, rows.n // (CLASS_ROWS * rows.k))
         rho, mean = weighted_means(rows, objective.activations(point), step)
-        self.rho = np.maximum(rho, _LEAST * rho.max() + _TINY)
+        self.rho = np.maximum(rho, LEAST * rho.max() + _TINY)
         self.mean = mean.astype(np.float32)
         self.by_covariance = covariance.solver(self.rho)
         self.tilted = self.by_covariance(self.mean)

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.linalg import blas, lapack
 
 from fastlr.model.memory import KEPT_VALUES
+from fastlr.solvers.class_metric import LEAST
 from fastlr.solvers.lbfgs import MEMORY, Pairs, lbfgs
 from fastlr.solvers.newton import newton_cg
 from fastlr.solvers.state import STALLED
@@ -29,7 +30,6 @@ BLOCK_COST = 2  # passes that their covariance may cost
 DAMPING = 1e-3  # of the covariance
 LEAST_VARIANCE = 1e-3  # under the slopes, in units of that of all rows
 SOME_PAIRS, LEAST_PAIRS = 10, 4  # where features have few values, where they are so many that memory is short
-_LEAST = 1e-9  # of the largest rho
 _TINY = np.finfo(float).tiny
 
 
@@ -79,7 +79,7 @@ class SparseMetric:
         self.shape, self.centred, self.block = (rows.k, rows.D), rows.loss == "softmax", block
         slopes, weight = _slopes(objective, point)
         rho = slopes.mean(axis=0, dtype=np.float64) if weight is None else weight @ slopes / (weight.sum() + _TINY)
-        self.rho = np.maximum(rho, _LEAST * rho.max() + _TINY)
+        self.rho = np.maximum(rho, LEAST * rho.max() + _TINY)
         variance = 1.0 if block is None else block.variance
         self.diagonal = self.rho[:, None] * variance + objective.penalty.strength
 
@@ -149,5 +149,5 @@ class Block:
 
     def solve(self, G, rho):
         """The rows of G (k, m), each times the inverse for its rho (k,)."""
-        scaled = (G @ self.T) / np.maximum(1 + np.outer(rho - self.rho, self.spread), _LEAST)
+        scaled = (G @ self.T) / np.maximum(1 + np.outer(rho - self.rho, self.spread), LEAST)
         return scaled @ self.T.T
