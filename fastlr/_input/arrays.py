@@ -165,15 +165,15 @@ def check_labels(y, n, k, name="y"):
         raise ValueError(f"{name} has shape {y.shape}; expected ({n},), one label for each of the {n} rows")
     if k > _MOST_CLASSES:
         raise ValueError(f"{name} labels {k} classes; expected at most {_MOST_CLASSES}")
-    y = y.astype(y.dtype.newbyteorder("="), copy=False)
+    y = y if y.dtype.isnative else y.astype(y.dtype.newbyteorder("="))
     limit = min(k, 1 << (8 * y.itemsize - 1)) if y.dtype.kind == "i" else k
-    if n and y.view(f"u{y.itemsize}").max() >= limit:  # as unsigned, negative labels are large: one pass, not two
+    if n and np.maximum.reduce(y.view(f"u{y.itemsize}")) >= limit:  # as unsigned, negative labels are large: one pass, not two
         outside = np.flatnonzero((y < 0) | (y >= k))
         noun = "label" if len(outside) == 1 else "labels"
         remedy = "one logit tells two classes with loss='sigmoid'" if k == 1 else "number the classes from 0"
         raise ValueError(f"{name} has {len(outside)} {noun} outside [0, {k}): first is {y[outside[0]]} at row "
                          f"{outside[0]}; {remedy}")
-    return as_kernels_read(y, np.int32)
+    return as_kernels_read(y.astype(np.int32, copy=False), np.int32)
 
 
 def check_targets(y, n, k, dtype, *, loss=None, name="y", like="the logits"):

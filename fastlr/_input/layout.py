@@ -19,6 +19,8 @@ _KERNEL_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 def as_real(z, name):
     """float32 as it is, every other real type as float64; TypeError for anything else."""
+    if type(z) is np.ndarray and z.dtype in _KERNEL_DTYPES:
+        return z
     z = as_real_array(z, name)
     if z.dtype in _KERNEL_DTYPES:
         return z
@@ -68,11 +70,13 @@ def elementwise(name, z, out, n_threads):
     z = as_real(z, "z" if name != "logit" else "p")
     if out is not None:
         check_out(out, z)
-    if z.flags.f_contiguous and not z.flags.c_contiguous:
-        result = elementwise(name, z.T, None if out is None else out.T, n_threads)
-        return result.T if out is None else out
+    if not is_ready(z):
+        if z.flags.f_contiguous and not z.flags.c_contiguous:
+            result = elementwise(name, z.T, None if out is None else out.T, n_threads)
+            return result.T if out is None else out
+        z = z.copy()
     result = out if out is not None and is_ready(out) else np.empty(z.shape, z.dtype)
-    _core.map(name, z if is_ready(z) else z.copy(), result, resolve_n_threads(n_threads))
+    _core.map(name, z, result, resolve_n_threads(n_threads))
     return deliver(result, out)
 
 
@@ -98,7 +102,7 @@ def along_axes(name, Z, axis, out, n_threads):
         _core.rows(name, rows, result, resolve_n_threads(n_threads))
     if order is not None:
         return deliver(result.reshape([Z.shape[a] for a in order]).transpose(np.argsort(order)), out)
-    return deliver(result.reshape(Z.shape), out)
+    return deliver(result if rows is Z else result.reshape(Z.shape), out)
 
 
 def reduce_axes(name, Z, axis, keepdims, n_threads):
@@ -137,13 +141,13 @@ def _rows(Z, axes):
 
     The order is None where they are last already; then a C-contiguous Z is not copied.
     """
+    if axes == (1,) and Z.ndim == 2:
+        return Z if is_ready(Z) else Z.copy(), None
     order = None
     if axes != tuple(range(Z.ndim - len(axes), Z.ndim)):
         order = [a for a in range(Z.ndim) if a not in axes] + list(axes)
         Z = Z.transpose(order)
     if not is_ready(Z):
         Z = Z.copy()
-    if Z.ndim == 2 and len(axes) == 1:
-        return Z, order
     n_kept = Z.ndim - len(axes)
     return Z.reshape(prod(Z.shape[:n_kept]), prod(Z.shape[n_kept:])), order

@@ -59,9 +59,8 @@ def is_flag(value):
 
 def check_option(name, value, words):
     """The value of an option that takes one of a few words; ValueError lists them."""
-    accepts, expected = one_of(*words)
-    if not accepts(value):
-        raise ValueError(f"{name} is {value!r}; expected {expected}")
+    if not isinstance(value, str) or value not in words:
+        raise ValueError(f"{name} is {value!r}; expected {one_of(*words)[1]}")
     return value
 
 
@@ -75,9 +74,10 @@ def check_count(name, value):
 
 def check_number(name, value, minimum=-math.inf, maximum=math.inf):
     """A finite real number in [minimum, maximum] as a float."""
-    if not isinstance(value, Real) or isinstance(value, bool):
+    is_float = type(value) is float  # whose look-up among the kinds of numbers would take longest
+    if not is_float and (not isinstance(value, Real) or isinstance(value, bool)):
         raise TypeError(f"{name} is {value!r}; expected a number")
-    if not (is_number(value) and math.isfinite(value) and minimum <= value <= maximum):
+    if not ((is_float or is_number(value)) and math.isfinite(value) and minimum <= value <= maximum):
         expected = f"of at least {minimum:g}" if maximum == math.inf else f"in [{minimum:g}, {maximum:g}]"
         raise ValueError(f"{name} is {value!r}; expected a finite number {expected}")
     return float(value)
