@@ -14,11 +14,15 @@ import time
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from . import contests, fit_data, fit_peers
 from .cases import AGAINST_RELEASE, FITS, LABELS, PASSES, ROWS, available
 from .settings import Settings
 
-SUITES = ("passes", "rows", "fits")
+SUITES = ("passes", "rows", "fits", "calls")
+CALLS = 500
+"""Of a function of few values, timed together: the clock takes its own time."""
 SECONDS = 1.0
 """Of calls in a turn, two of them at least."""
 LONG = 10.0
@@ -57,6 +61,9 @@ def calls(suite, settings):
         cases = {f"{c.name}, tol={c.to:g}": (partial(c.load, settings), c.to) for c in available((*FITS, LABELS))}
         cases |= {f"{name}, tol=1e-4": (load, 1e-4) for name, load in fit_data.raw_sets(settings).items()}
         return {name: partial(_fit, *case, n_threads) for name, case in cases.items()}
+    if suite == "calls":
+        names = ("sigmoid", "softmax", "logsumexp", "cross_entropy", "cross_entropy_and_grad")
+        return {f"{CALLS} calls of {name}, 1 x 3": partial(_calls, name) for name in names}
     cases, contestants = (PASSES, contests.of_pass) if suite == "passes" else (ROWS, contests.of_rows)
     return {c.name: partial(_contestant, contestants, c, settings.rows(c.n), n_threads) for c in cases}
 
@@ -109,6 +116,19 @@ def _child(python, *arguments):
 
 def _contestant(contestants, case, n, n_threads):
     return contestants(case, n, n_threads)["fastlr"]
+
+
+def _calls(name):
+    import fastlr
+
+    function = getattr(fastlr, name)
+    arguments = (np.zeros((1, 3)), np.zeros(1, int))[: 2 if name.startswith("cross_entropy") else 1]
+
+    def call():
+        for _ in range(CALLS):
+            function(*arguments)
+
+    return call
 
 
 def _fit(load, tol, n_threads):
