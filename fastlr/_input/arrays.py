@@ -167,7 +167,7 @@ def check_labels(y, n, k, name="y"):
         raise ValueError(f"{name} labels {k} classes; expected at most {_MOST_CLASSES}")
     y = y if y.dtype.isnative else y.astype(y.dtype.newbyteorder("="))
     limit = min(k, 1 << (8 * y.itemsize - 1)) if y.dtype.kind == "i" else k
-    if n and np.maximum.reduce(y.view(f"u{y.itemsize}")) >= limit:  # as unsigned, negative labels are large: one pass, not two
+    if n and np.maximum.reduce(y.view(f"u{y.itemsize}")) >= limit:  # unsigned, negative labels are large: one pass
         outside = np.flatnonzero((y < 0) | (y >= k))
         noun = "label" if len(outside) == 1 else "labels"
         remedy = "one logit tells two classes with loss='sigmoid'" if k == 1 else "number the classes from 0"
