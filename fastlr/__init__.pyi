@@ -183,7 +183,8 @@ class Trainer(_Fitted):
 class RowBlocks:
     shape: tuple[int, int]
     dtype: np.dtype[Any]
-    X: NDArray[Any]
+    X: Any
+    rows: Any
     y: NDArray[Any] | None
     weight: NDArray[Any] | None
     feature_names: list[str] | None
