@@ -11,7 +11,6 @@ import numpy as np
 
 from fastlr import solvers
 from fastlr._classifier import LogitClassifier
-from fastlr._input.csr import Csr
 from fastlr._input.estimator import unchanged_on_error
 from fastlr._input.fitted import fitted_model, is_fitted
 from fastlr._input.foreign import refuse_classes_for_liblinear, understood
@@ -235,7 +234,7 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
 
         hard = objective.is_free and data.is_hard
         separated_below = certain_separation(objective.rows) if hard else 0.0
-        shown = X if isinstance(data.X, Csr) else data.X
+        shown = data.X if isinstance(data.X, np.ndarray) else X
         monitor = FitMonitor(self, model_at, shown, y, data.sample_weight, enough=separated_below)
         monitor.begin(w)
         result = solvers.minimise(
@@ -264,7 +263,7 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
 
     def _check(self, X, y, sample_weight, offset):
         """What `fit` was passed, as training data."""
-        return check_training_data(self, X, y, sample_weight, offset)
+        return check_training_data(self, X, y, sample_weight, offset, streams=True)
 
     def _leave_out(self, data, objective, w):
         """Set the attributes of leave-one-out."""

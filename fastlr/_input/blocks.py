@@ -6,7 +6,7 @@ import numpy as np
 
 from fastlr._input.arrays import as_array, check_finite, check_X, column_without_numbers
 from fastlr._input.csr import Csr, check_csr, is_sparse
-from fastlr._input.kept import Kept, KeptCsr
+from fastlr._input.kept import NO_ROOM, Kept, KeptCsr
 from fastlr._runtime.threads import resolve_n_threads
 
 
@@ -53,22 +53,59 @@ def checked(blocks):
         yield checked_block
 
 
-def keep(blocks, folder):
-    """X, y and weight of an iterator of `Block`s, in files of their own, mapped; and the features' names or None."""
-    kept, names = None, None
-    for block in blocks:
+class Keeper:
+    """Keeps X, y and weight of blocks in files of their own.
+
+    Parameters
+    ----------
+    folder : str
+        Where the files are.
+
+    Attributes
+    ----------
+    n : int
+        Rows so far.
+    like : Block or None
+        The first one.
+    no_room : OSError or None
+        Why X is not kept; y and weight are all the same.
+    """
+
+    def __init__(self, folder):
+        self.folder, self.n, self.like, self.no_room = folder, 0, None, None
+        self._kept = [None] * 3
+
+    def add(self, block):
+        """Keep one more."""
         parts = block.X, block.y, block.weight
-        if kept is None:
-            kept = [None if part is None else (KeptCsr if isinstance(part, Csr) else Kept)(folder, part)
-                    for part in parts]
-            names = block.names
-        for part, array in zip(kept, parts, strict=True):
-            if array is not None:
-                part.add(array)
-    shape = kept[0].shape if kept else (0, 0)
-    if not np.prod(shape):
-        raise ValueError(f"the blocks have {shape[0]} rows of {shape[1]} features; expected at least one of each")
-    return [part and part.array() for part in kept], names
+        if self.like is None:
+            self.like = block
+            self._kept = [None if part is None else (KeptCsr if isinstance(part, Csr) else Kept)(self.folder, part)
+                          for part in parts]
+        self.n += len(block.X)
+        for kept, part in zip(self._kept, parts, strict=True):
+            if part is not None:
+                self._add(kept, part)
+
+    def _add(self, kept, part):
+        is_X = kept is self._kept[0]
+        if is_X and self.no_room:
+            return
+        try:
+            kept.add(part)
+        except OSError as error:
+            if error.errno not in NO_ROOM or not is_X:
+                raise
+            self.no_room = error
+            kept.drop()
+
+    def arrays(self):
+        """X or None, y and weight, mapped; of blocks without rows or columns a ValueError."""
+        shape = self.n, self.like.X.shape[1] if self.like else 0
+        if not all(shape):
+            raise ValueError(f"the blocks have {shape[0]} rows of {shape[1]} features; expected at least one of each")
+        X, *others = self._kept
+        return [None if self.no_room else X.array(), *(kept and kept.array() for kept in others)]
 
 
 def _check(block, number, first):

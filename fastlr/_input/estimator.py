@@ -55,7 +55,7 @@ def convert(estimator, X, n_threads, *, fitting):
     if isinstance(X, RowBlocks):
         _check_names(estimator, X, fitting=fitting)
         rows = X.rows
-        return rows if isinstance(rows, csr.Csr) else check_X(rows)  # whose file may have been cut
+        return check_X(rows) if isinstance(rows, np.ndarray) else rows  # whose file may have been cut
     X = as_table(X, "X")
     plain = type(X) in (np.ndarray, np.memmap) and X.dtype != object
     if plain:

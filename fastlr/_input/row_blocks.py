@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from fastlr._input import blocks as source_blocks
 from fastlr._input import row_sources
 from fastlr._input.arrays import as_array, check_finite, check_X
+from fastlr._input.blocks import Keeper, checked
 from fastlr._input.csr import Csr
+from fastlr._input.streamed import Streamed
 from fastlr._runtime.threads import resolve_n_threads
 
 
@@ -48,7 +49,8 @@ class RowBlocks:
         When the blocks are read: if one is of another width or dtype than the first, has labels or weights of another
         length, has NaN or infinities, or if there are none. The message names the block.
     OSError
-        If the folder has no room; the message names it.
+        If the folder has no room, of what cannot go on without: generators, sparse blocks, all but
+        `LogisticRegression.fit` and predictions. These warn, and read the blocks again in each pass.
 
     Examples
     --------
@@ -148,7 +150,8 @@ class RowBlocks:
         rows.feature_names = source.feature_names
         return rows
 
-    rows = property(lambda self: self._read()[0], doc="The features (n, d) in a file: a read-only array, or a `Csr`.")
+    rows = property(lambda self: self._read()[0],
+                    doc="The features (n, d) as fits take them: a read-only array or a `Csr` in files, or `Streamed`.")
     y = property(lambda self: self._read()[1])
     weight = property(lambda self: self._read()[2])
     shape = property(lambda self: self.rows.shape)
@@ -157,6 +160,8 @@ class RowBlocks:
     @property
     def X(self):
         """The features (n, d): a read-only array in a file, or of sparse blocks a csr_array over three such arrays."""
+        if isinstance(self.rows, Streamed):
+            raise self.rows.refuse("an array of the rows")
         return _as_users_have_it(self.rows)
 
     def __len__(self):
@@ -168,9 +173,9 @@ class RowBlocks:
         Blocks are read from their source and not kept, so that memory stays that of one block.
         """
         predict = getattr(model, method)
-        is_gone = self._rows is not None and self._begun is not None
-        blocks = self._kept_blocks() if is_gone else self._iterate()
-        for block in source_blocks.checked(blocks):
+        is_kept = self._rows is not None and not isinstance(self.rows, Streamed)
+        blocks = self._kept_blocks() if is_kept and self._begun is not None else self._iterate()
+        for block in checked(blocks):
             names = self.feature_names if block.names is None else block.names
             if len(block.X):
                 yield predict(_as_users_have_it(block.X) if names is None else _named(block.X, names))
@@ -216,9 +221,27 @@ class RowBlocks:
     def _read(self):
         if self._rows is None:
             folder = tempfile.gettempdir() if self._cache is None else os.fspath(Path(self._cache).expanduser())
-            rows, names = source_blocks.keep(source_blocks.checked(self._iterate()), folder)
-            self._rows, self.feature_names = rows, self.feature_names if names is None else names
+            keeper = Keeper(folder)
+            for block in checked(self._iterate()):
+                keeper.add(block)
+                if keeper.no_room:
+                    self._refuse_what_needs_room(block, keeper.no_room)
+            rows = keeper.arrays()
+            if keeper.no_room:
+                rows[0] = Streamed(self._iterate, keeper.like.X.shape[1], keeper.like.X.dtype, keeper.no_room)
+                rows[0].take(keeper.n, rows[1])
+            self._rows = rows
+            if keeper.like.names is not None:
+                self.feature_names = keeper.like.names
         return self._rows
+
+    def _refuse_what_needs_room(self, block, error):
+        """Raise the error of a file that has no room, if the blocks cannot be read pass by pass."""
+        if not callable(self._blocks) and iter(self._blocks) is self._blocks:
+            raise OSError(error.errno, f"{error.strerror}; or pass a function that returns an iterator, whose blocks "
+                                       f"can be read again in each pass") from error
+        if isinstance(block.X, Csr):
+            raise OSError(error.errno, f"{error.strerror}; sparse blocks need it") from error
 
     def __reduce__(self):
         raise TypeError("RowBlocks cannot be pickled: their rows lie in a file without a name; make them anew")

@@ -4,6 +4,7 @@ import numpy as np
 
 from fastlr._input.arrays import as_table, check_finite, check_size, check_X
 from fastlr._input.csr import Csr, check_csr, is_sparse
+from fastlr._input.streamed import Streamed
 
 
 def check_rows(X, n_threads, n_features=None, names=None, *, name="X"):
@@ -15,6 +16,8 @@ def check_rows(X, n_threads, n_features=None, names=None, *, name="X"):
             from fastlr._input.estimator import convert_frame  # scikit-learn, which arrays do not need
 
             X, names = convert_frame("Trainer", X, names, n_features)
+    if isinstance(X, Streamed):
+        raise X.refuse("a Trainer")
     if sparse:
         X = check_csr(X, n_threads, finite=True, name=name)
     elif not isinstance(X, Csr):  # as RowBlocks have it
