@@ -74,8 +74,9 @@ def release(np.ndarray X):
     flr_release(&matrix)
 
 
-def release_csr(np.ndarray data, np.ndarray indices, np.ndarray indptr, int64_t d):
-    """The same of a matrix in compressed sparse rows."""
+def release_csr(np.ndarray data, np.ndarray indices):
+    """The same of values and columns (nnz,) of some rows in compressed sparse rows."""
     cdef flr_csr matrix
-    _describe_csr(&matrix, data, indices, indptr, d)
+    cdef np.ndarray indptr = np.array([0, len(data)])
+    _describe_csr(&matrix, data, indices, indptr, 0)
     flr_csr_release(&matrix)

@@ -60,7 +60,8 @@ class Csr:
             places = np.repeat(starts[rows] - indptr[rows], np.diff(indptr[rows.start : rows.stop + 1]))
             places += np.arange(there.start, there.stop)
             taken.data[there], taken.indices[there] = self.data[places], self.indices[places]
-            self.release()
+            some = np.asarray(part)[rows]
+            self.release(some.min(), some.max() + 1)
         return taken
 
     def runs(self):
@@ -70,9 +71,10 @@ class Csr:
         for first, last in pairwise(bounds):
             yield slice(first, last), slice(self.indptr[first], self.indptr[last])
 
-    def release(self):
-        """Give back the pages of mapped files that have been read."""
-        _core.release_csr(self.data, self.indices, self.indptr, self.shape[1])
+    def release(self, first=0, end=-1):
+        """Give back the pages of mapped files in which rows lie that have been read."""
+        places = slice(int(self.indptr[first]), int(self.indptr[end]))
+        _core.release_csr(self.data[places], self.indices[places])
 
     def _run(self, start, stop):
         if stop - start == len(self):
