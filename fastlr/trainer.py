@@ -8,7 +8,8 @@ For each batch of rows, with R = sample_weight * (A - Y) and G = R' X:
 
 W (k, d), b (k,) and the velocities are float64 and start at zero; a batch is computed in X's own floating type.
 An epoch is one call of `_core.Problem.epoch`, or of sparse X `_core.CsrProblem.epoch`, given an order of rows: X is
-neither copied nor shuffled.  Of X in large files it is one for each window (`fastlr._training_windows`).  What is kept from step to step is in `fastlr._training_state`.
+neither copied nor shuffled.  Of X in large files it is one for each window (`fastlr._training_windows`).  What is kept
+from step to step is in `fastlr._training_state`.
 """
 
 import inspect
