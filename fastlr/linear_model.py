@@ -16,7 +16,7 @@ from fastlr._input.fitted import fitted_model, is_fitted
 from fastlr._input.foreign import refuse_classes_for_liblinear, understood
 from fastlr._input.hints import hinted
 from fastlr._input.options import LOGISTIC_RULES, check_rules
-from fastlr._input.row_blocks import take_blocks
+from fastlr._input.row_blocks import RowBlocks, take_blocks
 from fastlr._runtime.callbacks import CallbackSupportMixin, FitMonitor, with_callbacks
 from fastlr._runtime.threads import blas_limit
 from fastlr._training_data import check_training_data
@@ -259,6 +259,8 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
                 self._leave_out(data, objective, result.w)
             except KeyboardInterrupt:
                 return "the fit had ended; leave-one-out predictions are missing"
+        if isinstance(X, RowBlocks):
+            X.check_unchanged()
         return verdict(self, result, data.dtype, unattainable, stopped=monitor.stopped)
 
     def _check(self, X, y, sample_weight, offset):

@@ -134,6 +134,8 @@ def _check_X(X):
     if is_sparse(X):
         return check_csr(X, n_threads, finite=True)
     array = X.to_numpy() if hasattr(X, "to_numpy") else X
+    if hasattr(X, "columns") and array.dtype == object and column_without_numbers(X) is None:  # pandas' Int64
+        array = np.column_stack([np.asarray(X[name]).astype(np.float64) for name in X.columns])
     try:
         array = check_X(array)
     except TypeError as error:

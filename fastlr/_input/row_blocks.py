@@ -16,6 +16,7 @@ from fastlr._input import row_sources
 from fastlr._input.arrays import as_array, check_finite, check_X
 from fastlr._input.blocks import Keeper, checked
 from fastlr._input.csr import Csr
+from fastlr._input.parquet_source import ParquetSource
 from fastlr._input.streamed import Streamed
 from fastlr._runtime.threads import resolve_n_threads
 
@@ -72,6 +73,7 @@ class RowBlocks:
                             f"(X, y, weight), or a function that returns an iterator")
         self.feature_names, self._rows = None, None
         self._blocks, self._cache, self._begun = blocks, cache, None
+        self._mapped = None  # a file that is mapped where it is, and what it was like
 
     @classmethod
     def from_npy(cls, paths, y=None, *, weight=None, cache=None):
@@ -125,7 +127,7 @@ class RowBlocks:
                 if part is not None and len(part) != len(X):
                     raise ValueError(f"{name} has {len(part)} rows and {paths[0]} {len(X)}; expected as many")
             check_finite(X := check_X(X), resolve_n_threads(None), str(paths[0]))
-            rows._rows = X, y, weight
+            rows._rows, rows._mapped = (X, y, weight), (paths[0], os.stat(paths[0]))
         return rows
 
     @classmethod
@@ -145,7 +147,7 @@ class RowBlocks:
         cache
             As for `RowBlocks`.
         """
-        source = row_sources.ParquetSource(path, target, features, weight)
+        source = ParquetSource(path, target, features, weight)
         rows = cls(source.blocks, cache=cache)
         rows.feature_names = source.feature_names
         return rows
@@ -210,6 +212,9 @@ class RowBlocks:
     def _iterate(self):
         """An iterator of the blocks; ValueError if they come from one that has begun."""
         blocks = self._blocks() if callable(self._blocks) else self._blocks
+        if not hasattr(blocks, "__iter__"):
+            raise TypeError(f"the function of the blocks returned a value of type {type(blocks).__name__}; expected an "
+                            f"iterator of (X, y) or (X, y, weight)")
         iterator = iter(blocks)
         if iterator is blocks:
             if iterator is self._begun:
@@ -218,7 +223,21 @@ class RowBlocks:
             self._begun = iterator if iterator is self._blocks or callable(self._blocks) else None
         return iterator
 
+    def check_unchanged(self):
+        """Raise ValueError if a file that is mapped where it is has been written to since."""
+        if self._mapped is None:
+            return
+        path, before = self._mapped
+        try:
+            now = os.stat(path)
+        except OSError:  # what is mapped stays there
+            return
+        if now.st_ino == before.st_ino and now.st_mtime_ns != before.st_mtime_ns and now.st_size >= before.st_size:
+            raise ValueError(f"{path} was written to after it was mapped; expected a file that stays as it is: make "
+                             f"RowBlocks of it anew")
+
     def _read(self):
+        self.check_unchanged()
         if self._rows is None:
             folder = tempfile.gettempdir() if self._cache is None else os.fspath(Path(self._cache).expanduser())
             keeper = Keeper(folder)
