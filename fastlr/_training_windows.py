@@ -25,8 +25,8 @@ def run_epoch(problem, rng, batch, parameters, n_threads, **rule):
     if window is None:
         order = None if rng is None else rng.permutation(problem.n).astype(np.int64, copy=False)
         return problem.epoch(*parameters, order, batch, **rule)
-    order = None if rng is None or batch >= problem.n else shuffled(rng, problem.n, window)
-    step = window // batch * batch
+    step = window // batch * batch  # a window that ends with a batch
+    order = None if rng is None or batch >= problem.n else shuffled(rng, problem.n, step or window)
     if not step:  # batches of more than a window
         return problem.epoch(*parameters, order, batch, **rule)
     loss, n_correct = 0.0, 0
@@ -48,7 +48,7 @@ def run_epoch(problem, rng, batch, parameters, n_threads, **rule):
 
 
 def shuffled(rng, n, window):
-    """An order (n,) int64 of rows: blocks of window / 128 rows are shuffled, and rows within windows."""
+    """An order (n,) int64 of rows: blocks of window / 128 rows are shuffled, and rows within each `window` of them."""
     size = max(1, window * BLOCK_BYTES // WINDOW_BYTES)
     starts = rng.permutation(-(-n // size)) * size
     order = (starts[:, None] + np.arange(size)).ravel()
@@ -94,6 +94,7 @@ def _dense_runs(X, rows):
     for here, there in _runs(rows):
         copy[here] = X[there]
         _core.release(X[there])
+    _core.release(X)  # what the system mapped around them
     return copy
 
 
@@ -106,4 +107,5 @@ def _csr_runs(X, rows):
         stored = slice(int(X.indptr[there.start]), int(X.indptr[there.stop]))
         copy.data[values], copy.indices[values] = X.data[stored], X.indices[stored]
         X.release(there.start, there.stop)
+    X.release()
     return copy

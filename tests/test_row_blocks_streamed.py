@@ -3,6 +3,7 @@
 import gc
 import os
 import resource
+import sys
 from contextlib import contextmanager
 
 import numpy as np
@@ -87,6 +88,7 @@ def test_the_optimum_is_that_of_rows_in_memory():
     assert found.objective_ == pytest.approx(LogisticRegression(tol=1e-12).fit(X, Y).objective_, rel=2e-12)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_nothing_is_left_of_what_was_written(tmp_path):
     gc.collect()
     before = len(os.listdir("/proc/self/fd"))

@@ -62,6 +62,7 @@ class Csr:
             taken.data[there], taken.indices[there] = self.data[places], self.indices[places]
             some = np.asarray(part)[rows]
             self.release(some.min(), some.max() + 1)
+        self.release()
         return taken
 
     def runs(self):

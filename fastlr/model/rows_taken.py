@@ -18,6 +18,7 @@ def taken(X, part):
         some = part[start : start + APART]
         rows[start : start + APART] = X[some]
         _core.release(X[some.min() : some.max() + 1])
+    _core.release(X)  # what the system mapped around them
     return rows
 
 
