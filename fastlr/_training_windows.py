@@ -70,7 +70,10 @@ def _window(problem):
 
 def _part(problem, rows, n_threads):
     """The problem of some rows, indices that rise or a slice."""
-    if isinstance(problem, _core.CsrProblem):
+    is_csr = isinstance(problem, _core.CsrProblem)
+    for name in ("data", "indices", "indptr") if is_csr else ("X",):
+        _core.check_file(_core.file_behind(getattr(problem, name)), name)
+    if is_csr:
         X = Csr(problem.data, problem.indices, problem.indptr, (problem.n, problem.d))
         X = X[rows] if isinstance(rows, slice) else _csr_runs(X, rows)
     else:

@@ -1,5 +1,6 @@
 """Trainers on rows in files that are larger than a window: the order, what is read, and the model it makes."""
 
+import os
 import subprocess
 import sys
 
@@ -84,6 +85,25 @@ def test_epochs_in_windows_are_those_of_the_same_order_in_memory(small_windows, 
     assert len(parts) == (-(-N // (window // batch * batch)) if batch <= window else 0)
     for found, expected in zip(*results, strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_windows_without_weight_change_nothing(small_windows):
+    weight = (np.arange(N) >= 3000).astype(float)
+    fits = [Trainer(epochs=2, batch_size=32, shuffle=False, alpha=0).fit(*data)
+            for data in ((RowBlocks([X]), Y, weight), (X, Y, weight))]
+    np.testing.assert_allclose(fits[0].coef_, fits[1].coef_, rtol=1e-9, atol=1e-12)
+    assert fits[0].history_["loss"] == pytest.approx(fits[1].history_["loss"])
+
+
+def test_a_file_that_is_cut_between_epochs(small_windows, tmp_path):
+    np.save(tmp_path / "x.npy", X)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+
+    def cut(trainer, epoch):
+        os.truncate(tmp_path / "x.npy", 5000)
+
+    with pytest.raises(ValueError, match=r"X is memory-mapped and needs .* bytes of its file, which has 5000"):
+        Trainer(epochs=2, callbacks=[cut]).fit(mapped, Y)
 
 
 def test_steps_of_ftrl_go_on_from_window_to_window(small_windows):

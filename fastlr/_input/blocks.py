@@ -63,23 +63,23 @@ class Keeper:
 
     Attributes
     ----------
-    n : int
-        Rows so far.
-    like : Block or None
-        The first one.
+    n, d : int
+        Rows so far, and columns.
+    dtype, names
+        Of the features; None before the first block.
     no_room : OSError or None
         Why X is not kept; y and weight are all the same.
     """
 
     def __init__(self, folder):
-        self.folder, self.n, self.like, self.no_room = folder, 0, None, None
-        self._kept = [None] * 3
+        self.folder, self.n, self.d, self.no_room = folder, 0, 0, None
+        self.dtype = self.names = self._kept = None
 
     def add(self, block):
         """Keep one more."""
         parts = block.X, block.y, block.weight
-        if self.like is None:
-            self.like = block
+        if self._kept is None:
+            self.d, self.dtype, self.names = block.X.shape[1], block.X.dtype, block.names
             self._kept = [None if part is None else (KeptCsr if isinstance(part, Csr) else Kept)(self.folder, part)
                           for part in parts]
         self.n += len(block.X)
@@ -101,9 +101,8 @@ class Keeper:
 
     def arrays(self):
         """X or None, y and weight, mapped; of blocks without rows or columns a ValueError."""
-        shape = self.n, self.like.X.shape[1] if self.like else 0
-        if not all(shape):
-            raise ValueError(f"the blocks have {shape[0]} rows of {shape[1]} features; expected at least one of each")
+        if not (self.n and self.d):
+            raise ValueError(f"the blocks have {self.n} rows of {self.d} features; expected at least one of each")
         X, *others = self._kept
         return [None if self.no_room else X.array(), *(kept and kept.array() for kept in others)]
 

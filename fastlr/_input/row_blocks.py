@@ -247,11 +247,11 @@ class RowBlocks:
                     self._refuse_what_needs_room(block, keeper.no_room)
             rows = keeper.arrays()
             if keeper.no_room:
-                rows[0] = Streamed(self._iterate, keeper.like.X.shape[1], keeper.like.X.dtype, keeper.no_room)
+                rows[0] = Streamed(self._iterate, keeper.d, keeper.dtype, keeper.no_room)
                 rows[0].take(keeper.n, rows[1])
             self._rows = rows
-            if keeper.like.names is not None:
-                self.feature_names = keeper.like.names
+            if keeper.names is not None:
+                self.feature_names = keeper.names
         return self._rows
 
     def _refuse_what_needs_room(self, block, error):
