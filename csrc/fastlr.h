@@ -82,7 +82,10 @@ typedef struct {
     const void *indices, *indptr;    /* (nnz,) columns; (n + 1,) places: int32_t or int64_t, by their sizes, 4 or 8 */
     int64_t index_size, indptr_size;
     int64_t n, d;
+    int release;                     /* data and indices: FLR_RELEASE, or anything else */
 } flr_csr;
+/* csr_rows.c: flr_release */
+void flr_csr_release(const flr_csr *X);
 
 /* A transposed copy of X in blocks of rows: gradients by column, each summed by one worker, need no sums of workers.
  * Block i has the rows from i * block_rows on; its column c the values data[j] in the rows rows[j] of the block for

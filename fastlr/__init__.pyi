@@ -183,7 +183,8 @@ class Trainer(_Fitted):
 class RowBlocks:
     shape: tuple[int, int]
     dtype: np.dtype[Any]
-    X: NDArray[Any]
+    X: Any
+    rows: Any
     y: NDArray[Any] | None
     weight: NDArray[Any] | None
     feature_names: list[str] | None
@@ -205,5 +206,6 @@ class RowBlocks:
         weight: str | None = None, cache: str | PathLike[str] | None = None,
     ) -> Self: ...
     def __len__(self) -> int: ...
+    def check_unchanged(self) -> None: ...
     def predictions(self, model: Any, method: str = "predict") -> Iterator[NDArray[Any]]: ...
     def write_predictions(self, path: str | PathLike[str], model: Any, method: str = "predict") -> int: ...

@@ -43,6 +43,7 @@ cdef extern from "fastlr.h" nogil:
         const void *indptr
         int64_t index_size, indptr_size
         int64_t n, d
+        int release
     ctypedef struct flr_csr_columns:
         void *data
         void *rows
@@ -50,6 +51,7 @@ cdef extern from "fastlr.h" nogil:
         int64_t row_size, block_rows, n_blocks
         bint finite
     flr_csr_columns flr_csr_plan_columns(const flr_csr *X, int64_t k)
+    void flr_csr_release(const flr_csr *X)
     void flr_csr_transpose(flr_csr_columns *columns, const flr_csr *X, int n_threads)
     ctypedef struct flr_csr_pass:
         flr_csr X

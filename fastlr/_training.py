@@ -8,8 +8,10 @@ import numpy as np
 from fastlr import _core
 from fastlr._input.options import check_trainer, is_flag
 from fastlr._runtime.terminal import ProgressLine
+from fastlr._runtime.threads import resolve_n_threads
 from fastlr._runtime.warnings import warn_user
 from fastlr._training_state import return_to, state_of
+from fastlr._training_windows import run_epoch
 
 
 @np.errstate(all="ignore")
@@ -53,7 +55,6 @@ def train(trainer, problem, epochs, before, validation=None):
 
 def _run_epoch(trainer, problem):
     """The sum of the losses and the number of rows labelled correctly."""
-    order = trainer._rng.permutation(problem.n).astype(np.int64, copy=False) if trainer.shuffle else None
     rule = {"learning_rate": trainer.learning_rate, "reduction": trainer.reduction}
     velocity = (None, None)
     if trainer.optimizer == "ftrl":
@@ -62,7 +63,9 @@ def _run_epoch(trainer, problem):
         rule |= {"momentum": trainer.momentum, "alpha": trainer.alpha}
         velocity = trainer._memory or velocity
     batch = min(trainer.batch_size or problem.n, problem.n)
-    return problem.epoch(trainer.coef_, trainer.intercept_, *velocity, order, batch, **rule)
+    parameters = trainer.coef_, trainer.intercept_, *velocity
+    return run_epoch(problem, trainer._rng if trainer.shuffle else None, batch, parameters,
+                     resolve_n_threads(trainer.n_threads), **rule)
 
 
 def _warn_of_no_progress(trainer, problem):

@@ -8,14 +8,16 @@ from fastlr import _core
 from fastlr._input.arrays import check_feature_vector, check_sample_weight
 from fastlr._input.csr import Csr
 from fastlr._input.estimator import check_input, check_offset, check_penalty_factors
+from fastlr._input.streamed import Streamed
 from fastlr._input.targets import Outputs, learn_outputs, warn_of_one_class, weigh_classes
 from fastlr._runtime.threads import resolve_n_threads
 from fastlr._verdict import are_hard
 from fastlr.model.objective import Objective
 from fastlr.model.penalty import penalty_strength
 from fastlr.model.rows import DenseRows
-from fastlr.model.rows_base import as_computed
+from fastlr.model.rows_base import SMALL, as_computed
 from fastlr.model.rows_sparse import CsrRows
+from fastlr.model.rows_streamed import streamed_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +26,7 @@ class TrainingData:
 
     Attributes
     ----------
-    X : ndarray or Csr (n, d)
+    X : ndarray, Csr or Streamed (n, d)
         As the kernels read it.
     computed : ndarray or Csr (n, d)
         What rows compute with: X, or a float64 copy of a small one.
@@ -37,8 +39,8 @@ class TrainingData:
     scale, shift, factors : ndarray (d,) or None
     """
 
-    X: np.ndarray | Csr
-    computed: np.ndarray | Csr
+    X: np.ndarray | Csr | Streamed
+    computed: np.ndarray | Csr | Streamed
     outputs: Outputs
     targets: np.ndarray
     sample_weight: np.ndarray | None
@@ -77,27 +79,39 @@ class TrainingData:
 
     def objective(self, C, weight, *, intercept, seed, l1_ratio=0.0):
         """The Objective of the rows with these weights."""
-        rows = (CsrRows if isinstance(self.X, Csr) else DenseRows)(
-            self.computed, self.targets, self.outputs.k, loss=self.outputs.loss, weight=weight, offset=self.offset,
-            intercept=intercept, n_threads=self.n_threads, random_state=seed,
-        )
+        options = {"loss": self.outputs.loss, "weight": weight, "intercept": intercept, "n_threads": self.n_threads,
+                   "random_state": seed}
+        if isinstance(self.X, Streamed):
+            rows = streamed_rows(self.X, self.targets, self.outputs.k, **options)
+        else:
+            rows = (CsrRows if isinstance(self.X, Csr) else DenseRows)(
+                self.computed, self.targets, self.outputs.k, offset=self.offset, **options)
         alpha, factors = self.penalty(C, weight)
         return Objective(rows, alpha=alpha, penalty=factors, scale=self.scale, shift=self.shift, l1_ratio=l1_ratio)
 
 
-def check_training_data(estimator, X, y, sample_weight, offset):
+def check_training_data(estimator, X, y, sample_weight, offset, *, streams=False):
     """The `TrainingData` of an estimator's parameters and of what its `fit` was passed.
+
+    streams says whether the estimator takes `Streamed` rows.
 
     Raises
     ------
     TypeError, ValueError
         Naming what is wrong.
+    OSError
+        For what needs rows that are kept.
     """
     n_threads = resolve_n_threads(estimator.n_threads)
     X = check_input(estimator, X, n_threads, fitting=True)
     n, d = X.shape
-    computed = as_computed(X, X.size)
-    outputs, targets = learn_outputs(y, n, _core.real_dtype(computed.dtype), targets=estimator.targets)
+    if isinstance(X, Streamed):
+        _refuse_what_is_kept(estimator, X, offset, streams=streams)
+        computed, real = X, np.dtype(float) if X.size <= SMALL else _core.real_dtype(X.dtype)
+    else:
+        computed = as_computed(X, X.size)
+        real = _core.real_dtype(computed.dtype)
+    outputs, targets = learn_outputs(y, n, real, targets=estimator.targets)
     sample_weight, exponent = _core.moderate_weights(check_sample_weight(sample_weight, n))
     return TrainingData(
         X, computed, outputs, targets, sample_weight, exponent, n_threads,
@@ -105,3 +119,13 @@ def check_training_data(estimator, X, y, sample_weight, offset):
         shift=check_feature_vector(estimator.shift, d, "shift"),
         factors=check_penalty_factors(estimator.penalty_factors, d),
     )
+
+
+def _refuse_what_is_kept(estimator, X, offset, *, streams):
+    """Raise OSError for what the sums of a pass over `Streamed` rows are not enough for."""
+    if not streams:
+        raise X.refuse(type(estimator).__name__)
+    for is_wanted, what in ((estimator.l1_ratio, "l1_ratio"), (estimator.leave_one_out, "leave_one_out"),
+                            (offset is not None, "offset")):
+        if is_wanted:
+            raise X.refuse(what)

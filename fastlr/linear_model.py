@@ -11,13 +11,12 @@ import numpy as np
 
 from fastlr import solvers
 from fastlr._classifier import LogitClassifier
-from fastlr._input.csr import Csr
 from fastlr._input.estimator import unchanged_on_error
 from fastlr._input.fitted import fitted_model, is_fitted
 from fastlr._input.foreign import refuse_classes_for_liblinear, understood
 from fastlr._input.hints import hinted
 from fastlr._input.options import LOGISTIC_RULES, check_rules
-from fastlr._input.row_blocks import take_blocks
+from fastlr._input.row_blocks import RowBlocks, take_blocks
 from fastlr._runtime.callbacks import CallbackSupportMixin, FitMonitor, with_callbacks
 from fastlr._runtime.threads import blas_limit
 from fastlr._training_data import check_training_data
@@ -235,7 +234,7 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
 
         hard = objective.is_free and data.is_hard
         separated_below = certain_separation(objective.rows) if hard else 0.0
-        shown = X if isinstance(data.X, Csr) else data.X
+        shown = data.X if isinstance(data.X, np.ndarray) else X
         monitor = FitMonitor(self, model_at, shown, y, data.sample_weight, enough=separated_below)
         monitor.begin(w)
         result = solvers.minimise(
@@ -260,11 +259,13 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
                 self._leave_out(data, objective, result.w)
             except KeyboardInterrupt:
                 return "the fit had ended; leave-one-out predictions are missing"
+        if isinstance(X, RowBlocks):
+            X.check_unchanged()
         return verdict(self, result, data.dtype, unattainable, stopped=monitor.stopped)
 
     def _check(self, X, y, sample_weight, offset):
         """What `fit` was passed, as training data."""
-        return check_training_data(self, X, y, sample_weight, offset)
+        return check_training_data(self, X, y, sample_weight, offset, streams=True)
 
     def _leave_out(self, data, objective, w):
         """Set the attributes of leave-one-out."""

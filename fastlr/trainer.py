@@ -8,7 +8,8 @@ For each batch of rows, with R = sample_weight * (A - Y) and G = R' X:
 
 W (k, d), b (k,) and the velocities are float64 and start at zero; a batch is computed in X's own floating type.
 An epoch is one call of `_core.Problem.epoch`, or of sparse X `_core.CsrProblem.epoch`, given an order of rows: X is
-neither copied nor shuffled.  What is kept from step to step is in `fastlr._training_state`.
+neither copied nor shuffled.  Of X in large files it is one for each window (`fastlr._training_windows`).  What is kept
+from step to step is in `fastlr._training_state`.
 """
 
 import inspect
@@ -57,7 +58,8 @@ class Trainer:
     reduction : {"mean", "sum"}, default "mean"
         Whether the gradient of a batch is averaged over its sample weights.
     shuffle : bool, default True
-        Take the rows in a new random order each epoch.
+        Take the rows in a new random order each epoch; of X in files beyond 128 MiB blocks of rows, and rows within
+        windows of that size.
     callbacks : iterable of callables, default ()
         Each is called as ``callback(trainer, epoch)`` after an epoch, counted from 1; training ends if one returns
         True. The trainer's attributes are set by then; `coef_` and `intercept_` change in place, until the call of

@@ -6,10 +6,12 @@ The judge is NumPy: the same rows and labels in one array in memory, or sums tha
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from test_row_sources import write_safetensors
 
 import fastlr
 from fastlr import RowBlocks, _core
+from fastlr._input.csr import problem_of
 from fastlr._input.labels import check_label_array, number_labels
 from fastlr.model.memory import BLOCK_VALUES
 from fastlr.model.rows_taken import every, taken
@@ -47,6 +49,29 @@ def test_gram_matrices_that_give_back_what_they_have_read(n):
     G, s = _core.Problem(in_a_file(X), None, 1, n_threads=1).gram()
     np.testing.assert_array_equal(G, X.T.astype(np.float64) @ X)
     np.testing.assert_array_equal(s, X.sum(axis=0))
+
+
+@pytest.mark.parametrize("n", [24 * 512 - 24, 24 * 512, 24 * 512 + 24])
+def test_sparse_passes_that_give_back_what_they_have_read(n):
+    """RELEASE_BYTES, RELEASE_ROWS: 24 chunks of 4 MiB, a little less or more; all sums are exact."""
+    d, per_row = 3000, 1024
+    indices = RNG.integers(0, d, n * per_row).astype(np.int32)
+    data = RNG.integers(0, 9, n * per_row).astype(np.float32)
+    X = sp.csr_array((data, indices, np.arange(0, n * per_row + 1, per_row)), shape=(n, d))
+    rows = RowBlocks([X]).rows
+    assert _core.is_read_once(_core.file_behind(rows.data))
+    y = RNG.integers(0, 2, n)
+    exact = np.bincount(indices, data * (0.5 - np.repeat(y, per_row)), d)
+    problem = problem_of(rows, y.astype(np.int32), 1, loss="sigmoid", n_threads=2)
+    for _ in range(2):  # what has been given back is read again
+        np.testing.assert_array_equal(problem.loss_and_grad(np.zeros((1, d)), np.zeros(1))[1][0], exact)
+    arrays = rows.data, rows.indices, rows.indptr, d
+    sums = _core.csr_column_sums(*arrays, n_threads=2, want=("sums",))["sums"]
+    np.testing.assert_array_equal(sums, np.bincount(indices, data, d))
+    some = X[:, :5].toarray().astype(np.float64)
+    G, s = _core.csr_gram(*arrays, np.arange(5), n_threads=2)
+    np.testing.assert_array_equal(G, some.T @ some)
+    np.testing.assert_array_equal(s, some.sum(axis=0))
 
 
 # ---- taken ----------------------------------------------------------------------------------------------------------

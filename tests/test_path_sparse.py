@@ -253,8 +253,8 @@ def test_products_of_two_values(n):
 
 @pytest.mark.parametrize("at_a_time", [1, 49, 50, 51, 1 << 22])
 def test_columns_of_rows_that_are_looked_at_in_parts(monkeypatch, at_a_time):
-    """AT_A_TIME."""
-    monkeypatch.setattr("fastlr.model.rows_columns.AT_A_TIME", at_a_time)
+    """RUN_VALUES."""
+    monkeypatch.setattr("fastlr._input.csr.RUN_VALUES", at_a_time)
     _, data, indices, indptr, X, _ = drawn(20, 30, [5, 0] * 10, "float64")
     features, root = np.array([3, 29, 0, 7]), np.linspace(0.5, 2, 20)
     values, rows, starts = sparse_columns(check_csr(sp.csr_array((data, indices, indptr), shape=(20, 30)), 1),

@@ -73,13 +73,13 @@ def test_matrices_of_targets_and_frames(tmp_path):
 NAN = X[:50].copy()
 NAN[7, 2] = np.nan
 WRONG = {
-    "another width": ([(X, Y), (X[:, :3], Y)], "block 1 has 3 features and those before 6"),
-    "another dtype": ([(X, Y), (X.astype(np.float64), Y)], "block 1 has dtype float64"),
-    "not finite": ([(X, Y), (NAN, Y[:50])], "block 1.*(?s:.)*row 7"),
-    "labels of another length": ([(X, Y[:-1])], "block 0: y has shape"),
-    "no labels in one": ([(X, Y), (X,)], "block 1 has no y"),
-    "weights in one": ([(X, Y), (X, Y, WEIGHT)], "block 1 has some weight"),
-    "labels of another kind": ([(X, Y), (X, np.arange(900))], "block 1 has y of shape .* and dtype int64"),
+    "another width": ([(X, Y), (X[:, :3], Y)], r"block 1 \(from row 900 on\) has 3 features and those before 6"),
+    "another dtype": ([(X, Y), (X.astype(np.float64), Y)], "block 1 .* has dtype float64"),
+    "not finite": ([(X, Y), (NAN, Y[:50])], r"block 1 \(from row 900 on\): Input X contains NaN, first at row 7"),
+    "labels of another length": ([(X, Y[:-1])], "block 0 .*: y has shape"),
+    "no labels in one": ([(X, Y), (X,)], "block 1 .* has no y"),
+    "weights in one": ([(X, Y), (X, Y, WEIGHT)], "block 1 .* has some weight"),
+    "labels of another kind": ([(X, Y), (X, np.arange(900))], "block 1 .* has y of shape .* and dtype int64"),
     "too many parts": ([(X, Y, WEIGHT, WEIGHT)], "4 parts"),
     "no blocks": ([], "0 rows"),
     "no rows": ([(X[:0], Y[:0])], "0 rows"),
@@ -177,7 +177,7 @@ def test_names_of_frames_are_compared():
     assert list(model.feature_names_in_) == list("abcdef")
     assert model.score(rows) == model.score(frame, Y)
     for other in (frame[list("fedcba")], X):
-        with pytest.raises(ValueError, match="block 1 has features named"):
+        with pytest.raises(ValueError, match=r"block 1 .* has features named"):
             LogisticRegression().fit(RowBlocks([(frame, Y), (other, Y)]))
     permuted = RowBlocks([(frame[list("fedcba")], Y)])
     for predict in (model.predict, lambda rows: list(rows.predictions(model))):

@@ -19,5 +19,7 @@ int64_t flr_csr_chunk_begin(const flr_csr *X, int64_t row_cost, int64_t chunk, i
  * from end on.  starts (most + 1,) is scratch.  Returns how many. */
 int64_t flr_csr_take_rows(flr_csr_rows *rows_out, int64_t *starts, const flr_csr *X, int64_t first, int64_t end,
                           int64_t most, int64_t nonzeros);
+/* As flr_release_rows does (tile.h), with data and indices. */
+int64_t flr_csr_release_rows(const flr_csr *X, int64_t first, int64_t end, int last);
 
 #endif

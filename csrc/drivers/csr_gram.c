@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { CHUNKS = 24, CHUNK_NONZEROS = 16 << 10, CHUNK_FILL = 16 };
+enum { CHUNKS = 24, CHUNK_NONZEROS = 16 << 10, CHUNK_FILL = 16, RELEASE_ROWS = 64 };
 
 typedef struct {
     const flr_csr *X;
@@ -65,7 +65,9 @@ static void do_chunk(void *context, int64_t chunk, int worker) {
     memset(s.G, 0, (size_t)(m * m * 8));
     memset(s.s, 0, (size_t)(m * 8));
     memset(s.place, 0, (size_t)(m * 8));
+    int64_t held = begin;
     for (int64_t i = begin; i < end; i++) {
+        if (i % RELEASE_ROWS == 0) held = flr_csr_release_rows(j->X, held, i, 0);
         const double weight = j->weight ? j->weight[i] : 1;
         const int64_t count = weight == 0 ? 0 : choose(j, &s, i);
         for (int64_t a = 0; a < count; a++) {
@@ -75,6 +77,7 @@ static void do_chunk(void *context, int64_t chunk, int worker) {
             for (int64_t b = 0; b <= a; b++) row[s.chosen[b]] += x * s.value[b]; /* on either side of the diagonal */
         }
     }
+    (void)flr_csr_release_rows(j->X, held, end, 1);
     flr_await_turn(&j->turn, chunk);
     for (int64_t a = 0; a < m * m; a++) j->G[a] += s.G[a];
     for (int64_t a = 0; a < m; a++) j->s[a] += s.s[a];

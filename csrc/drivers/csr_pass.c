@@ -104,15 +104,18 @@ static void do_chunk(void *context, int64_t chunk, int worker) {
     const csr_buffers s = flr_csr_buffers_of(j, worker);
     double loss = 0;
     int64_t correct = 0;
+    int64_t held = begin;
     memset(s.g, 0, (size_t)(k * 8));
     for (int64_t first = begin, m; first < end; first += m) {
         flr_csr_rows rows;
+        held = flr_csr_release_rows(X, held, first, 0);
         m = flr_csr_take_rows(&rows, s.starts, X, first, end, j->tile_rows, CSR_TILE_NONZEROS);
         const void *R = flr_csr_tile(j, &s, &loss, &correct, &rows, first, m);
         if (R == NULL) continue;
         j->kernels->column_sums(s.g, R, m, k);
         j->kernels->csr.scatter(s.G, j->ldg, &rows, R, j->p->weight ? j->p->weight + first : NULL, s.wide, m, k);
     }
+    (void)flr_csr_release_rows(X, held, end, 1);
     if (j->op != CSR_LOGITS) add_in_turn(j, &s, loss, correct, chunk);
 }
 

@@ -1,5 +1,7 @@
-/* csr_rows.c -- rows of a sparse matrix in chunks and tiles. */
+/* csr_rows.c -- rows of a sparse matrix in chunks and tiles, and given back. */
 #include "drivers/csr.h"
+
+enum { RELEASE_BYTES = 4 << 20 };
 
 int64_t flr_csr_chunk_begin(const flr_csr *X, int64_t row_cost, int64_t chunk, int64_t n_chunks) {
     const int64_t first = flr_csr_start(X, 0);
@@ -27,3 +29,15 @@ int64_t flr_csr_take_rows(flr_csr_rows *rows_out, int64_t *starts, const flr_csr
     *rows_out = (flr_csr_rows){X->data, X->indices, starts, X->index_size};
     return m;
 }
+
+int64_t flr_csr_release_rows(const flr_csr *X, int64_t first, int64_t end, int last) {
+    if (X->release != FLR_RELEASE || end <= first) return first;
+    const int64_t begin = flr_csr_start(X, first), count = flr_csr_start(X, end) - begin;
+    const int64_t size = flr_real_size(X->dtype);
+    if (count * (size + X->index_size) < RELEASE_BYTES && !last) return first;
+    flr_release_pages((const char *)X->data + begin * size, count * size);
+    flr_release_pages((const char *)X->indices + begin * X->index_size, count * X->index_size);
+    return end;
+}
+
+void flr_csr_release(const flr_csr *X) { (void)flr_csr_release_rows(X, 0, X->n, 1); }

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { CHUNKS = 24, CHUNK_NONZEROS = 16 << 10, CHUNK_FILL = 16 };
+enum { CHUNKS = 24, CHUNK_NONZEROS = 16 << 10, CHUNK_FILL = 16, RELEASE_ROWS = 64 };
 
 typedef struct { int64_t column; double value; } entry;
 
@@ -141,13 +141,16 @@ static void sum_chunk(void *context, int64_t chunk, int worker) {
     entry *e;
     const flr_csr_sums own = lay_out(j, &arena, &e), *s = j->n_chunks > 1 ? &own : &j->total;
     if (j->n_chunks > 1) clear(s, X->d);
+    int64_t held = begin;
     for (int64_t i = begin; i < end; i++) {
+        if (i % RELEASE_ROWS == 0) held = flr_csr_release_rows(X, held, i, 0);
         const int64_t from = flr_csr_start(X, i), to = flr_csr_start(X, i + 1);
         const double weight = j->weight ? j->weight[i] : 1;
         if (weight == 0 || add_row(s, X, from, to - from, weight)) continue;
         const int64_t left = merge(e, X, from, to);
         for (int64_t at = 0; at < left; at++) add(s, e[at].column, e[at].value, weight);
     }
+    (void)flr_csr_release_rows(X, held, end, 1);
     if (j->n_chunks == 1) return;
     flr_await_turn(&j->turn, chunk);
     add_all(&j->total, s, X->d);

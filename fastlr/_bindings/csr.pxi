@@ -22,6 +22,7 @@ cdef int _describe_csr(flr_csr *out, data, indices, indptr, int64_t d) except -1
     out.index_size = np.PyArray_ITEMSIZE(indices)
     out.indptr_size = np.PyArray_ITEMSIZE(indptr)
     out.n, out.d = len(indptr) - 1, d
+    out.release = FLR_RELEASE if _are_read_once(data, indices) else 0
     return 0
 
 
@@ -122,7 +123,8 @@ cdef class CsrProblem:
     cdef CsrColumns gather(self, flr_csr_pass *c):
         """Let c, of a gradient, take the transposed copy, which must live as long, if there is to be one."""
         cdef CsrColumns columns = self.columns
-        if columns is None and self.k * self.d > (_MOST_SUMS if self.k > 1 else _MOST_SUMS_OF_ONE):
+        cdef bint has_room = self.c.X.release != FLR_RELEASE  # X is no larger than memory
+        if columns is None and has_room and self.k * self.d > (_MOST_SUMS if self.k > 1 else _MOST_SUMS_OF_ONE):
             columns = CsrColumns(self.data, self.indices, self.indptr, self.d, self.k, self.c.n_threads)
             self.columns = columns
         c.columns = NULL if columns is None else &columns.c

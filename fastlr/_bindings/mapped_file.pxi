@@ -1,6 +1,7 @@
 # Memory-mapped X: to read what its file no longer has would end the process (SIGBUS), so its size is looked at before.
 # That leaves the time of one pass: a file cut while a pass reads it ends the process, as it does in NumPy.
 
+from libc.stdint cimport int64_t
 cimport numpy as np
 
 import mmap
@@ -56,6 +57,13 @@ def is_read_once(file):
     return file is not None and isinstance(file.mapping, PassingMap)
 
 
+cdef bint _are_read_once(np.ndarray a, np.ndarray b) except -1:
+    """Whether pages of both arrays are given back."""
+    if np.PyArray_ISWRITEABLE(a) or np.PyArray_ISWRITEABLE(b):
+        return False
+    return is_read_once(file_behind(a)) and is_read_once(file_behind(b))
+
+
 def release(np.ndarray X):
     """Give back the pages that hold X (n, d), if they are of a PassingMap."""
     cdef flr_matrix matrix
@@ -64,3 +72,11 @@ def release(np.ndarray X):
     _describe(&matrix, X)
     matrix.release = FLR_RELEASE
     flr_release(&matrix)
+
+
+def release_csr(np.ndarray data, np.ndarray indices):
+    """The same of values and columns (nnz,) of some rows in compressed sparse rows."""
+    cdef flr_csr matrix
+    cdef np.ndarray indptr = np.array([0, len(data)])
+    _describe_csr(&matrix, data, indices, indptr, 0)
+    flr_csr_release(&matrix)

@@ -11,7 +11,6 @@ _SUM_TOLERANCE = 1e-4  # what a printed table leaves of a row's sum
 _EPS_OF_SHORT = {"float16": 2.0**-10, "bfloat16": 2.0**-7}  # what rounding to these types leaves of it
 _LEAST_OF_SHORT = {"float16": 2.0**-24, "bfloat16": 2.0**-133}  # their smallest numbers
 
-_SPARSE_ELSEWHERE = ", or all rows in one matrix to LogisticRegression, LogisticRegressionCV, Trainer or loss_and_grad"
 _MOST_CLASSES = np.iinfo(np.int32).max
 
 
@@ -38,8 +37,7 @@ def refuse_sparse_and_masked(value, name):
     if type(value) is np.ndarray:
         return
     if hasattr(value, "toarray"):
-        raise TypeError(f"{name} is sparse ({type(value).__name__}); expected a dense array: pass {name}.toarray()"
-                        f"{_SPARSE_ELSEWHERE if name == 'X' else ''}")
+        raise TypeError(f"{name} is sparse ({type(value).__name__}); expected a dense array: pass {name}.toarray()")
     parts = value if isinstance(value, list | tuple) else (value,)
     if any(isinstance(part, np.ma.MaskedArray) for part in parts):
         raise TypeError(f"{name} is a masked array; expected one whose values all count: leave out the masked rows, "
@@ -128,6 +126,23 @@ def check_finite(X, n_threads, name="X"):
         value = "NaN" if np.isnan(X[place]) else "infinity"
         raise ValueError(f"Input {name} contains {value}, first at row {place[0]}, column {place[1]}; expected finite "
                          f"numbers: drop such rows or fill in the values")
+
+
+def column_without_numbers(X):
+    """Name of the first column of a data frame, or number of that of objects, that does not become floats, or None."""
+    if isinstance(X, np.ndarray):
+        columns = enumerate(X.T if X.ndim == 2 and X.dtype == object else ())
+    else:
+        names = getattr(X, "column_names", getattr(X, "columns", ()))
+        columns = ((name, np.asarray(X[name])) for name in names)
+    for name, column in columns:
+        try:
+            column.astype(np.float64)
+        except (TypeError, ValueError):
+            return name
+        if column.dtype.kind in "mMc":  # times and complex numbers: NumPy makes floats of them
+            return name
+    return None
 
 
 def check_size(X, name="X"):

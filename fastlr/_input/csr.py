@@ -6,6 +6,7 @@ formats are converted once.  Every index is compared with the shape before a ker
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from fastlr import _core
 from fastlr._input.arrays import as_kernels_read, refuse_sparse_and_masked
 
 _INDEX = (np.dtype(np.int32), np.dtype(np.int64))
+RUN_VALUES = 1 << 20  # values of rows that are worked on at a time
 _REAL = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -50,12 +52,30 @@ class Csr:
         elif np.asarray(part).dtype == bool:
             part = np.flatnonzero(part)
         starts = self.indptr[part].astype(np.int64)
-        lengths = self.indptr[np.add(part, 1)] - starts
         indptr = np.zeros(len(part) + 1, np.int64)
-        np.cumsum(lengths, out=indptr[1:])
-        places = np.repeat(starts - indptr[:-1], lengths)
-        places += np.arange(len(places))
-        return Csr(self.data[places], self.indices[places], indptr, (len(part), self.shape[1]))
+        np.cumsum(self.indptr[np.add(part, 1)] - starts, out=indptr[1:])
+        taken = Csr(np.empty(indptr[-1], self.dtype), np.empty(indptr[-1], self.indices.dtype), indptr,
+                    (len(part), self.shape[1]))
+        for rows, there in taken.runs():
+            places = np.repeat(starts[rows] - indptr[rows], np.diff(indptr[rows.start : rows.stop + 1]))
+            places += np.arange(there.start, there.stop)
+            taken.data[there], taken.indices[there] = self.data[places], self.indices[places]
+            some = np.asarray(part)[rows]
+            self.release(some.min(), some.max() + 1)
+        self.release()
+        return taken
+
+    def runs(self):
+        """Slices of rows that follow each other and have about RUN_VALUES values, and the slices of these values."""
+        ends = np.arange(0, max(self.indptr[-1], 1), RUN_VALUES)
+        bounds = np.unique([0, *np.searchsorted(self.indptr, ends), len(self)])
+        for first, last in pairwise(bounds):
+            yield slice(first, last), slice(self.indptr[first], self.indptr[last])
+
+    def release(self, first=0, end=-1):
+        """Give back the pages of mapped files in which rows lie that have been read."""
+        places = slice(int(self.indptr[first]), int(self.indptr[end]))
+        _core.release_csr(self.data[places], self.indices[places])
 
     def _run(self, start, stop):
         if stop - start == len(self):

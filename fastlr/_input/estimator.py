@@ -21,6 +21,7 @@ from fastlr._input.arrays import (
     check_finite,
     check_size,
     check_X,
+    column_without_numbers,
     refuse_nonfinite,
 )
 from fastlr._input.row_blocks import RowBlocks
@@ -53,7 +54,8 @@ def convert(estimator, X, n_threads, *, fitting):
         return csr.check_csr(X, n_threads, finite=not sklearn.get_config()["assume_finite"])
     if isinstance(X, RowBlocks):
         _check_names(estimator, X, fitting=fitting)
-        return check_X(X.X)  # whose file may have been cut
+        rows = X.rows
+        return check_X(rows) if isinstance(rows, np.ndarray) else rows  # whose file may have been cut
     X = as_table(X, "X")
     plain = type(X) in (np.ndarray, np.memmap) and X.dtype != object
     if plain:
@@ -63,7 +65,7 @@ def convert(estimator, X, n_threads, *, fitting):
                               ensure_all_finite=False)
         return check_X(array.astype(np.float64) if array.dtype == object else array)  # categories, None in a list
     except (TypeError, ValueError) as error:
-        column = _column_without_numbers(X)
+        column = column_without_numbers(X)
         if column is None:
             raise
         kind = TypeError if isinstance(error, TypeError) else ValueError
@@ -87,23 +89,6 @@ def _check_names(estimator, rows, *, fitting):
     if names is not None and known is not None and list(known) != list(names):
         raise ValueError(f"The feature names should match those that were passed during fit: X has {list(names)}; "
                          f"expected {list(known)}")
-
-
-def _column_without_numbers(X):
-    """Name of the first column of a data frame, or number of that of objects, that does not become floats, or None."""
-    if isinstance(X, np.ndarray):
-        columns = enumerate(X.T if X.ndim == 2 and X.dtype == object else ())
-    else:
-        names = getattr(X, "column_names", getattr(X, "columns", ()))
-        columns = ((name, np.asarray(X[name])) for name in names)
-    for name, column in columns:
-        try:
-            column.astype(np.float64)
-        except (TypeError, ValueError):
-            return name
-        if column.dtype.kind in "mMc":  # times and complex numbers: NumPy makes floats of them
-            return name
-    return None
 
 
 def convert_frame(owner, X, feature_names, n_features):

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastlr._core import real_dtype
 from fastlr._input.arrays import as_array, as_parameters, check_feature_vector
 from fastlr._input.csr import is_sparse, problem_of
 from fastlr._input.options import check_option
+from fastlr._input.streamed import Streamed
 from fastlr._input.targets import Outputs
 
 NEEDED = ("coef_", "intercept_", "classes_")
@@ -28,8 +30,14 @@ class FittedModel:
     shift: np.ndarray | None
 
     def logits(self, X, n_threads, offset=None):
-        """Z (n, k) of X (n, d), a result of `check_X` or `check_csr`, in its real type."""
+        """Z (n, k) of X (n, d), a result of `check_X` or `check_csr` or `Streamed`, in its real type."""
         outputs = self.outputs
+        if isinstance(X, Streamed):
+            Z = np.empty((len(X), outputs.k), real_dtype(X.dtype))
+            for first, block in X.blocks():
+                some = slice(first, first + len(block))
+                Z[some] = self.logits(block, n_threads, None if offset is None else offset[some])
+            return Z
         problem = problem_of(X, None, outputs.k, loss=outputs.loss, offset=offset, scale=self.scale, shift=self.shift,
                              n_threads=n_threads)
         return problem.logits(self.coef, self.intercept)

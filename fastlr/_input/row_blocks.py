@@ -14,7 +14,10 @@ import numpy as np
 
 from fastlr._input import row_sources
 from fastlr._input.arrays import as_array, check_finite, check_X
-from fastlr._input.kept import Kept
+from fastlr._input.blocks import Keeper, checked
+from fastlr._input.csr import Csr
+from fastlr._input.parquet_source import ParquetSource
+from fastlr._input.streamed import Streamed
 from fastlr._runtime.threads import resolve_n_threads
 
 
@@ -27,8 +30,8 @@ class RowBlocks:
     Parameters
     ----------
     blocks : iterable, or callable that returns an iterator
-        Of (X, y) or (X, y, weight): arrays or data frames (m, d) of one width and dtype, labels or targets (m,) or
-        (m, k), weights (m,). For predictions X alone will do.
+        Of (X, y) or (X, y, weight): arrays, data frames or sparse matrices (m, d) of one width and dtype, labels or
+        targets (m,) or (m, k), weights (m,). For predictions X alone will do.
     cache : str or os.PathLike, default=None
         Folder of the file of decoded features; None means the system's folder for temporary files, which may lie in
         memory (`tempfile.gettempdir()`).
@@ -47,7 +50,8 @@ class RowBlocks:
         When the blocks are read: if one is of another width or dtype than the first, has labels or weights of another
         length, has NaN or infinities, or if there are none. The message names the block.
     OSError
-        If the folder has no room; the message names it.
+        If the folder has no room, of what cannot go on without: generators, sparse blocks, all but
+        `LogisticRegression.fit` and predictions. These warn, and read the blocks again in each pass.
 
     Examples
     --------
@@ -69,6 +73,7 @@ class RowBlocks:
                             f"(X, y, weight), or a function that returns an iterator")
         self.feature_names, self._rows = None, None
         self._blocks, self._cache, self._begun = blocks, cache, None
+        self._mapped = None  # a file that is mapped where it is, and what it was like
 
     @classmethod
     def from_npy(cls, paths, y=None, *, weight=None, cache=None):
@@ -121,7 +126,8 @@ class RowBlocks:
             for part, name in ((y, "y"), (weight, "weight")):
                 if part is not None and len(part) != len(X):
                     raise ValueError(f"{name} has {len(part)} rows and {paths[0]} {len(X)}; expected as many")
-            rows._rows = _checked(check_X(X), str(paths[0])), y, weight
+            check_finite(X := check_X(X), resolve_n_threads(None), str(paths[0]))
+            rows._rows, rows._mapped = (X, y, weight), (paths[0], os.stat(paths[0]))
         return rows
 
     @classmethod
@@ -141,16 +147,24 @@ class RowBlocks:
         cache
             As for `RowBlocks`.
         """
-        source = row_sources.ParquetSource(path, target, features, weight)
+        source = ParquetSource(path, target, features, weight)
         rows = cls(source.blocks, cache=cache)
         rows.feature_names = source.feature_names
         return rows
 
-    X = property(lambda self: self._read()[0], doc="The features (n, d), a read-only array in a file.")
+    rows = property(lambda self: self._read()[0],
+                    doc="The features (n, d) as fits take them: a read-only array or a `Csr` in files, or `Streamed`.")
     y = property(lambda self: self._read()[1])
     weight = property(lambda self: self._read()[2])
-    shape = property(lambda self: self.X.shape)
-    dtype = property(lambda self: self.X.dtype)
+    shape = property(lambda self: self.rows.shape)
+    dtype = property(lambda self: self.rows.dtype)
+
+    @property
+    def X(self):
+        """The features (n, d): a read-only array in a file, or of sparse blocks a csr_array over three such arrays."""
+        if isinstance(self.rows, Streamed):
+            raise self.rows.refuse("an array of the rows")
+        return _as_users_have_it(self.rows)
 
     def __len__(self):
         return self.shape[0]
@@ -161,13 +175,12 @@ class RowBlocks:
         Blocks are read from their source and not kept, so that memory stays that of one block.
         """
         predict = getattr(model, method)
-        is_gone = self._rows is not None and self._begun is not None
-        blocks = self._kept_blocks() if is_gone else self._iterate()
-        for i, block in enumerate(blocks):
-            X, _, _, names = _parts(block, i)
-            names = self.feature_names if names is None else names
-            if len(X):
-                yield predict(X if names is None else _named(X, names))
+        is_kept = self._rows is not None and not isinstance(self.rows, Streamed)
+        blocks = self._kept_blocks() if is_kept and self._begun is not None else self._iterate()
+        for block in checked(blocks):
+            names = self.feature_names if block.names is None else block.names
+            if len(block.X):
+                yield predict(_as_users_have_it(block.X) if names is None else _named(block.X, names))
 
     def write_predictions(self, path, model, method="predict"):
         """Write a fitted model's results to a file, block by block.
@@ -190,13 +203,18 @@ class RowBlocks:
 
     def _kept_blocks(self):
         """Blocks of the rows that were read from an iterator."""
-        step = max(1, row_sources.BLOCK_BYTES // self.X[:1].nbytes)
-        for start in range(0, len(self), step):
-            yield self.X[start : start + step]
+        X, n = self.rows, len(self)
+        row_bytes = X.size * 2 * X.dtype.itemsize // n if isinstance(X, Csr) else X[:1].nbytes
+        step = max(1, row_sources.BLOCK_BYTES // max(1, row_bytes))
+        for start in range(0, n, step):
+            yield _as_users_have_it(X[start : start + step])
 
     def _iterate(self):
         """An iterator of the blocks; ValueError if they come from one that has begun."""
         blocks = self._blocks() if callable(self._blocks) else self._blocks
+        if not hasattr(blocks, "__iter__"):
+            raise TypeError(f"the function of the blocks returned a value of type {type(blocks).__name__}; expected an "
+                            f"iterator of (X, y) or (X, y, weight)")
         iterator = iter(blocks)
         if iterator is blocks:
             if iterator is self._begun:
@@ -205,14 +223,51 @@ class RowBlocks:
             self._begun = iterator if iterator is self._blocks or callable(self._blocks) else None
         return iterator
 
+    def check_unchanged(self):
+        """Raise ValueError if a file that is mapped where it is has been written to since."""
+        if self._mapped is None:
+            return
+        path, before = self._mapped
+        try:
+            now = os.stat(path)
+        except OSError:  # what is mapped stays there
+            return
+        if now.st_ino == before.st_ino and now.st_mtime_ns != before.st_mtime_ns and now.st_size >= before.st_size:
+            raise ValueError(f"{path} was written to after it was mapped; expected a file that stays as it is: make "
+                             f"RowBlocks of it anew")
+
     def _read(self):
+        self.check_unchanged()
         if self._rows is None:
-            rows, names = _keep(self._iterate(), self._cache)
-            self._rows, self.feature_names = rows, self.feature_names if names is None else names
+            folder = tempfile.gettempdir() if self._cache is None else os.fspath(Path(self._cache).expanduser())
+            keeper = Keeper(folder)
+            for block in checked(self._iterate()):
+                keeper.add(block)
+                if keeper.no_room:
+                    self._refuse_what_needs_room(block, keeper.no_room)
+            rows = keeper.arrays()
+            if keeper.no_room:
+                rows[0] = Streamed(self._iterate, keeper.d, keeper.dtype, keeper.no_room)
+                rows[0].take(keeper.n, rows[1])
+            self._rows = rows
+            if keeper.names is not None:
+                self.feature_names = keeper.names
         return self._rows
+
+    def _refuse_what_needs_room(self, block, error):
+        """Raise the error of a file that has no room, if the blocks cannot be read pass by pass."""
+        if not callable(self._blocks) and iter(self._blocks) is self._blocks:
+            raise OSError(error.errno, f"{error.strerror}; or pass a function that returns an iterator, whose blocks "
+                                       f"can be read again in each pass") from error
+        if isinstance(block.X, Csr):
+            raise OSError(error.errno, f"{error.strerror}; sparse blocks need it") from error
 
     def __reduce__(self):
         raise TypeError("RowBlocks cannot be pickled: their rows lie in a file without a name; make them anew")
+
+
+def _as_users_have_it(X):
+    return X.to_scipy() if isinstance(X, Csr) else X
 
 
 def _named(X, names):
@@ -231,70 +286,3 @@ def take_blocks(X, y, sample_weight):
             raise ValueError(f"{name} was passed, and the blocks have their own; expected one of the two")
     return X, X.y if y is None else y, X.weight if sample_weight is None else sample_weight
 
-
-def _keep(blocks, cache):
-    """X, y and weight of an iterator of blocks, each in a file of its own, mapped; and the features' names or None."""
-    folder = tempfile.gettempdir() if cache is None else os.fspath(Path(cache).expanduser())
-    kept, names = None, None
-    for i, block in enumerate(blocks):
-        *parts, own = _parts(block, i)
-        if kept is None:
-            kept, names = [None if part is None else Kept(folder, part) for part in parts], own
-        _compare(parts, kept, i)
-        if own != names:
-            raise ValueError(f"block {i} has features named {own} and those before {names}; expected the same, in one "
-                             f"order")
-        for part, array in zip(kept, parts, strict=True):
-            if array is not None:
-                part.add(array)
-    shape = kept[0].shape if kept else (0, 0)
-    if not np.prod(shape):
-        raise ValueError(f"the blocks have {shape[0]} rows of {shape[1]} features; expected at least one of each")
-    return [part and part.array() for part in kept], names
-
-
-def _parts(block, i):
-    """X, y and weight of block i, the latter two None where they are not given, and the features' names or None."""
-    parts = tuple(block) if isinstance(block, tuple | list) else (block,)
-    if not 1 <= len(parts) <= 3:
-        raise ValueError(f"block {i} has {len(parts)} parts; expected (X, y) or (X, y, weight)")
-    X, y, weight = (*parts, None, None)[:3]
-    names = list(X.columns) if hasattr(X, "columns") else None
-    if names is not None and not all(isinstance(name, str) for name in names):
-        names = None
-    try:
-        X = check_X(X.to_numpy() if hasattr(X, "to_numpy") else X)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"block {i}: {error}") from None
-    y, weight = (None if part is None else as_array(part, name) for part, name in ((y, "y"), (weight, "weight")))
-    for part, name in ((y, "y"), (weight, "weight")):
-        if part is not None and (part.ndim == 0 or len(part) != len(X)):
-            raise ValueError(f"block {i}: {name} has shape {part.shape} and X {X.shape}; expected {len(X)} rows")
-    return _checked(X, f"block {i}"), y, weight, names
-
-
-def _checked(X, name):
-    check_finite(X, resolve_n_threads(None), name)
-    return X
-
-
-def _compare(parts, kept, i):
-    """ValueError if block i is not like those before."""
-    X, like = parts[0], kept[0]
-    if X.shape[1:] != like.shape[1:]:
-        raise ValueError(f"block {i} has {X.shape[1]} features and those before {like.shape[1]}; expected as many")
-    if X.dtype != like.dtype:
-        raise ValueError(f"block {i} has dtype {X.dtype} and those before {like.dtype}; expected one dtype: convert "
-                         f"one of them with astype")
-    for part, before, name in zip(parts[1:], kept[1:], ("y", "weight"), strict=True):
-        if (part is None) != (before is None):
-            here, there = ("no", "some") if part is None else ("some", "none")
-            raise ValueError(f"block {i} has {here} {name} and those before {there}; expected it in all blocks or in "
-                             f"none")
-        if part is not None and (part.shape[1:] != before.shape[1:] or _kind(part.dtype) != _kind(before.dtype)):
-            raise ValueError(f"block {i} has {name} of shape {part.shape} and dtype {part.dtype}, those before "
-                             f"{before.shape} and {before.dtype}; expected one kind")
-
-
-def _kind(dtype):
-    return dtype.kind.replace("u", "i")

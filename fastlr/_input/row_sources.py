@@ -1,4 +1,4 @@
-"""Where blocks of rows come from and where predictions go: .npy and safetensors files, Parquet, Arrow datasets."""
+"""Blocks of rows from .npy and safetensors files, and predictions to .npy and Parquet."""
 
 import glob
 import json
@@ -41,9 +41,13 @@ def _by_number(name):
 def map_npy(path):
     """The array of a .npy file, mapped; ValueError if the file is cut or something else."""
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise ValueError(f"{path} is no .npy file of numbers, or is cut: {error}") from None
+    if isinstance(array, np.memmap) and array.offset + array.nbytes != (size := os.path.getsize(path)):
+        raise ValueError(f"{path} has {size} bytes, and by its header of shape {array.shape} and dtype {array.dtype} "
+                         f"{array.offset + array.nbytes}; expected as many: its header is wrong")
+    return array
 
 
 def map_safetensors(path, tensor=None):
@@ -103,11 +107,16 @@ def _dtype_of(code):
 
 def file_blocks(read, paths, y, weight):
     """Blocks of the rows of files, arrays by `read(path)`, with their parts of y and weight (n, ...)."""
-    begin = 0
+    begin, like = 0, None
     for path in paths:
         X = read(path)
         if X.ndim != 2:
             raise ValueError(f"{path} has shape {X.shape}; expected two dimensions (rows, features)")
+        facts = f"{X.shape[1]} features of dtype {X.dtype}"
+        like = like or facts
+        if facts != like:
+            raise ValueError(f"{path}, from row {begin} of all on, has {facts}, and {paths[0]} {like}; expected the "
+                             f"same in all files")
         step = max(1, BLOCK_BYTES // max(1, X.shape[1] * X.itemsize))
         for start in range(0, len(X), step):
             block = X[start : start + step]
@@ -123,96 +132,7 @@ def file_blocks(read, paths, y, weight):
             raise ValueError(f"{name} has {len(part)} rows and the files {begin}; expected as many")
 
 
-class ParquetSource:
-    """Columns of an Arrow dataset as blocks of rows."""
-
-    def __init__(self, path, target, features, weight):
-        dataset = _pyarrow("dataset")
-        if not isinstance(path, dataset.Dataset):
-            path = dataset.dataset(_parquet_paths(path), format="parquet")
-        self.data, self.target, self.weight = path, target, weight
-        names = self.data.schema.names
-        if not names:
-            raise ValueError(f"{path} has no columns; expected Parquet files")
-        if features is None:
-            features = [name for name in names if name not in (target, weight)]
-        self.features = [features] if isinstance(features, str) else list(features)
-        for name in [*self.features, *(name for name in (target, weight) if name is not None)]:
-            if name not in names:
-                raise ValueError(f"there is no column {name!r}; expected one of {', '.join(map(repr, names))}")
-        if not self.features:
-            raise ValueError("there are no columns of features beside the target; expected at least one")
-        self.lists = len(self.features) == 1 and _is_list(self.data.schema.field(self.features[0]).type)
-        self.feature_names = None if self.lists else self.features
-
-    def blocks(self):
-        """Iterator of (X, y, weight)."""
-        columns = list(dict.fromkeys([*self.features, *(n for n in (self.target, self.weight) if n is not None)]))
-        types = [self.data.schema.field(name).type for name in self.features]
-        width = types[0].list_size if self.lists and hasattr(types[0], "list_size") else len(columns)
-        rows = max(1024, BLOCK_BYTES // (8 * max(1, width)))
-        options = {"batch_size": rows, "batch_readahead": 0, "fragment_readahead": 0, "use_threads": False}
-        if isinstance(getattr(self.data, "format", None), _pyarrow("dataset").ParquetFileFormat):
-            options["fragment_scan_options"] = _pyarrow("dataset").ParquetFragmentScanOptions(
-                pre_buffer=False, use_buffered_stream=True)
-        # threads and buffers of pyarrow's own would hold several groups of rows at a time
-        for batch in self.data.to_batches(columns=columns, **options):
-            if batch.num_rows:
-                X = self._matrix(batch)
-                yield X, *(None if n is None else _column(batch, n) for n in (self.target, self.weight))
-        _pyarrow("lib").default_memory_pool().release_unused()
-
-    def _matrix(self, batch):
-        if self.lists:
-            return _list_column(batch, self.features[0])
-        columns = [_column(batch, name, numbers=True) for name in self.features]
-        X = np.empty((batch.num_rows, len(columns)), np.result_type(*columns))
-        for j, column in enumerate(columns):
-            X[:, j] = column
-        return X
-
-
-def _parquet_paths(path):
-    """What pyarrow takes for the files of a list or a pattern, a file, a folder or an address."""
-    if isinstance(path, list | tuple):
-        return [os.path.expanduser(os.fspath(p)) for p in path]
-    path = os.path.expanduser(os.fspath(path))
-    is_pattern = glob.has_magic(path) and not os.path.exists(path) and "://" not in path
-    return list(map(os.fspath, files(path))) if is_pattern else path
-
-
-def _column(batch, name, *, numbers=False):
-    column = batch.column(name)
-    if column.null_count:
-        row = column.is_null().to_pylist().index(True)
-        raise ValueError(f"column {name!r} has a missing value at row {row} of its block; expected none: fill them in, "
-                         f"or leave out these rows")
-    values = column.to_numpy(zero_copy_only=False)
-    if numbers and values.dtype.kind not in "fiub":
-        raise TypeError(f"column {name!r} has type {column.type}, which are not numbers; encode it as numbers, or "
-                        f"leave it out of features")
-    return values
-
-
-def _is_list(kind):
-    types = _pyarrow("types")
-    return types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
-
-
-def _list_column(batch, name):
-    """A column of lists of one length as a matrix, without a copy where their length is fixed."""
-    column = batch.column(name)
-    values = column.flatten()
-    if column.null_count or values.null_count:
-        raise ValueError(f"column {name!r} has missing values; expected none")
-    width, left = divmod(len(values), batch.num_rows)
-    lengths = column.value_lengths().to_numpy() if hasattr(column, "value_lengths") else np.array([width])
-    if left or (lengths != width).any():
-        raise ValueError(f"column {name!r} has lists of {lengths.min()} to {lengths.max()} values; expected one length")
-    return values.to_numpy(zero_copy_only=False).reshape(batch.num_rows, width)
-
-
-def _pyarrow(part):
+def pyarrow_part(part):
     try:
         return __import__(f"pyarrow.{part}", fromlist=[part])
     except ImportError as error:
@@ -261,7 +181,7 @@ def _header(file, like, n):
 
 
 def _write_parquet(path, results):
-    arrow, parquet = _pyarrow("lib"), _pyarrow("parquet")
+    arrow, parquet = pyarrow_part("lib"), pyarrow_part("parquet")
     n, writer = 0, None
     try:
         for result in results:

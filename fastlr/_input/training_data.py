@@ -3,7 +3,8 @@
 import numpy as np
 
 from fastlr._input.arrays import as_table, check_finite, check_size, check_X
-from fastlr._input.csr import check_csr, is_sparse
+from fastlr._input.csr import Csr, check_csr, is_sparse
+from fastlr._input.streamed import Streamed
 
 
 def check_rows(X, n_threads, n_features=None, names=None, *, name="X"):
@@ -15,10 +16,15 @@ def check_rows(X, n_threads, n_features=None, names=None, *, name="X"):
             from fastlr._input.estimator import convert_frame  # scikit-learn, which arrays do not need
 
             X, names = convert_frame("Trainer", X, names, n_features)
-    X = check_csr(X, n_threads, finite=True, name=name) if sparse else check_X(X, name)
+    if isinstance(X, Streamed):
+        raise X.refuse("a Trainer")
+    if sparse:
+        X = check_csr(X, n_threads, finite=True, name=name)
+    elif not isinstance(X, Csr):  # as RowBlocks have it
+        X = check_X(X, name)
     if n_features not in (None, X.shape[1]):
         raise ValueError(f"{name} has {X.shape[1]} features, but Trainer is expecting {n_features} features as input.")
     check_size(X, name)
-    if not sparse:
+    if not isinstance(X, Csr):
         check_finite(X, n_threads, name)
     return X, names

@@ -9,8 +9,6 @@ from scipy.sparse import coo_array
 from fastlr.model.affine import Affine
 from fastlr.model.memory import BLOCK_VALUES
 
-AT_A_TIME = 4 * BLOCK_VALUES  # values of a sparse matrix
-
 
 def dense_columns(X, affine, features, root):
     """U (m, n) float32 of X (n, d) through an affine map."""
@@ -32,16 +30,16 @@ def sparse_columns(X, scale, features, root):
     slot[features] = np.arange(len(features), dtype=np.int32)
     scale = scale[features]
     parts = []
-    bounds = np.searchsorted(X.indptr, np.arange(0, max(X.indptr[-1], 1), AT_A_TIME))
-    for first, last in zip(bounds, [*bounds[1:], len(X)], strict=True):
-        places = slice(X.indptr[first], X.indptr[last])
+    for rows, places in X.runs():
         column = slot[X.indices[places]]
         kept = np.flatnonzero(column >= 0)
-        row = np.repeat(np.arange(first, last, dtype=np.int32), np.diff(X.indptr[first : last + 1]))[kept]
+        lengths = np.diff(X.indptr[rows.start : rows.stop + 1])
+        row = np.repeat(np.arange(rows.start, rows.stop, dtype=np.int32), lengths)[kept]
         column = column[kept]
         values = X.data[places][kept] * scale[column]
         values *= root[row]
         parts.append((values.astype(np.float32), row, column))
+        X.release()
     values, row, column = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     table = coo_array((values, (row, column)), shape=(len(X), len(features))).tocsc()  # equal places are added up
     return table.data, table.indices.astype(np.int32, copy=False), table.indptr.astype(np.int64)

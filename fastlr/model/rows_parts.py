@@ -208,6 +208,6 @@ def _every(part, step):
     some = slice(-part.first % step, None, step)
     if rows.weight is not None and not rows.weight.all():
         some = np.flatnonzero(rows.weight)[some]
-    X = rows._X[some]
+    X = np.ascontiguousarray(rows._X[some])  # no view, which would keep all rows of the part
     weight = np.ones(len(X)) if rows.weight is None else rows.weight[some]
     return X, rows.y[some], weight

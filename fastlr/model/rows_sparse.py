@@ -92,13 +92,9 @@ class CsrRows(Rows):
         """Put the moments of some columns right whose sums of squares do not tell them."""
         from scipy.sparse import csc_array
 
-        X, weight = self._X, self.weight
-        number = np.full(self.d, -1)
-        number[some] = np.arange(len(some))
-        places = np.flatnonzero(number[X.indices] >= 0)
-        row, column = np.searchsorted(X.indptr, places, side="right") - 1, number[X.indices[places]]
+        weight = self.weight
+        values, row, column = self._of_columns(some)
         power = np.zeros(len(some))
-        values = X.data[places].astype(np.float64)
         np.maximum.at(power, column, np.abs(values))
         power = np.frexp(power)[1]
         part = csc_array((np.ldexp(values, -power[column]), (row, column)), shape=(self.n, len(some)))  # adds up places
@@ -116,6 +112,18 @@ class CsrRows(Rows):
             if not (is_constant or deviates > 0):
                 deviates = np.abs(x - m).max()
             mean[some[j]], deviation[some[j]] = np.ldexp((x[0] if is_constant else m, deviates), power[j])
+
+    def _of_columns(self, some):
+        """Values (float64), rows and columns, numbered from 0 on, of what is stored in some columns."""
+        X, parts = self._X, []
+        number = np.full(self.d, -1)
+        number[some] = np.arange(len(some))
+        for _, run in X.runs():
+            places = run.start + np.flatnonzero(number[X.indices[run]] >= 0)
+            row = np.searchsorted(X.indptr, places, side="right") - 1
+            parts.append((X.data[places].astype(np.float64), row, number[X.indices[places]]))
+            X.release()
+        return map(np.concatenate, zip(*parts, strict=True))
 
     def constant_features(self):
         """Mask (d,) of features whose values are all equal in the rows that have a weight."""
@@ -166,6 +174,7 @@ class CsrRows(Rows):
     def _written_out(self, X, dtype):
         U = np.ones((len(X), self.D), dtype)
         self.affine.apply(X.toarray(dtype), U[:, : self.d])
+        X.release()
         return U
 
     def columns(self, features, root):

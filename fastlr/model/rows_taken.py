@@ -15,9 +15,10 @@ def taken(X, part):
     part = np.flatnonzero(part) if part.dtype == bool else part
     rows = np.empty((len(part), X.shape[1]), X.dtype)
     for start in range(0, len(part), APART):
-        some = slice(start, start + APART)
-        rows[some] = X[part[some]]
-        _core.release(X)
+        some = part[start : start + APART]
+        rows[start : start + APART] = X[some]
+        _core.release(X[some.min() : some.max() + 1])
+    _core.release(X)  # what the system mapped around them
     return rows
 
 

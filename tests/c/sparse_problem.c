@@ -31,7 +31,7 @@ sparse random_sparse(int64_t n, int64_t k, int64_t d, int64_t size, int64_t bloc
         }
         put_index(indptr, i + 1, indptr_size, at);
     }
-    *X = (flr_csr){data, size == 4 ? FLR_F32 : FLR_F64, indices, indptr, index_size, indptr_size, n, d};
+    *X = (flr_csr){data, size == 4 ? FLR_F32 : FLR_F64, indices, indptr, index_size, indptr_size, n, d, 0};
     p.columns = flr_csr_plan_columns(X, k);
     if (block_rows > 0) p.columns.block_rows = block_rows, p.columns.n_blocks = n / block_rows + 1;
     if (below(3) == 0) p.columns.row_size = 4;
