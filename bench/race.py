@@ -1,7 +1,9 @@
 """Solvers race to a suboptimality: each climbs its ladder of settings until a fit is good enough."""
 
 import math
+import signal
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from .timing import wait_until_idle
@@ -31,10 +33,41 @@ def timed(fit):
     return time.perf_counter() - start, result
 
 
-def climb(ladder, suboptimality_of, target, give_up_after=math.inf):
-    """The `Finish` of a ladder, or None: the target was not reached, or an attempt was slower than `give_up_after`."""
+class TooSlow(Exception):
+    """A call took longer than it was given."""
+
+
+@contextmanager
+def time_limit(seconds):
+    """Raise `TooSlow` after so many seconds, where there are signals and once the call is back in Python."""
+    if not hasattr(signal, "SIGALRM") or not math.isfinite(seconds):
+        yield
+        return
+
+    def stop(*_):
+        raise TooSlow
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 1e-3))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def climb(ladder, suboptimality_of, target, give_up_after=math.inf, in_all=math.inf):
+    """The `Finish` of a ladder, or None: the target was not reached, or an attempt was slower than `give_up_after`.
+
+    All attempts together may take `in_all` seconds.
+    """
+    start = time.perf_counter()
     for setting, fit in ladder:
-        seconds, model = timed(fit)
+        try:
+            with time_limit(in_all - (time.perf_counter() - start)):
+                seconds, model = timed(fit)
+        except TooSlow:
+            return None
         achieved = suboptimality_of(model)
         if achieved <= target:
             return Finish(setting, fit, seconds, achieved)

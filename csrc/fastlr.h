@@ -154,7 +154,9 @@ typedef struct {
     const int32_t *rows;      /* (nnz,) below n, each once in a column, or NULL */
     const int64_t *starts;    /* (any + 1,) */
     const int64_t *order;     /* (m,) which of these columns are the model's */
-    const double *h;          /* (k, n): probabilities of softmax, else the slopes of the activations */
+    /* (k, n): probabilities of softmax, else the slopes of the activations.  With rows h and P lie side by side, as both
+     * are read wherever a column has a value: h is pairs (k, n, 2), P is h + 1 */
+    const double *h;
     const double *root;       /* (n,) roots of the rows' weights, or NULL without an intercept */
     const double *g, *g0, *w; /* (k, m), (k,): gradient of the smooth part; (k, m): the coefficients it was taken at */
     const double *l1, *l2;    /* (m,) */

@@ -237,8 +237,9 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
         shown = data.X if isinstance(data.X, np.ndarray) else X
         monitor = FitMonitor(self, model_at, shown, y, data.sample_weight, enough=separated_below)
         monitor.begin(w)
+        w = w if last else None
         result = solvers.minimise(
-            objective, w if last else None, solver=solver, tol=float(self.tol), max_iter=int(self.max_iter),
+            objective, w, solver=solver, tol=float(self.tol), max_iter=int(self.max_iter),
             max_time=np.inf if self.max_time is None else float(self.max_time), callback=monitor,
         )
         self.coef_, self.intercept_, value = finished(objective, result.w, float(result.value))

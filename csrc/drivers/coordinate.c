@@ -19,44 +19,55 @@ enum { LANES = 8 };
 
 typedef struct { const float *x; const int32_t *row; int64_t count; } column;
 
+/* doubles from h or P of one row to the next */
+static int64_t apart(const flr_coordinate *m) { return m->rows ? 2 : 1; }
+
 static column column_of(const flr_coordinate *m, int64_t at) {
     const int64_t j = m->order[at];
     if (!m->rows) return (column){m->values + j * m->n, NULL, m->n};
     return (column){m->values + m->starts[j], m->rows + m->starts[j], m->starts[j + 1] - m->starts[j]};
 }
 
-/* the sum of x_i f(i) over a column, in a fixed order of its own: whole vectors of a dense one, then what is left */
+/* the sum of x_i f(i) over a column, in a fixed order of its own: whole groups of lanes, then what is left */
 #define SUM_OVER(c, f)                                                                                                 \
     double lane[LANES] = {0}, sum = 0;                                                                                 \
     int64_t p = 0;                                                                                                     \
     while (!c.row && p + LANES <= c.count)                                                                             \
         for (int l = 0; l < LANES; l++, p++) {                                                                         \
-            const int64_t i = p;                                                                                       \
+            const int64_t i = p, at = i;                                                                               \
+            (void)at;                                                                                                  \
+            lane[l] += (double)c.x[p] * (f);                                                                           \
+        }                                                                                                              \
+    while (c.row && p + LANES <= c.count)                                                                              \
+        for (int l = 0; l < LANES; l++, p++) {                                                                         \
+            const int64_t i = c.row[p], at = 2 * i;                                                                    \
+            (void)at;                                                                                                  \
             lane[l] += (double)c.x[p] * (f);                                                                           \
         }                                                                                                              \
     for (; p < c.count; p++) {                                                                                         \
-        const int64_t i = c.row ? c.row[p] : p;                                                                        \
+        const int64_t i = c.row ? c.row[p] : p, at = c.row ? 2 * i : i;                                                \
+        (void)at;                                                                                                      \
         lane[p % LANES] += (double)c.x[p] * (f);                                                                       \
     }                                                                                                                  \
     for (int l = 0; l < LANES; l++) sum += lane[l];                                                                    \
     return sum;
 
-static double slope(column x, const double *h, const double *P) { SUM_OVER(x, h[i] * P[i]) }
+static double slope(column x, const double *h, const double *P) { SUM_OVER(x, h[at] * P[at]) }
 static double slope_softmax(column x, const double *h, const double *P, const double *q) {
-    SUM_OVER(x, h[i] * (P[i] - q[i]))
+    SUM_OVER(x, h[at] * (P[at] - q[i]))
 }
-static double curvature(column x, const double *h) { SUM_OVER(x, h[i] * (double)x.x[p]) }
-static double curvature_softmax(column x, const double *h) { SUM_OVER(x, h[i] * (1 - h[i]) * (double)x.x[p]) }
-static double mean_of(column x, const double *h, const double *r) { SUM_OVER(x, h[i] * r[i]) }
-static double mean_softmax(column x, const double *h, const double *r) { SUM_OVER(x, h[i] * (1 - h[i]) * r[i]) }
+static double curvature(column x, const double *h) { SUM_OVER(x, h[at] * (double)x.x[p]) }
+static double curvature_softmax(column x, const double *h) { SUM_OVER(x, h[at] * (1 - h[at]) * (double)x.x[p]) }
+static double mean_of(column x, const double *h, const double *r) { SUM_OVER(x, h[at] * r[i]) }
+static double mean_softmax(column x, const double *h, const double *r) { SUM_OVER(x, h[at] * (1 - h[at]) * r[i]) }
 
 static void add(column x, double step, const double *h, double *P, double *q) {
     if (x.row)
         for (int64_t p = 0; p < x.count; p++) {
-            const int64_t i = x.row[p];
+            const int64_t i = x.row[p], at = 2 * i;
             const double change = step * (double)x.x[p];
-            P[i] += change;
-            if (q) q[i] += h[i] * change;
+            P[at] += change;
+            if (q) q[i] += h[at] * change;
         }
     else if (q)
         for (int64_t i = 0; i < x.count; i++) {
@@ -74,7 +85,7 @@ enum { BLOCK = 64 };
 static void measure_block(void *context, int64_t task, int worker) {
     const flr_coordinate *m = context;
     const int64_t n_blocks = (m->m + BLOCK - 1) / BLOCK, c = task / n_blocks, first = task % n_blocks * BLOCK;
-    const double *h = m->h + c * m->n;
+    const double *h = m->h + c * m->n * apart(m);
     (void)worker;
     for (int64_t j = first; j < first + BLOCK && j < m->m; j++) {
         const column x = column_of(m, j);
@@ -89,7 +100,7 @@ void flr_coordinate_measure(const flr_coordinate *m, int n_threads) {
     for (int64_t c = 0; m->root && c < m->k; c++) {
         double sum = 0;
         for (int64_t i = 0; i < m->n; i++) {
-            const double h = m->h[c * m->n + i];
+            const double h = m->h[(c * m->n + i) * apart(m)];
             sum += (m->softmax ? h * (1 - h) : h) * m->root[i] * m->root[i];
         }
         m->weight[c] = sum;
@@ -103,17 +114,19 @@ typedef struct { const flr_coordinate *m; int all; double *violation; } sweep;
 static double slope_by_intercept(const flr_coordinate *m, int64_t c) {
     double grad = m->g0[c];
     if (!m->softmax) return grad + m->moved[c];
-    const double *h = m->h + c * m->n, *P = m->P + c * m->n;
-    for (int64_t i = 0; i < m->n; i++) grad += m->root[i] * h[i] * (P[i] - m->q[i]);
+    const int64_t s = apart(m);
+    const double *h = m->h + c * m->n * s, *P = m->P + c * m->n * s;
+    for (int64_t i = 0; i < m->n; i++) grad += m->root[i] * h[i * s] * (P[i * s] - m->q[i]);
     return grad;
 }
 
 static void move_intercept(const flr_coordinate *m, int64_t c, double t) {
-    const double *h = m->h + c * m->n;
-    double *P = m->P + c * m->n;
+    const int64_t s = apart(m);
+    const double *h = m->h + c * m->n * s;
+    double *P = m->P + c * m->n * s;
     for (int64_t i = 0; i < m->n; i++) {
-        P[i] += t * m->root[i];
-        m->q[i] += h[i] * t * m->root[i];
+        P[i * s] += t * m->root[i];
+        m->q[i] += h[i * s] * t * m->root[i];
     }
     m->t0[c] += t;
 }
@@ -121,8 +134,8 @@ static void move_intercept(const flr_coordinate *m, int64_t c, double t) {
 static void sweep_class(void *context, int64_t c, int worker) {
     const sweep *s = context;
     const flr_coordinate *m = s->m;
-    const double *h = m->h + c * m->n, weight = m->root ? m->weight[c] + m->floor : 1;
-    double *P = m->P + c * m->n, *q = m->softmax ? m->q : NULL, g0 = m->root ? slope_by_intercept(m, c) : 0, moved = 0;
+    const double *h = m->h + c * m->n * apart(m), weight = m->root ? m->weight[c] + m->floor : 1;
+    double *P = m->P + c * m->n * apart(m), *q = m->softmax ? m->q : NULL, g0 = m->root ? slope_by_intercept(m, c) : 0, moved = 0;
     double total = q ? fabs(g0) : 0;
     (void)worker;
     for (int64_t j = 0; j < m->m; j++) {
@@ -165,7 +178,7 @@ static void move_class(void *context, int64_t c, int worker) {
         const double step = to->t[at] - m->t[at];
         if (step == 0) continue;
         m->t[at] = to->t[at];
-        add(column_of(m, j), step, m->h + c * m->n, m->P + c * m->n, m->softmax ? m->q : NULL);
+        add(column_of(m, j), step, m->h + c * m->n * apart(m), m->P + c * m->n * apart(m), m->softmax ? m->q : NULL);
         m->moved[c] += m->mean[at] * step;
     }
     if (m->softmax && m->root) move_intercept(m, c, to->t0[c] - m->t0[c]);

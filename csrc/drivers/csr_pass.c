@@ -16,7 +16,7 @@ enum {
     MOST_ROWS = 1024,
     LEAST_ROWS = 16,
     CHUNK_NONZEROS = 16 << 10,  /* at least */
-    CHUNK_FILL = 8,             /* non-zeros of a chunk, at least, for each column: a chunk's sums are added up */
+    CHUNK_FILL = 4,             /* non-zeros of a chunk, at least, for each column: a chunk's sums are added up */
     PANEL = 64,                 /* columns that are packed, or turned, at once */
     PANELS = 64,                /* a task's */
 };

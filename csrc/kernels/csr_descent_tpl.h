@@ -48,10 +48,12 @@ INLINE void CSR_OF(add_row)(double *table, int64_t stride, const REAL *x, const 
         int64_t j = 0;
         for (; j + 4 <= count; j += 4) { /* products before stores, which they might be made from */
             const double a = one * x[j], b = one * x[j + 1], c = one * x[j + 2], e = one * x[j + 3];
-            table[index[j] * stride] += a;
-            table[index[j + 1] * stride] += b;
-            table[index[j + 2] * stride] += c;
-            table[index[j + 3] * stride] += e;
+            const csr_places at = JOIN(csr_places_, CSR_INDEX_NAME)(index + j);
+            CSR_FETCH(x + j, index + j);
+            table[at.a * stride] += a;
+            table[at.b * stride] += b;
+            table[at.c * stride] += c;
+            table[at.d * stride] += e;
         }
         for (; j < count; j++) table[index[j] * stride] += one * x[j];
         return;

@@ -13,8 +13,9 @@
 
 #include "prefetch_tpl.h"
 
-/* CSR_AHEAD: non-zeros from one whose row of the table is added to that whose row is prefetched */
-enum { CSR_BLOCK = 256, CSR_VECTORS = 4, CSR_AHEAD = 12, CSR_DOUBLES = VBYTES / 8, CSR_LINE = 8 / CSR_DOUBLES };
+/* from one non-zero to another, CSR_AHEAD: whose row of the table is prefetched, CSR_STREAM: which is prefetched itself */
+enum { CSR_BLOCK = 256, CSR_VECTORS = 4, CSR_AHEAD = 12, CSR_STREAM = 512 };
+enum { CSR_LITTLE = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, CSR_DOUBLES = VBYTES / 8, CSR_LINE = 8 / CSR_DOUBLES };
 typedef double csr_doubles __attribute__((vector_size(VBYTES), aligned(8), may_alias));
 
 typedef double csr_half __attribute__((vector_size(VBYTES / 2 / sizeof(REAL) * 8), aligned(8), may_alias));
@@ -32,6 +33,29 @@ typedef double csr_half __attribute__((vector_size(VBYTES / 2 / sizeof(REAL) * 8
     CSR_CASE(0, 1) CSR_CASE(1, 0) CSR_CASE(1, 1) CSR_CASE(2, 0) CSR_CASE(2, 1) CSR_CASE(3, 0) CSR_CASE(3, 1)           \
     CSR_CASE(4, 0)
 
+/* four indices in as few loads as there can be, as products of sparse rows wait for loads */
+typedef struct { uint64_t a, b, c, d; } csr_places;
+INLINE csr_places csr_places_i32(const int32_t *index) {
+    uint64_t two[2];
+    memcpy(two, index, sizeof two);
+    return CSR_LITTLE ? (csr_places){(uint32_t)two[0], two[0] >> 32, (uint32_t)two[1], two[1] >> 32}
+                      : (csr_places){two[0] >> 32, (uint32_t)two[0], two[1] >> 32, (uint32_t)two[1]};
+}
+INLINE csr_places csr_places_u16(const uint16_t *index) {
+    uint64_t four;
+    memcpy(&four, index, sizeof four);
+    const uint64_t a = (uint16_t)four, b = (uint16_t)(four >> 16), c = (uint16_t)(four >> 32), d = four >> 48;
+    return CSR_LITTLE ? (csr_places){a, b, c, d} : (csr_places){d, c, b, a};
+}
+INLINE csr_places csr_places_i64(const int64_t *index) {
+    return (csr_places){(uint64_t)index[0], (uint64_t)index[1], (uint64_t)index[2], (uint64_t)index[3]};
+}
+
+/* prefetch what comes CSR_STREAM places behind these, also where nothing is */
+#define CSR_FETCH(x, index)                                                                                            \
+    __builtin_prefetch((const void *)((uintptr_t)(x) + CSR_STREAM * sizeof *(x)));                                     \
+    __builtin_prefetch((const void *)((uintptr_t)(index) + CSR_STREAM * sizeof *(index)))
+
 /* sum += x[j] table[index[j]] for begin <= j < end, in four chains of scalars: gather instructions are slower where
  * processors are kept from leaking what they load.  CSR_APART keeps the compiler from making vectors of the chains. */
 #if VX86
@@ -39,16 +63,23 @@ typedef double csr_half __attribute__((vector_size(VBYTES / 2 / sizeof(REAL) * 8
 #else
 #define CSR_APART(a, b, c, d)
 #endif
+#define CSR_FOUR(x, index, table, at)                                                                                  \
+    {                                                                                                                  \
+        const csr_places j = JOIN(csr_places_, CSR_INDEX_NAME)((index) + (at));                                        \
+        CSR_CHAIN(sum_0, (x)[at], (table)[j.a]);                                                                       \
+        CSR_CHAIN(sum_1, (x)[(at) + 1], (table)[j.b]);                                                                 \
+        CSR_CHAIN(sum_2, (x)[(at) + 2], (table)[j.c]);                                                                 \
+        CSR_CHAIN(sum_3, (x)[(at) + 3], (table)[j.d]);                                                                 \
+    }                                                                                                                  \
+    CSR_APART(sum_0, sum_1, sum_2, sum_3);
 #define CSR_SUM(sum, x, index, table, begin, end)                                                                      \
     {                                                                                                                  \
         REAL sum_0 = 0, sum_1 = 0, sum_2 = 0, sum_3 = 0;                                                               \
         int64_t at = begin;                                                                                            \
-        for (; at + 4 <= (end); at += 4) {                                                                             \
-            CSR_CHAIN(sum_0, x[at], table[index[at]]);                                                                 \
-            CSR_CHAIN(sum_1, x[at + 1], table[index[at + 1]]);                                                         \
-            CSR_CHAIN(sum_2, x[at + 2], table[index[at + 2]]);                                                         \
-            CSR_CHAIN(sum_3, x[at + 3], table[index[at + 3]]);                                                         \
-            CSR_APART(sum_0, sum_1, sum_2, sum_3);                                                                     \
+        for (; at + 8 <= (end); at += 8) {                                                                             \
+            CSR_FETCH(x + at, index + at);                                                                             \
+            CSR_FOUR(x, index, table, at)                                                                              \
+            CSR_FOUR(x, index, table, at + 4)                                                                          \
         }                                                                                                              \
         for (; at < (end); at++) CSR_CHAIN(sum_0, x[at], table[index[at]]);                                            \
         sum = (sum_0 + sum_1) + (sum_2 + sum_3);                                                                       \

@@ -45,7 +45,12 @@ cdef class CoordinateModel:
             raise ValueError(f"order has values outside [0, {n_columns})")
         self.n_values = int(np.diff(starts)[order].sum()) if is_sparse else m * n
         self.c.n, self.c.m, self.c.k = n, m, k
-        self.c.h = <const double *>_pointer(h, np.float64, (k, n), "h")
+        _pointer(h, np.float64, (k, n), "h")
+        pairs = np.zeros((k, n if is_sparse else 0, 2))
+        if is_sparse:
+            pairs[:, :, 0] = h
+            h = pairs[:, :, 0]
+        self.c.h = <const double *>np.PyArray_DATA(<np.ndarray>h)
         self.c.root = <const double *>_pointer(root, np.float64, (n,), "root")
         self.c.g = <const double *>_pointer(g, np.float64, (k, m), "g")
         self.c.g0 = <const double *>_pointer(g0, np.float64, (k,), "g0")
@@ -55,7 +60,7 @@ cdef class CoordinateModel:
         self.c.floor, self.c.softmax = floor, softmax
         self.workers = _workers(n_threads)
         curvature, mean = np.zeros((k, m)), np.zeros((k, m))
-        self.P, self.q = np.zeros((k, n)), np.zeros(n if softmax else 0)
+        self.P, self.q = pairs[:, :, 1] if is_sparse else np.zeros((k, n)), np.zeros(n if softmax else 0)
         self.weight, self.moved = np.zeros(k), np.zeros(k)
         self.t, self.t0, self.g, self.g0, self.w = np.zeros((k, m)), np.zeros(k), g, g0, w
         self.h, self.l1, self.l2, self.root = h, l1, l2, root
@@ -65,7 +70,7 @@ cdef class CoordinateModel:
         self.c.weight = <double *>np.PyArray_DATA(self.weight)
         self.c.t = <double *>np.PyArray_DATA(self.t)
         self.c.t0 = <double *>np.PyArray_DATA(self.t0)
-        self.c.P = <double *>np.PyArray_DATA(self.P)
+        self.c.P = <double *>np.PyArray_DATA(<np.ndarray>self.P)
         self.c.q = <double *>np.PyArray_DATA(self.q)
         self.c.moved = <double *>np.PyArray_DATA(self.moved)
         with nogil:

@@ -60,9 +60,9 @@ cdef class CsrColumns:
         return a is data and b is indices and c is indptr and e == d
 
 
-# Gradients (k, d) of more values are made by a transposed copy, which a problem makes for itself: of some classes as
-# their sums leave the caches and one gradient pays for the copy, of one as each worker would have sums of its own.
-_MOST_SUMS, _MOST_SUMS_OF_ONE = 1 << 17, 1 << 21
+# Gradients (k, d) of more values, of some classes, are made by a transposed copy, which a problem makes for itself: their
+# sums leave the caches, and one gradient pays for the copy. Of one class the copy costs as long as 15 gradients save.
+_MOST_SUMS = 1 << 17
 
 
 cdef class CsrProblem:
@@ -124,7 +124,7 @@ cdef class CsrProblem:
         """Let c, of a gradient, take the transposed copy, which must live as long, if there is to be one."""
         cdef CsrColumns columns = self.columns
         cdef bint has_room = self.c.X.release != FLR_RELEASE  # X is no larger than memory
-        if columns is None and has_room and self.k * self.d > (_MOST_SUMS if self.k > 1 else _MOST_SUMS_OF_ONE):
+        if columns is None and has_room and self.k > 1 and self.k * self.d > _MOST_SUMS:
             columns = CsrColumns(self.data, self.indices, self.indptr, self.d, self.k, self.c.n_threads)
             self.columns = columns
         c.columns = NULL if columns is None else &columns.c
@@ -142,8 +142,16 @@ cdef class CsrProblem:
 
     cdef tuple unfold(self, G, g, double unit):
         """The gradient of the folded parameters, times the weights' unit, in place."""
+        cdef double[:, ::1] sums = G
+        cdef const double[::1] shift
+        cdef double of_intercept
+        cdef int64_t c, j
         if self.shift is not None:
-            G -= np.outer(g, self.shift)
+            shift = self.shift
+            for c in range(self.k):  # an outer product would be one more array of millions
+                of_intercept = g[c]
+                for j in range(self.d):
+                    sums[c, j] -= of_intercept * shift[j]
         if self.scale is not None:
             G *= self.scale
         if unit != 1:

@@ -6,6 +6,7 @@ What is made of some classes stays in the cache, where arrays of all of them wou
 from fastlr import _core
 
 CACHED_VALUES = 1 << 13  # entries at a time: what is made of them needs no new pages
+WIDE_VALUES = 1 << 18  # columns at a time, where arrays of all of them would cost more memory than X
 SMALL = 1 << 18  # multiplications that are done before other threads have begun
 
 
@@ -21,3 +22,8 @@ def by_class(work, shape, n_threads):
     if k <= size:
         return [work(slice(0, k))]
     return _core.parallel_for(lambda i: work(slice(i * size, (i + 1) * size)), -(-k // size), n_threads)
+
+
+def columns_of(D):
+    """Slices of D columns, a few at a time where there are many."""
+    return [slice(start, start + WIDE_VALUES) for start in range(0, max(D, 1), WIDE_VALUES)]

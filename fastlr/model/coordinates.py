@@ -45,6 +45,7 @@ class Coordinates:
     def __init__(self, rows, scale, shift, least):
         rows, exponent = rows.within_range()
         mean, deviation = rows.moments()
+        is_plain = scale is None and not exponent.any()
         scale, power = np.frexp(np.ones(rows.d) if scale is None else scale)
         power = power + exponent
         shift = None if shift is None else np.ldexp(shift, -exponent)
@@ -56,7 +57,7 @@ class Coordinates:
         deviation = np.where(deviation == 0, 1.0, deviation)
         true = np.ldexp(deviation * np.abs(scale), power)
         self.deviation = np.maximum(true, least)
-        self.mean = np.ldexp(centre * scale, power)
+        self.mean = centre if is_plain else np.ldexp(centre * scale, power)  # memory, where features are millions
         self._check_range(rows, varies, scale, mean)
         self.deviation = np.where(self.deviation < TINIEST, 1.0, self.deviation)
         if shift is not None and (lost := (np.abs(self.mean) > MOST_SHIFT * self.deviation) & varies).any():
@@ -64,9 +65,8 @@ class Coordinates:
             raise ValueError(f"shift is {np.ldexp(shift[j], exponent[j]):.3g} for column {j}, whose values deviate "
                              f"from their mean by {np.ldexp(deviation[j], exponent[j]):.3g} only: expected a shift "
                              f"among them, or their difference keeps no digit")
-        self._mean_deviations = self.mean / self.deviation
         to_u = np.where(varies, np.sign(scale) * (true / self.deviation) / deviation, 0.0)
-        self.own = Affine(np.ldexp(scale, power), shift)
+        self.own = Affine(None if is_plain else np.ldexp(scale, power), shift)
         self.is_constant = to_u == 0
         self.rows = rows.through(Affine(to_u, mean))
 
@@ -90,11 +90,14 @@ class Coordinates:
         if rows.intercept:
             mean, _ = rows.moments()
             seen.mean = self.own.of_sums(mean[None], np.ones(1))[0]
-            seen._mean_deviations = seen.mean / self.deviation
             seen.is_constant = self.is_constant | rows.constant_features()
             affine = Affine(np.where(seen.is_constant, 0.0, affine.scale), mean)
         seen.rows = rows.through(affine)
         return seen
+
+    @property
+    def _mean_deviations(self):
+        return self.mean / self.deviation
 
     def model_of(self, W, b):
         """W (k, D) of the user's coefficients (k, d) and intercept (k,)."""

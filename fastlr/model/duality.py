@@ -22,7 +22,7 @@ import numpy as np
 from scipy import special
 from scipy.linalg import lapack
 
-from fastlr.model.by_class import by_class
+from fastlr.model.by_class import by_class, columns_of
 from fastlr.model.penalty import soft
 from fastlr.model.rounding import Rounding, together
 
@@ -118,8 +118,9 @@ class Dual:
         as_given, theta = G, 0.0
         with np.errstate(over="ignore", invalid="ignore"):
             if self.intercept and g is not None:
-                largest = max(self._by_class(
-                    lambda part: float(np.maximum.reduce(self.rounding.of_gradient(G[part]), None, initial=0.0)), G))
+                largest = max(self._by_class(lambda part: max(
+                    float(np.maximum.reduce(self.rounding.of_gradient(G[part, some], some), None, initial=0.0))
+                    for some in columns_of(G.shape[1])), G))
                 scattered = largest**2 * len(G)
                 dual -= _SLOPE * scattered / max(dual, _TINY) if self.loss != "squared_error" else scattered
                 dual, G, g = self._without_absent(dual, G, g)
@@ -132,13 +133,16 @@ class Dual:
                                           (1 + _SURE) * most)
                 return max(dual, 0.0) if np.isfinite(dual) else 0.0
 
-            def costs(part):
-                error, moved = self.rounding.of_gradient(as_given[part]), G[part]
+            def costs_of(part, some):
+                error, moved = self.rounding.of_gradient(as_given[part, some], some), G[part, some]
                 if theta:
-                    moved = (1 - theta) * moved + theta * self.constant_gradient[part]
-                step = moved / self.strength
-                cost = 0.5 * float(np.vdot(step, moved) + np.vdot(error / self.strength, error))
-                return together((step if V is None else V[part] + step) * error) ** 2, cost
+                    moved = (1 - theta) * moved + theta * self.constant_gradient[part, some]
+                step = moved / self.strength[some]
+                cost = 0.5 * float(np.vdot(step, moved) + np.vdot(error / self.strength[some], error))
+                return together((step if V is None else V[part, some] + step) * error) ** 2, cost
+
+            def costs(part):
+                return np.sum([costs_of(part, some) for some in columns_of(G.shape[1])], axis=0)
 
             squares, halves = zip(*self._by_class(costs, G), strict=True)
             dual -= math.sqrt(sum(squares)) + sum(halves)

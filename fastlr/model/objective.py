@@ -135,7 +135,7 @@ class Objective:
     def at(self, w, logits=None, steps=0):
         """The Point w, from its logits if they are known; F is infinite where no digit of the logits is right."""
         W = self.matrix(w)
-        if not self.has_digits(together(W[:, : self.rows.d] * self.rounding.kappa)):
+        if not self.has_digits(self.rounding.size_of(W[:, : self.rows.d])):
             return Point(w, np.inf, np.zeros(self.size))
         if logits is None and keeps_logits(self.rows) and (self.rows.is_sparse or W[:, : self.rows.d].any()):
             logits = self.rows.logits(W)
@@ -203,8 +203,7 @@ class Objective:
         """The objective of every step-th row, in the same coordinates and with the same C: its alpha is larger."""
         part = copy.copy(self)
         part._take(self.rows.sample(step))
-        tiny = np.finfo(float).tiny
-        part.penalty = self.penalty.times(self.rows.total_weight / max(part.rows.total_weight, tiny))
+        part.penalty = self.penalty.times(self.rows.total_weight / max(part.rows.total_weight, np.finfo(float).tiny))
         return part
 
     @property
@@ -296,5 +295,6 @@ class Objective:
         if not self.has_dual:
             return 0.0
         W = self.matrix(point.w)
-        S, G = point.value - self.penalty.value(W), self.matrix(grad) - self.penalty.gradient(W)
+        S, G = point.value - self.penalty.value(W), self.penalty.gradient(W)
+        np.subtract(self.matrix(grad), G, out=G)
         return self.dual.of_point(W, S, G, lost, most=point.value, is_balanced=is_balanced)

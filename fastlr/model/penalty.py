@@ -8,7 +8,7 @@ Coefficients come as W (k, D), a row a class, with the intercept, which is never
 
 import numpy as np
 
-from fastlr.model.by_class import by_class
+from fastlr.model.by_class import by_class, columns_of
 
 NEGLIGIBLE = 1e-26  # strength, in units of a standardised feature's, that holds nothing: counted when all is done
 FAR_POWER = 600  # of two: what alpha may be from 1, and what is beyond goes to the factors
@@ -40,9 +40,10 @@ class Ridge:
         self.alpha, self.intercept = float(alpha), intercept
         self.factors = np.minimum(factors, LARGEST_FACTOR)
         strength = self.alpha * self.factors
-        self._too_weak = strength < NEGLIGIBLE
-        self.strength = np.append(np.where(self._too_weak, 0.0, strength), np.zeros(int(intercept)))
-        self._neglected = np.append(np.where(self._too_weak, strength, 0.0), np.zeros(int(intercept)))
+        too_weak, none = strength < NEGLIGIBLE, np.zeros(int(intercept))
+        self._neglected = np.append(np.where(too_weak, strength, 0.0), none) if too_weak.any() else 0.0
+        strength[too_weak] = 0.0
+        self.strength = np.append(strength, none)
 
     def times(self, factor):
         """The same with an alpha so many times as large."""
@@ -50,7 +51,8 @@ class Ridge:
 
     def value(self, W):
         """Of the coefficients W (k, D)."""
-        return 0.5 * sum(by_class(lambda part: float(np.vdot(W[part], self.strength * W[part])), W.shape, 1))
+        return 0.5 * sum(by_class(lambda part: sum(float(np.vdot(W[part, some], self.strength[some] * W[part, some]))
+                                                   for some in columns_of(W.shape[1])), W.shape, 1))
 
     def gradient(self, W):
         """(k, D) at W."""
@@ -239,9 +241,12 @@ class _ElasticLine:
 
 def square(V, D, factors, n_threads=1):
     """sum factors (V + t D)^2 as a polynomial in t."""
+    def of_columns(a, some):
+        scaled, D_some = V[a, some] * factors[some], D[a, some]
+        return np.vdot(scaled, V[a, some]), 2 * np.vdot(scaled, D_some), np.vdot(D_some * factors[some], D_some)
+
     def part(a):
-        scaled = V[a] * factors
-        return np.vdot(scaled, V[a]), 2 * np.vdot(scaled, D[a]), np.vdot(D[a] * factors, D[a])
+        return np.sum([of_columns(a, some) for some in columns_of(V.shape[1])], axis=0)
 
     return np.polynomial.Polynomial(np.sum(by_class(part, V.shape, n_threads), axis=0))
 

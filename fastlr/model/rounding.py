@@ -25,7 +25,7 @@ import math
 
 import numpy as np
 
-from fastlr.model.by_class import by_class
+from fastlr.model.by_class import by_class, columns_of
 
 FLOOR, ROWS, SIZE = 0.03, 3.0, 2.0
 VALUE, LOGITS, LOSS = 1.0, 0.012, 2.0
@@ -52,19 +52,27 @@ class Rounding:
     def __init__(self, eps, centre, effective_rows, offset_size, n_threads=1):
         self.n_threads = n_threads
         self.eps, self.centre, self.effective_rows, self.offset_size = float(eps), centre, effective_rows, offset_size
-        self.kappa = 1 + np.abs(centre)
         self.is_short = self.eps > SHORT
         self.unit = self.eps if self.is_short else LOOSE * self.eps  # or more where that costs nothing
 
-    def of_gradient(self, G):
-        """Of the gradient G (k, d) of the mean loss."""
+    @property
+    def kappa(self):
+        """1 and how many deviations the features' means are from 0 (d,)."""
+        return self._kappa()
+
+    def _kappa(self, columns=slice(None)):
+        return 1 + np.abs(self.centre[columns])
+
+    def of_gradient(self, G, columns=slice(None)):
+        """Of the gradient G (k, d) of the mean loss, or of some columns of it."""
         relative = FLOOR + ROWS / math.sqrt(self.effective_rows) + SIZE * np.abs(G)
-        return self.unit * self.kappa * relative
+        return self.unit * self._kappa(columns) * relative
 
     def of_dual_value(self, V, c, S, G, g):
         """Of S - <V, G> - <c, g>, S the mean loss at V (k, d), c (k,), G and g its gradient, errors of G left out."""
         folded = c - V @ self.centre
-        square = sum(by_class(lambda part: together(V[part] * G[part]) ** 2, V.shape, self.n_threads))
+        square = sum(by_class(lambda part: sum(together(V[part, some] * G[part, some]) ** 2
+                                               for some in columns_of(V.shape[1])), V.shape, self.n_threads))
         points = 2 * math.sqrt(square) + float(np.abs(g).sum()) * float(np.abs(folded).max(initial=0.0))
         losses = self.eps * LOSS / math.sqrt(self.effective_rows)
         return losses + self.unit * (VALUE * abs(S) + points) + self.of_logits(V, c)
@@ -73,12 +81,16 @@ class Rounding:
         """Of the S* of probabilities that were made in float64."""
         return self.unit * (VALUE * abs(S) + LOGITS * self.offset_size)
 
+    def size_of(self, V):
+        """The norm of V (k, d), its columns times kappa."""
+        return math.sqrt(sum(by_class(lambda part: sum(together(V[part, some] * self._kappa(some)) ** 2
+                                                       for some in columns_of(V.shape[1])), V.shape, self.n_threads)))
+
     def of_logits(self, V, c):
         """What rounding of the logits may change of a mean loss at V (k, d), c (k,)."""
         rest = float(np.abs(c).max(initial=0.0)) + self.offset_size
         if self.is_short:
-            square = sum(by_class(lambda part: together(V[part] * self.kappa) ** 2, V.shape, self.n_threads))
-            return self.eps * LOGITS * (math.sqrt(square) + rest)
+            return self.eps * LOGITS * (self.size_of(V) + rest)
         terms = np.einsum("cj,j->c", np.abs(V), self.kappa)
         return WORST * self.eps * (float(terms.max(initial=0.0)) + rest)
 

@@ -4,7 +4,7 @@ They are in float32: what is made of them is a step, not a value or a gradient.
 """
 
 import numpy as np
-from scipy.sparse import coo_array
+from scipy.sparse import coo_array, csr_array
 
 from fastlr.model.affine import Affine
 from fastlr.model.memory import BLOCK_VALUES
@@ -26,6 +26,8 @@ def dense_columns(X, affine, features, root):
 
 def sparse_columns(X, scale, features, root):
     """(values, rows, starts) of the stored values of X, a `Csr` (n, d), times a scale, column by column."""
+    if len(features) == X.shape[1]:
+        return _all_columns(X, scale, root)
     slot = np.full(X.shape[1], -1, np.int32)
     slot[features] = np.arange(len(features), dtype=np.int32)
     scale = scale[features]
@@ -43,3 +45,18 @@ def sparse_columns(X, scale, features, root):
     values, row, column = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     table = coo_array((values, (row, column)), shape=(len(X), len(features))).tocsc()  # equal places are added up
     return table.data, table.indices.astype(np.int32, copy=False), table.indptr.astype(np.int64)
+
+
+def _all_columns(X, scale, root):
+    table = csr_array((X.data, X.indices, X.indptr), shape=X.shape).tocsc()
+    table.sum_duplicates()
+    counts, starts = np.diff(table.indptr), table.indptr.astype(np.int64)
+    values, rows = table.data.astype(np.float32, copy=False), table.indices.astype(np.int32, copy=False)
+    is_even = len(root) > 0 and (root == root[0]).all()
+    scale = scale * root[0] if is_even else scale
+    bounds = np.searchsorted(starts, np.arange(0, max(len(values), 1), AT_A_TIME))
+    for first, last in zip(bounds, [*bounds[1:], X.shape[1]], strict=True):
+        places = slice(starts[first], starts[last])
+        products = table.data[places] * np.repeat(scale[first:last], counts[first:last])
+        values[places] = products if is_even else products * root[rows[places]]
+    return values, rows, starts

@@ -16,6 +16,7 @@ from fastlr.model.rows_columns import sparse_columns
 
 DOUBTFUL = 1e-6  # of the mean square: variances less than this may be rounding
 _TINY = np.finfo(float).tiny
+MOST_KEPT = 1 << 20  # features whose moments are kept once their coordinates are made
 PILOT_ROWS = 1000  # that tell how many products of two values a row has
 
 
@@ -43,6 +44,13 @@ class CsrRows(Rows):
         if self._all.columns is not None:
             self._transposed[self.k] = self._X, self._all.columns
         return super()._seen(*found)
+
+    def through(self, affine):
+        """As of `Rows`."""
+        seen = super().through(affine)
+        if self.d > MOST_KEPT:
+            seen._moments, seen._known = None, (None, None, None)
+        return seen
 
     def within_range(self):
         """The rows, or a copy of them with features divided by powers of two, and the exponents (d,)."""

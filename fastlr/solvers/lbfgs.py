@@ -33,19 +33,19 @@ class Pairs:
 
     def direction(self, grad, solve, *, scaled=False):
         """Minus the inverse Hessian's approximation times grad, from H0^-1 = solve, scaled to the last pair or not."""
-        q = grad.copy()
-        parts = []
+        q, parts = grad.copy(), []
+        part = np.empty_like(q)  # arrays made at each pair cost more than what is computed with them
         for s, y, rho in reversed(self.pairs):
             a = rho * float(s @ q)
             parts.append(a)
-            q -= a * y
+            q -= np.multiply(a, y, out=part)
         q = solve(q)
         if self.pairs and scaled:
             _, y, rho = self.pairs[-1]
             q /= rho * max(float(y @ solve(y)), np.finfo(float).tiny)
         for (s, y, rho), a in zip(self.pairs, reversed(parts), strict=True):
-            q += (a - rho * float(y @ q)) * s
-        return -q
+            q += np.multiply(a - rho * float(y @ q), s, out=part)
+        return np.negative(q, out=q)
 
 
 def lbfgs(objective, progress, solve, pairs, budget, *, scaled=False):

@@ -137,7 +137,7 @@ class Columns:
         rows = self.rows = self.part.rows
         share = np.full(rows.n, 1 / rows.total_weight) if rows.weight is None else rows.weight / rows.total_weight
         self.root = np.sqrt(share)
-        self.place = np.full(rows.d, -1)
+        self.place, self.was_in = np.full(rows.d, -1), np.zeros(rows.d, bool)
         self.n_kept, self.parts = 0, []
         self.n_vain = 0  # sweeps since the last Newton step that have not been enough
 
@@ -150,11 +150,14 @@ class Columns:
         wanted = np.flatnonzero((violation > 0) & ~support)
         if len(wanted) > n_more:
             wanted = wanted[np.argpartition(-violation[wanted], n_more - 1)[:n_more]]
-        near = (self.place >= 0) & (np.abs(G).max(axis=0) > NEAR * self.objective.penalty.l1)
+        near = self.was_in & (np.abs(G).max(axis=0) > NEAR * self.objective.penalty.l1)
         near |= support
         near[wanted] = True
         features = np.flatnonzero(near & ~self.objective.coordinates.is_constant)
+        self.was_in[features] = True
         new = features[self.place[features] < 0]
+        if self.rows.is_sparse and len(new) and self.rows.n_values <= KEPT_VALUES:  # one trip takes them all
+            new = np.arange(self.rows.d)
         if not self.rows.is_sparse and (self.n_kept + len(new)) * self.rows.n > _COLUMNS:
             return None
         if len(new):

@@ -29,7 +29,7 @@ BLOCK_ROWS = 8  # rows for each of them at least,
 BLOCK_COST = 2  # passes that their covariance may cost
 DAMPING = 1e-3  # of the covariance
 LEAST_VARIANCE = 1e-3  # under the slopes, in units of that of all rows
-SOME_PAIRS, LEAST_PAIRS = 10, 4  # where features have few values, where they are so many that memory is short
+SOME_PAIRS, LEAST_PAIRS = 10, 3  # where features have few values, where they are so many that memory is short
 _TINY = np.finfo(float).tiny
 
 

@@ -11,9 +11,10 @@ typedef struct { flr_coordinate m; double *violation; const double *to, *to0; in
 static int call(void *context, int n_threads) {
     const arguments *a = context;
     const flr_coordinate *m = &a->m;
-    double *const zeros[] = {m->t, m->t0, m->P, m->q, m->moved};
-    const int64_t counts[] = {m->k * m->m, m->k, m->k * m->n, m->softmax ? m->n : 0, m->k};
-    for (int i = 0; i < 5; i++)
+    double *const zeros[] = {m->t, m->t0, m->q, m->moved};
+    const int64_t counts[] = {m->k * m->m, m->k, m->softmax ? m->n : 0, m->k};
+    for (int64_t i = 0; i < m->k * m->n; i++) m->P[m->rows ? 2 * i : i] = 0;
+    for (int i = 0; i < 4; i++)
         for (int64_t j = 0; j < counts[i]; j++) zeros[i][j] = 0;
     for (int64_t c = 0; c < m->k; c++) m->weight[c] = 0;
     for (int64_t j = 0; j < m->k * m->m; j++) m->mean[j] = 0;
@@ -134,12 +135,14 @@ static void one(const target *t) {
         a.m.values = guarded_copy("values", values, nnz * 4);
         if (is_sparse) a.m.rows = guarded_copy("rows", rows, nnz * 4), a.m.starts = guarded_copy("starts", starts, (any + 1) * 8);
         a.m.order = guarded_copy("order", order, m * 8);
-        a.m.h = guarded_copy("h", h, k * n * 8);
+        double *pairs = is_sparse ? guarded("h and P", 2 * k * n * 8) : NULL;
+        for (int64_t i = 0; is_sparse && i < k * n; i++) pairs[2 * i] = h[i];
+        a.m.h = is_sparse ? pairs : guarded_copy("h", h, k * n * 8);
         if (has_root) a.m.root = guarded_copy("root", root, n * 8);
         a.m.g = guarded_copy("g", g, k * m * 8), a.m.g0 = guarded_copy("g0", g0, k * 8), a.m.w = guarded_copy("w", w, k * m * 8);
         a.m.l1 = guarded_copy("l1", l1, m * 8), a.m.l2 = guarded_copy("l2", l2, m * 8);
         a.m.curvature = guarded("curvature", k * m * 8), a.m.mean = guarded("mean", k * m * 8), a.m.weight = guarded("weight", k * 8);
-        a.m.t = guarded("t", k * m * 8), a.m.t0 = guarded("t0", k * 8), a.m.P = guarded("P", k * n * 8);
+        a.m.t = guarded("t", k * m * 8), a.m.t0 = guarded("t0", k * 8), a.m.P = is_sparse ? pairs + 1 : guarded("P", k * n * 8);
         a.m.q = guarded("q", softmax ? n * 8 : 0), a.m.moved = guarded("moved", k * 8);
         const output outputs[] = {{a.m.t, k * m * 8}, {a.m.t0, k * 8}, {a.violation, k * 8}};
         call_driver(call, NULL, &a, outputs, 3);
