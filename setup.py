@@ -70,7 +70,7 @@ setup(
                 include_dirs=["csrc", numpy.get_include()],
                 define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
                 extra_compile_args=CFLAGS + SANITIZE,
-                extra_link_args=["-pthread", *SANITIZE],
+                extra_link_args=[*FLAGS["LINK"], *SANITIZE],
                 depends=HEADERS,
             )
         ],

@@ -3,12 +3,15 @@
 import os
 import platform
 
-# of the processor to compile for, where it is not this one's
+# of the processor and the system to compile for, where they are not this one's
 MACHINE = (os.environ.get("FASTLR_MACHINE") or platform.machine()).lower()
+SYSTEM = os.environ.get("FASTLR_SYSTEM") or platform.system()
 
 # No -ffast-math: reductions are asked for explicitly, and a * b + c is fused only where the source says so.
-CFLAGS = ["-std=gnu11", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-pthread", "-Wall", "-Wextra"]
+CFLAGS = ["-std=gnu11", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-Wall", "-Wextra"]
 CFLAGS += ["-fno-math-errno", "-fno-trapping-math", "-Wno-psabi"]
+LINK = [] if SYSTEM == "Windows" else ["-pthread"]  # Windows has threads of its own
+CFLAGS += LINK
 
 # instruction set -> bytes in a vector, and the flags its kernels are compiled with
 KERNELS = {"base": (16, [])}
