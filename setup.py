@@ -2,6 +2,7 @@
 
 import os
 import runpy
+import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,27 +22,51 @@ SANITIZE = FLAGS["sanitizer_flags"](os.environ.get("FASTLR_SANITIZE"))
 
 
 class BuildExt(build_ext):
-    """Compile csrc/kernels/kernels.c for each instruction set and real type and link the objects into the extension."""
+    """Compile csrc, its kernels once for each instruction set and real type, and link all into the extension."""
 
     def build_extension(self, ext):
+        self.take_clang()
+        kernels = [self.kernels_job(isa, bits) for isa in KERNELS for bits in (32, 64)]
+        drivers = [(source, "drivers", [], []) for source in DRIVERS]
+        python = self.compiler.include_dirs
+        self.compiler.include_dirs = []  # C is the same for every Python: caches of compilers find it again
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for objects in pool.map(self.compile_kernels, [(isa, bits) for isa in KERNELS for bits in (32, 64)]):
+            for objects in pool.map(lambda job: self.compile_c(*job), [job for job in kernels if job] + drivers):
                 ext.extra_objects += objects
+        self.compiler.include_dirs = python
+        ext.extra_compile_args = self.arguments(CFLAGS + FLAGS["BINDINGS"] + SANITIZE)
         super().build_extension(ext)
 
-    def compile_kernels(self, pair):
-        isa, bits = pair
+    def kernels_job(self, isa, bits):
         is_absent = FLAGS["ONLY"] not in (None, isa)
         if is_absent and bits == 64:  # absent.c has both tables
-            return []
+            return None
+        source = "tests/c/absent.c" if is_absent else "csrc/kernels/kernels.c"
+        return source, f"{isa}{bits}", FLAGS["kernel_macros"](isa, bits), KERNELS[isa][1]
+
+    def compile_c(self, source, folder, macros, flags):
         return self.compiler.compile(
-            ["tests/c/absent.c" if is_absent else "csrc/kernels/kernels.c"],
-            output_dir=f"{self.build_temp}/{isa}{bits}",
-            macros=FLAGS["kernel_macros"](isa, bits),
+            [source],
+            output_dir=f"{self.build_temp}/{folder}",
+            macros=macros,
             include_dirs=["csrc"],
-            extra_postargs=CFLAGS + SANITIZE + KERNELS[isa][1],
+            extra_postargs=self.arguments(CFLAGS + SANITIZE + flags),
             depends=HEADERS,
         )
+
+    def arguments(self, flags):
+        return [f"/clang:{flag}" for flag in flags] if self.compiler.compiler_type == "msvc" else flags
+
+    def take_clang(self):
+        """On Windows only clang will do: cl has no vectors, and gcc does not align them on the stack."""
+        if self.compiler.compiler_type == "msvc":
+            self.compiler.initialize()
+            self.compiler.cc = shutil.which("clang-cl") or sys.exit(CLANG.format("clang-cl is not on PATH"))
+        elif os.name == "nt" and not any("clang" in part for part in self.compiler.compiler):
+            sys.exit(CLANG.format(f"CC is {self.compiler.compiler[0]}"))
+
+
+CLANG = "fastlr needs clang on Windows, but {}; install LLVM (winget install LLVM.LLVM), for mingw set CC=clang."
 
 
 class BuildPy(build_py):
@@ -58,19 +83,15 @@ class BuildPy(build_py):
                 self.copy_file(f"csrc/{header}", str(target))
 
 
-if sys.platform == "win32":
-    raise SystemExit("fastlr needs POSIX threads and a gcc or clang compiler; on Windows use WSL.")
-
 setup(
     ext_modules=cythonize(
         [
             Extension(
                 "fastlr._core",
-                ["fastlr/_core.pyx", *DRIVERS],
+                ["fastlr/_core.pyx"],
                 include_dirs=["csrc", numpy.get_include()],
                 define_macros=[("NPY_NO_DEPRECATED_API", "NPY_1_7_API_VERSION")],
-                extra_compile_args=CFLAGS + SANITIZE,
-                extra_link_args=["-pthread", *SANITIZE],
+                extra_link_args=[*FLAGS["LINK"], *SANITIZE],
                 depends=HEADERS,
             )
         ],

@@ -3,16 +3,23 @@
 import os
 import platform
 
-# of the processor to compile for, where it is not this one's
+# of the processor and the system to compile for, where they are not this one's
 MACHINE = (os.environ.get("FASTLR_MACHINE") or platform.machine()).lower()
+SYSTEM = os.environ.get("FASTLR_SYSTEM") or platform.system()
 
 # No -ffast-math: reductions are asked for explicitly, and a * b + c is fused only where the source says so.
-CFLAGS = ["-std=gnu11", "-O3", "-ffp-contract=off", "-fvisibility=hidden", "-pthread", "-Wall", "-Wextra"]
+CFLAGS = ["-std=gnu11", "-O3", "-ffp-contract=off", "-Wall", "-Wextra"]
 CFLAGS += ["-fno-math-errno", "-fno-trapping-math", "-Wno-psabi"]
+LINK = []
+if SYSTEM != "Windows":  # which has threads of its own, and needs tables to unwind
+    CFLAGS += ["-fvisibility=hidden", "-fno-asynchronous-unwind-tables", "-pthread"]
+    LINK += ["-pthread"]
+BINDINGS = ["-Os"]  # what Cython writes is long and called once for many rows
 
 # instruction set -> bytes in a vector, and the flags its kernels are compiled with
 KERNELS = {"base": (16, [])}
 if MACHINE in ("x86_64", "amd64"):
+    KERNELS["base"] = (16, ["-O2"])  # for processors of before 2013: a smaller wheel
     AVX2 = ["-mavx2", "-mfma", "-mf16c"]
     KERNELS["avx2"] = (32, AVX2)
     AVX512 = [f"-mavx512{part}" for part in ("f", "bw", "dq", "vl")]

@@ -210,9 +210,9 @@ class LogisticRegressionCV(LogitClassifier):
             return process_routing(self, method, **params)
         unknown = params.keys() - ({"groups", "sample_weight"} if method == "fit" else {"sample_weight"})
         if unknown:
-            raise TypeError(f"{type(self).__name__}.{method} got an unexpected argument {', '.join(sorted(unknown))}; "
-                            f"expected sample_weight, offset{' or groups' if method == 'fit' else ''}: other metadata "
-                            f"need sklearn.set_config(enable_metadata_routing=True)")
+            expected = "sample_weight, offset or groups" if method == "fit" else "sample_weight or offset"
+            raise ValueError(f"{type(self).__name__}.{method} got {', '.join(sorted(unknown))}; expected {expected}: "
+                             f"other metadata is only supported if enable_metadata_routing=True, by sklearn.set_config")
         scorer = {"sample_weight": sample_weight} if sample_weight is not None else {}
         groups = {"groups": params["groups"]} if params.get("groups") is not None else {}
         return {"splitter": {"split": groups}, "scorer": {"score": scorer}}

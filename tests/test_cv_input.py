@@ -171,7 +171,7 @@ def test_groups(iris):
         assert model.scores_[i, 0] == pytest.approx(own.score(X[test], y[test]), abs=0.03)
     with pytest.raises(ValueError, match="The 'groups' parameter should not be None"):
         LogisticRegressionCV(cv=GroupKFold(3)).fit(X, y)
-    with pytest.raises(TypeError, match=r"an unexpected argument speed; expected sample_weight, offset or groups"):
+    with pytest.raises(ValueError, match=r"got speed; expected sample_weight, offset or groups: "):
         LogisticRegressionCV().fit(X, y, speed=3)
 
 

@@ -82,6 +82,15 @@ def test_instruction_set_from_the_environment():
     assert ", ".join(_core.available_isas()) in process.stderr
 
 
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists() or os.uname().machine != "x86_64", reason="asks Linux on x86-64")
+@pytest.mark.skipif("FASTLR_BUILD_ISA" in os.environ, reason="one instruction set was built")
+def test_instruction_sets_are_those_that_linux_sees():
+    flags = set(Path("/proc/cpuinfo").read_text().partition("\nflags")[2].partition("\n")[0].split())
+    avx2, avx512 = {"avx2", "fma", "f16c"}, {"avx512f", "avx512bw", "avx512dq", "avx512vl"}
+    needs = {"avx512": avx2 | avx512, "avx2": avx2}
+    assert _core.available_isas() == [*(name for name, needed in needs.items() if needed <= flags), "base"]
+
+
 def test_import_is_light():
     heavy = "[m for m in ('sklearn', 'matplotlib', 'pandas', 'scipy.optimize', 'scipy.sparse') if m in sys.modules]"
     process = python(f"import sys, fastlr; print({heavy})")

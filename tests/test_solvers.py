@@ -9,7 +9,7 @@ from fastlr.bench.judge import Judge
 from problems import least_value, objective_of
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 
-from fastlr import solvers
+from fastlr import LogisticRegression, solvers
 
 NAMES = [name for name in solvers.SOLVERS if name != "auto"]
 LOADERS = {"iris": load_iris, "wine": load_wine, "breast_cancer": load_breast_cancer, "digits": load_digits}
@@ -190,3 +190,12 @@ def test_results_do_not_depend_on_the_number_of_threads():
     X, y = clusters(n=20_000, d=40, dtype=np.float32)
     a, b = (solvers.minimise(problem_of(X, y, n_threads=threads)) for threads in (1, 2))
     np.testing.assert_array_equal(a.w, b.w)
+
+
+def test_newton_cg_without_penalty_and_with_the_mean_of_classes_left_free():
+    rng = np.random.default_rng(42)
+    X, W = rng.normal(size=(300, 4)), rng.normal(size=(3, 4))
+    y = (X @ W.T + rng.gumbel(size=(300, 3))).argmax(axis=1)
+    model = LogisticRegression(C=np.inf, solver="newton-cg", tol=1e-9).fit(X, y)
+    assert model.suboptimality_ < 1e-9
+    np.testing.assert_allclose(model.coef_.sum(axis=0), 0, atol=1e-12)

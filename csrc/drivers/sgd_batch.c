@@ -7,12 +7,11 @@
  * which has REAL_ROWS rows at most, are real.  A batch of more chunks than the step kernel adds up takes them in
  * rounds, whose parts are added to a total in double.
  */
-#define _POSIX_C_SOURCE 199309L
 #include "drivers/batch.h"
 #include "drivers/sgd_batch.h"
+#include "runtime/clock.h"
 
 #include <string.h>
-#include <time.h>
 
 enum {
     TILE_BYTES = 160 << 10,
@@ -47,12 +46,6 @@ static void refresh_b(sgd_job *j) {
     }
 }
 
-static double seconds(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static void work(void *context, int worker, int n_workers) {
     sgd_job *j = context;
     const flr_pass *p = j->p;
@@ -60,7 +53,7 @@ static void work(void *context, int worker, int n_workers) {
     const int64_t n = p->X.n, k = p->k, d = p->X.d;
     flr_arena arena = flr_worker_arena(&j->memory, worker);
     const sgd_buffers s = flr_lay_out_sgd(j, &arena);
-    double polled = seconds();
+    double polled = clock_seconds();
     int64_t batches = 0;
 
     for (int64_t first = 0; first < n; first += o->batch) {
@@ -91,8 +84,8 @@ static void work(void *context, int worker, int n_workers) {
                 o->b[c] -= o->learning_rate * gradient;
             }
             if (!o->shift) refresh_b(j);
-            if (((++batches & 15) == 0 || m >= POLL_ROWS) && seconds() - polled > SECONDS_BETWEEN_POLLS) {
-                polled = seconds();
+            if (((++batches & 15) == 0 || m >= POLL_ROWS) && clock_seconds() - polled > SECONDS_BETWEEN_POLLS) {
+                polled = clock_seconds();
                 j->stop = o->poll(o->poll_context);
             }
         }

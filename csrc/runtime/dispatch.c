@@ -27,17 +27,39 @@ static int add(const flr_isa **list_out, int n, int capacity, const flr_isa *isa
     return n;
 }
 
+#if defined(__x86_64__)
+/* Register states that the system keeps for its threads (XCR0). */
+static unsigned kept_states(void) {
+    unsigned low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return low;
+}
+
+/* 2: all that avx512 is compiled with, 1: all of avx2, 0.  Not by __builtin_cpu_supports, which needs the compiler's own
+ * runtime and says no to everything where that is another's (zig). */
+static int x86_level(void) {
+    enum { AVX_STATES = 0x6, AVX512_STATES = 0xe6 };
+    const unsigned first = bit_OSXSAVE | bit_AVX | bit_FMA | bit_F16C;
+    const unsigned avx512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
+    unsigned a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || (c & first) != first) return 0;
+    const unsigned states = kept_states();
+    if ((states & AVX_STATES) != AVX_STATES || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & bit_AVX2)) return 0;
+#ifdef __APPLE__
+    const int keeps_avx512 = 1; /* from a thread's first use on, which XCR0 does not tell */
+#else
+    const int keeps_avx512 = (states & AVX512_STATES) == AVX512_STATES;
+#endif
+    return keeps_avx512 && (b & avx512) == avx512 ? 2 : 1;
+}
+#endif
+
 int flr_available(const flr_isa **list_out, int capacity) {
     int n = 0;
 #if defined(__x86_64__)
-    __builtin_cpu_init();
-    unsigned a, b, c = 0, d; /* f16c: __builtin_cpu_supports does not know it everywhere */
-    const int f16c = __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C) != 0;
-    const int avx2 = f16c && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    const int avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-    if (avx512) n = add(list_out, n, capacity, &isa_avx512);
-    if (avx2) n = add(list_out, n, capacity, &isa_avx2);
+    const int level = x86_level();
+    if (level == 2) n = add(list_out, n, capacity, &isa_avx512);
+    if (level >= 1) n = add(list_out, n, capacity, &isa_avx2);
 #elif defined(__aarch64__)
     n = add(list_out, n, capacity, &isa_neon);
 #endif

@@ -10,19 +10,18 @@
 #define _GNU_SOURCE
 #include "runtime/runtime.h"
 
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
+#include "runtime/clock.h"
+#include "runtime/threads.h"
+
 #include <stddef.h>
 #include <string.h>
-#include <time.h>
 
 enum { SPINS_BEFORE_YIELD = 512, SPINS_BEFORE_SLEEP = 1024 };
 
 static struct {
     atomic_flag busy;            /* held for the length of a job */
-    pthread_mutex_t mutex;       /* guards the sleep of workers and of the caller */
-    pthread_cond_t wake, done;
+    thread_mutex mutex;          /* guards the sleep of workers and of the caller */
+    thread_condition wake, done;
     int n_started;               /* workers that exist, the caller not counted */
     atomic_uint job;             /* changes when a job begins */
     atomic_int n_running;        /* workers that have not finished the job */
@@ -31,14 +30,14 @@ static struct {
     int n_workers;
     int counting;                /* whether the caller's time in jobs is added up, */
     double seconds;              /* and what it came to */
-    struct { pthread_t thread; int asleep, sent_away; } worker[FLR_MAX_WORKERS]; /* guarded by mutex; 0 is the caller */
+    struct { thread_id thread; int asleep, sent_away; } worker[FLR_MAX_WORKERS]; /* guarded by mutex; 0 is the caller */
 #ifdef __linux__
     cpu_set_t cpus;              /* that the caller may run on, and so may workers */
 #endif
 } pool = {.busy = ATOMIC_FLAG_INIT,
-          .mutex = PTHREAD_MUTEX_INITIALIZER,
-          .wake = PTHREAD_COND_INITIALIZER,
-          .done = PTHREAD_COND_INITIALIZER};
+          .mutex = THREAD_MUTEX_INIT,
+          .wake = THREAD_CONDITION_INIT,
+          .done = THREAD_CONDITION_INIT};
 
 typedef struct { int index; unsigned seen; } worker_start;
 
@@ -50,7 +49,7 @@ void flr_relax(int *spins) {
         __asm__ volatile("yield");
 #endif
     } else {
-        sched_yield();
+        thread_yield();
     }
 }
 
@@ -76,7 +75,7 @@ static void come_back(int index) {
     pool.worker[index].sent_away = 0;
 }
 
-static void *work(void *argument) {
+static thread_result THREAD_CALL work(void *argument) {
     const worker_start start = *(worker_start *)argument;
     unsigned seen = start.seen;
     /* the starter waits until its argument was read: n_running counts this worker too */
@@ -87,44 +86,33 @@ static void *work(void *argument) {
                 flr_relax(&spins);
                 continue;
             }
-            pthread_mutex_lock(&pool.mutex);
+            thread_lock(&pool.mutex);
             pool.worker[start.index].asleep = 1;
-            while (atomic_load(&pool.job) == seen) pthread_cond_wait(&pool.wake, &pool.mutex);
+            while (atomic_load(&pool.job) == seen) thread_wait(&pool.wake, &pool.mutex);
             pool.worker[start.index].asleep = 0;
             come_back(start.index);
-            pthread_mutex_unlock(&pool.mutex);
+            thread_unlock(&pool.mutex);
         }
         seen = atomic_load(&pool.job);
         if (start.index < pool.n_workers) pool.fn(pool.context, start.index, pool.n_workers);
         if (atomic_fetch_sub(&pool.n_running, 1) == 1) {
-            pthread_mutex_lock(&pool.mutex);
-            pthread_cond_signal(&pool.done);
-            pthread_mutex_unlock(&pool.mutex);
+            thread_lock(&pool.mutex);
+            thread_wake_one(&pool.done);
+            thread_unlock(&pool.mutex);
         }
     }
-    return NULL;
+    return 0;
 }
 
-/* Start workers until n exist or the system refuses; signals stay with the threads of the user. */
+/* Start workers until n exist or the system refuses. */
 static void start_workers(int n) {
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
     while (pool.n_started < n) {
         worker_start start = {pool.n_started + 1, atomic_load(&pool.job)};
-        pthread_t *thread = &pool.worker[start.index].thread;
         atomic_store(&pool.n_running, 1);
-        if (pthread_create(thread, NULL, work, &start) != 0) break;
-        pthread_detach(*thread);
+        if (thread_start(&pool.worker[start.index].thread, work, &start) != 0) break;
         for (int spins = 0; atomic_load(&pool.n_running) != 0;) flr_relax(&spins);
         pool.n_started++;
     }
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-}
-
-static double thread_seconds(void) {
-    struct timespec now;
-    return clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) == 0 ? now.tv_sec + 1e-9 * now.tv_nsec : 0.0;
 }
 
 void flr_gang(flr_gang_fn fn, void *context, int n_threads) {
@@ -141,11 +129,11 @@ void flr_gang(flr_gang_fn fn, void *context, int n_threads) {
     pool.context = context;
     pool.n_workers = n_threads;
     atomic_store(&pool.n_running, pool.n_started);
-    pthread_mutex_lock(&pool.mutex);
+    thread_lock(&pool.mutex);
     send_away(n_threads);
     atomic_fetch_add(&pool.job, 1);
-    pthread_cond_broadcast(&pool.wake);
-    pthread_mutex_unlock(&pool.mutex);
+    thread_wake_all(&pool.wake);
+    thread_unlock(&pool.mutex);
 
     fn(context, 0, n_threads);
     for (int spins = 0; atomic_load(&pool.n_running) != 0;) {
@@ -153,9 +141,9 @@ void flr_gang(flr_gang_fn fn, void *context, int n_threads) {
             flr_relax(&spins);
             continue;
         }
-        pthread_mutex_lock(&pool.mutex);
-        while (atomic_load(&pool.n_running) != 0) pthread_cond_wait(&pool.done, &pool.mutex);
-        pthread_mutex_unlock(&pool.mutex);
+        thread_lock(&pool.mutex);
+        while (atomic_load(&pool.n_running) != 0) thread_wait(&pool.done, &pool.mutex);
+        thread_unlock(&pool.mutex);
     }
     if (pool.counting) pool.seconds += thread_seconds() - begin;
     atomic_flag_clear(&pool.busy);
@@ -190,6 +178,9 @@ void flr_await_turn(atomic_llong *turn, int64_t chunk) {
 
 void flr_end_turn(atomic_llong *turn) { atomic_fetch_add_explicit(turn, 1, memory_order_release); }
 
+#ifdef _WIN32
+int flr_pool_init(void) { return FLR_OK; } /* no process is forked */
+#else
 static void forget_workers(void) {
     pthread_mutex_init(&pool.mutex, NULL);
     pthread_cond_init(&pool.wake, NULL);
@@ -202,3 +193,4 @@ static void forget_workers(void) {
 int flr_pool_init(void) {
     return pthread_atfork(NULL, NULL, forget_workers) == 0 ? FLR_OK : FLR_NO_MEMORY;
 }
+#endif

@@ -3,7 +3,7 @@
  */
 #include "runtime/runtime.h"
 
-#include <stdlib.h>
+#include "runtime/memory.h"
 
 enum { LINE = 64 };
 #ifdef __SANITIZE_ADDRESS__
@@ -19,8 +19,8 @@ static _Atomic(header *) kept;
 void *flr_take_scratch(int64_t bytes) {
     header *block = atomic_exchange(&kept, NULL);
     if (block == NULL || block->bytes < bytes) {
-        free(block);
-        block = bytes < INT64_MAX - 2 * LINE ? aligned_alloc(LINE, (size_t)((bytes + 2 * LINE - 1) / LINE * LINE)) : NULL;
+        memory_return(block);
+        block = bytes < INT64_MAX - 2 * LINE ? memory_take(LINE, (size_t)((bytes + 2 * LINE - 1) / LINE * LINE)) : NULL;
         if (block == NULL) return NULL;
         block->bytes = bytes;
     }
@@ -30,5 +30,5 @@ void *flr_take_scratch(int64_t bytes) {
 void flr_return_scratch(void *scratch) {
     header *block = (header *)((char *)scratch - LINE);
     if (block->bytes <= MOST_KEPT) block = atomic_exchange(&kept, block);
-    free(block);
+    memory_return(block);
 }

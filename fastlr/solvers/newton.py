@@ -77,7 +77,11 @@ def newton_cg(objective, progress, metric, whole=None):
             return objective.hessp(point, p)
 
         is_dear = is_dear or (whole is not None and n_products * PRODUCT_SIZE > objective.size)
-        solve, grad, n_products = whole(point) if is_dear else metric(point).solve, point.grad, 0
+        inverse, grad, n_products = whole(point) if is_dear else metric(point).solve, point.grad, 0
+
+        def solve(r):
+            return without_idle(objective, inverse(r))
+
         s = conjugate_gradients(product, solve, -grad, is_done, MAX_CG, objective.resolution)
         return s if s.any() else -solve(grad)
 
@@ -88,6 +92,18 @@ def newton_cg(objective, progress, metric, whole=None):
             progress.stall()
             return
         progress.see(point)
+
+
+def without_idle(objective, w):
+    """w (size,) without what changes no value: the mean of softmax's classes where nothing is penalised.
+
+    Rounding fills it, and the Hessian has no curvature to take it back.
+    """
+    idle = objective.penalty.strength == 0
+    if objective.rows.loss != "softmax" or not idle.any():
+        return w
+    W = objective.matrix(w)
+    return (W - np.where(idle, np.add.reduce(W, axis=0) / len(W), 0.0)).ravel()
 
 
 def conjugate_gradients(product, solve, b, is_done, most, noise):

@@ -64,8 +64,8 @@ def main():
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         objects = list(pool.map(lambda job: compile_one(cc, job), jobs(args, args.out)))
     program = args.out / ("races" if args.races else "harness")
-    link = ["-pthread", *FLAGS["sanitizer_flags"](args.sanitize), "-lm"]
-    if not args.races:
+    link = [*FLAGS["LINK"], *FLAGS["sanitizer_flags"](args.sanitize), "-lm"]
+    if not args.races and FLAGS["SYSTEM"] != "Windows":
         link.append("-Wl,--wrap=pthread_create")  # so that it can fail
     subprocess.run([*cc, *objects, "-o", program, *link], check=True)
 

@@ -1,26 +1,12 @@
 /* drive_pages.c -- what is released of a mapped file: its own pages, and none of its neighbours'. */
-#define _GNU_SOURCE
 #include "drivers/csr.h"
 #include "drivers/tile.h"
 #include "harness.h"
+#include "host.h"
 
-#include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 enum { PROBLEMS = 300, PAGES = 24, OTHERS = 8, ROWS = 40 };
-
-/* bytes of a file between memory that is nobody's file: page by page other values */
-static char *map_between(int64_t page, FILE *file) {
-    char *all = mmap(NULL, (size_t)((PAGES + 2 * OTHERS) * page), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (all == MAP_FAILED) return NULL;
-    memset(all, 0x5a, (size_t)((PAGES + 2 * OTHERS) * page));
-    char *middle = all + OTHERS * page;
-    for (int64_t i = 0; i < PAGES * page; i++) fputc((int)(i * 7 % 251), file);
-    fflush(file);
-    return mmap(middle, (size_t)(PAGES * page), PROT_READ, MAP_SHARED | MAP_FIXED, fileno(file), 0) == middle ? middle : NULL;
-}
 
 static void judge(int64_t page, char *middle, int64_t held, int64_t first, int64_t end, int release) {
     if (held != first && held != end) wrong_because("held is %lld", (long long)held);
@@ -74,13 +60,15 @@ static void one_csr(int64_t page, char *middle) {
 }
 
 static void run(const target *t, int which) {
-    const int64_t page = sysconf(_SC_PAGESIZE);
-    FILE *file = tmpfile();
-    char *middle = t->size == 4 && file ? map_between(page, file) : NULL;
-    for (int64_t i = 0; middle && more_problems(i, PROBLEMS); i++)
+    const int64_t page = host_page();
+    char *file = plain(PAGES * page);
+    for (int64_t i = 0; i < PAGES * page; i++) file[i] = (char)(i * 7 % 251);
+    char *middle = t->size == 4 ? host_file_between(file, PAGES * page, OTHERS * page) : NULL;
+    if (middle == NULL) return;
+    memset(middle - OTHERS * page, 0x5a, (size_t)(OTHERS * page));
+    memset(middle + PAGES * page, 0x5a, (size_t)(OTHERS * page));
+    for (int64_t i = 0; more_problems(i, PROBLEMS); i++)
         if (block(i, 0, 0)) (which ? one_csr : one)(page, middle);
-    if (middle) munmap(middle - OTHERS * page, (size_t)((PAGES + 2 * OTHERS) * page));
-    if (file) fclose(file);
 }
 
 const test pages_tests[] = {{"flr_release_rows", run, 0}, {"flr_csr_release_rows", run, 1}, {0}};

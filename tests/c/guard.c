@@ -1,15 +1,20 @@
 /* guard.c -- memory that ends at a page which may not be touched, or begins after one. */
-#define _GNU_SOURCE
 #include "harness.h"
+#include "host.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+#ifndef _WIN32
+#include <pthread.h>
+#endif
 
 enum { GUARD = 1 << 16, CANARY = 256, SLOTS = 32, SCRATCH_SLOTS = 4, SCRATCH_ALIGN = 64 };
+#ifdef _WIN32
+static const int64_t SLOT_BYTES = 1 << 26, SCRATCH_BYTES = 1 << 30; /* committed */
+#else
 static const int64_t SLOT_BYTES = 1 << 26, SCRATCH_BYTES = (int64_t)1 << 32;
+#endif
 
 typedef struct {
     char *base; /* of the part that may be touched */
@@ -27,12 +32,11 @@ int64_t scratch_taken, scratch_out, scratch_fails_at = -1;
 int threads_left = 1 << 20;
 
 static void map_slot(slot *s, int64_t capacity) {
-    char *p = mmap(NULL, (size_t)(capacity + 2 * GUARD), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED || mprotect(p + GUARD, (size_t)capacity, PROT_READ | PROT_WRITE) != 0) {
+    s->base = host_between_guards(capacity, GUARD);
+    if (s->base == NULL) {
         perror("guard pages");
         exit(2);
     }
-    s->base = p + GUARD;
     s->capacity = capacity;
 }
 
@@ -151,6 +155,7 @@ void flr_return_scratch(void *scratch) {
     wrong_because("scratch was returned that had not been taken");
 }
 
+#ifndef _WIN32
 /* ---- threads that cannot be made ------------------------------------------------------------------------------------ */
 int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument);
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument);
@@ -159,3 +164,4 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, v
     threads_left--;
     return __real_pthread_create(thread, attributes, start, argument);
 }
+#endif

@@ -5,21 +5,16 @@
  * --thin N: every N-th shape.  --seconds N: random larger shapes alone, for N seconds in all.  --faults N: after N faults
  * a test is given up (default 50).  The exit status is 1 where anything was found.
  */
-#define _GNU_SOURCE
 #include "harness.h"
+#include "host.h"
+#include "runtime/clock.h"
 
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
 
-enum { MOST_K = 130, VECTORS = 3, RANDOM_SHAPES = 150, SHAPE_VALUES = 60000, SHAPE_PRODUCTS = 1 << 20, SHOWN = 3, HANG_SECONDS = 300, FAULT = 77 };
+enum { MOST_K = 130, VECTORS = 3, RANDOM_SHAPES = 150, SHAPE_VALUES = 60000, SHAPE_PRODUCTS = 1 << 20, SHOWN = 3, HANG_SECONDS = 300 };
 
 static const test *const tables[] = {map_tests,  row_tests,  residual_tests,    curvature_tests, convert_tests,
                                      product_tests, many_tests, tile_tests,     step_tests,      rows_driver_tests,
@@ -43,19 +38,6 @@ static struct { const char *isa, *kernel; int64_t thin, faults; uint64_t seed; d
 static char running[100]; /* test, instruction set and type */
 static uint64_t test_seed;
 static double stop_at; /* with --seconds */
-
-static double clock_seconds(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static double child_seconds(void) {
-    struct rusage usage;
-    getrusage(RUSAGE_CHILDREN, &usage);
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-           1e-6 * (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
-}
 
 /* ---- blocks and cases ------------------------------------------------------------------------------------------------ */
 static uint64_t mixed(uint64_t a, uint64_t b) {
@@ -146,32 +128,21 @@ void for_shapes(const target *t, int which, void (*one)(const target *, int, int
 }
 
 /* ---- processes --------------------------------------------------------------------------------------------------------- */
-static void on_fault(int signal_number, siginfo_t *info, void *context) {
-    char text[200];
-    describe_address(text, sizeof text, info->si_addr);
-    const char *does = "touches";
-#if defined(__x86_64__) && defined(__linux__)
-    const ucontext_t *u = context;
-    does = u->uc_mcontext.gregs[REG_ERR] & 2 ? "writes" : "reads";
-#endif
-    (void)context;
-    if (signal_number == SIGALRM)
-        snprintf(now->fault, sizeof now->fault, "does not end");
-    else
-        snprintf(now->fault, sizeof now->fault, "%s: %s %s", strsignal(signal_number), does, text);
-    _exit(FAULT);
+static void report_fault(void) {
+    printf("FAULT %s: ", now->fault);
+    where(stdout);
+    printf("\n");
+    fflush(stdout);
 }
 
-static void run_here(const test *which, const target *t) {
-    const struct sigaction action = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO};
-    const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGALRM};
-    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) sigaction(signals[i], &action, NULL);
-    alarm(HANG_SECONDS + (unsigned)options.seconds);
+typedef struct { const test *which; const target *t; } job;
+
+static void run_job(void *context) {
+    const job *j = context;
     now->block = -1;
-    which->run(t, which->which);
+    j->which->run(j->t, j->which->which);
     free_plain();
     now->done = 1;
-    exit(0);
 }
 
 /* until it is done or has died too often; returns the number of times it died */
@@ -179,27 +150,11 @@ static int64_t run_test(const test *which, const target *t, double seconds) {
     memset(now, 0, sizeof *now);
     stop_at = clock_seconds() + seconds;
     int64_t faults = 0;
+    job j = {which, t};
     while (!now->done && faults < options.faults) {
-        fflush(stdout);
-        now->fault[0] = 0;
-        const pid_t child = fork();
-        if (child == 0) run_here(which, t);
-        int status = -1;
-        if (child < 0 || waitpid(child, &status, 0) != child) {
-            perror("fork");
-            exit(2);
-        }
-        if (status == 0) break;
-        if (WIFEXITED(status) && WEXITSTATUS(status) == 2) exit(2); /* the harness itself failed, and has said so */
-        faults++;
-        if (now->fault[0] == 0)
-            snprintf(now->fault, sizeof now->fault, WIFSIGNALED(status) ? "killed by signal %d" : "ended with status %d",
-                     WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-        if (faults <= SHOWN) {
-            printf("FAULT %s: ", now->fault);
-            where(stdout);
-            printf("\n");
-        }
+        if (host_run(run_job, &j, HANG_SECONDS + (unsigned)options.seconds, now->fault, sizeof now->fault, report_fault))
+            break;
+        if (++faults <= SHOWN) report_fault();
         now->resume_block = now->block;
         now->resume_in_block = now->in_block + 1;
     }
@@ -251,8 +206,8 @@ int main(int count, char **argument) {
     static struct { const char *name; double seconds; int64_t cases[MOST_TARGETS], faults[MOST_TARGETS], wrong[MOST_TARGETS]; } rows[MOST_TESTS];
     parse(count, argument);
     const double began = clock_seconds();
-    now = mmap(NULL, sizeof *now, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (now == MAP_FAILED) return 2;
+    now = host_shared(sizeof *now);
+    if (now == NULL) return 2;
     const flr_isa *isas[8];
     const int n_isas = flr_available(isas, 8);
     int n_rows = 0, n_targets = 0, n_chosen = 0;
@@ -273,9 +228,9 @@ int main(int count, char **argument) {
                     if (!chosen(one)) continue;
                     snprintf(running, sizeof running, "%s %s", one->name, heads[n_targets]);
                     test_seed = mixed(options.seed, (uint64_t)(n_rows * 16 + n_targets));
-                    const double started = child_seconds();
+                    const double started = host_child_seconds();
                     rows[n_rows].faults[n_targets] = run_test(one, &t, options.seconds / (n_chosen * n_isas * 2));
-                    rows[n_rows].seconds += child_seconds() - started;
+                    rows[n_rows].seconds += host_child_seconds() - started;
                     rows[n_rows].cases[n_targets] = now->cases;
                     rows[n_rows++].wrong[n_targets] = now->wrong_cases;
                 }
@@ -303,6 +258,6 @@ int main(int count, char **argument) {
     }
     printf("\n%lld cases, %lld faults, %lld with wrong values; seed %llu, %.0f s (%.0f s of processors)\n",
            (long long)cases, (long long)faults, (long long)wrong_cases, (unsigned long long)options.seed,
-           clock_seconds() - began, child_seconds());
+           clock_seconds() - began, host_child_seconds());
     return faults + wrong_cases > 0;
 }
