@@ -49,12 +49,13 @@ def sparse_columns(X, scale, features, root):
 
 def _all_columns(X, scale, root):
     table = csr_array((X.data, X.indices, X.indptr), shape=X.shape).tocsc()
+    X.release()
     table.sum_duplicates()
     counts, starts = np.diff(table.indptr), table.indptr.astype(np.int64)
     values, rows = table.data.astype(np.float32, copy=False), table.indices.astype(np.int32, copy=False)
     is_even = len(root) > 0 and (root == root[0]).all()
     scale = scale * root[0] if is_even else scale
-    bounds = np.searchsorted(starts, np.arange(0, max(len(values), 1), AT_A_TIME))
+    bounds = np.searchsorted(starts, np.arange(0, max(len(values), 1), BLOCK_VALUES))
     for first, last in zip(bounds, [*bounds[1:], X.shape[1]], strict=True):
         places = slice(starts[first], starts[last])
         products = table.data[places] * np.repeat(scale[first:last], counts[first:last])
