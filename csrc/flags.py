@@ -10,16 +10,16 @@ SYSTEM = os.environ.get("FASTLR_SYSTEM") or platform.system()
 # No -ffast-math: reductions are asked for explicitly, and a * b + c is fused only where the source says so.
 CFLAGS = ["-std=gnu11", "-O3", "-ffp-contract=off", "-Wall", "-Wextra"]
 CFLAGS += ["-fno-math-errno", "-fno-trapping-math", "-Wno-psabi"]
-LINK = []
+LINK, BINDINGS = [], ["-Os"]  # what Cython writes is long, and called once for many rows
 if SYSTEM != "Windows":  # which has threads of its own, and needs tables to unwind
     CFLAGS += ["-fvisibility=hidden", "-fno-asynchronous-unwind-tables", "-pthread"]
+    BINDINGS += ["-fno-unwind-tables"]
     LINK += ["-pthread"]
-BINDINGS = ["-Os"]  # what Cython writes is long and called once for many rows
 
 # instruction set -> bytes in a vector, and the flags its kernels are compiled with
 KERNELS = {"base": (16, [])}
 if MACHINE in ("x86_64", "amd64"):
-    KERNELS["base"] = (16, ["-O2"])  # for processors of before 2013: a smaller wheel
+    KERNELS["base"] = (16, ["-Os"])  # for processors without AVX2; all wheels carry it
     AVX2 = ["-mavx2", "-mfma", "-mf16c"]
     KERNELS["avx2"] = (32, AVX2)
     AVX512 = [f"-mavx512{part}" for part in ("f", "bw", "dq", "vl")]
