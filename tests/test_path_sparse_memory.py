@@ -1,5 +1,7 @@
 """Both sides of the sizes at which fits of sparse X keep less, or make it again: see docs/notes/path-constants.md."""
 
+import itertools
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -46,7 +48,7 @@ def test_all_columns_or_some(is_even):
         expected = (X.toarray() * scale * root[:, None])[:, features]
         np.testing.assert_allclose(found, expected, rtol=2e-6, atol=1e-6)
         assert values.dtype == np.float32
-        assert all(np.all(np.diff(places[a:b]) > 0) for a, b in zip(starts, starts[1:], strict=False))
+        assert all(np.all(np.diff(places[a:b]) > 0) for a, b in itertools.pairwise(starts))
 
 
 @pytest.mark.parametrize("offset", [-1, 0])
