@@ -95,7 +95,7 @@ def _elastic(settings):
     each = math.inf if settings.quick else max(ELASTIC_SECONDS, ELASTIC.aim * finishes["fastlr, proved"].seconds)
     saga = [(f"tol={tol:g}", partial(_fit, partial(LogisticRegression, solver="saga", C=C, l1_ratio=L1_RATIO, tol=tol,
                                                    max_iter=1000), d.X, d.y)) for tol in TOLERANCES]
-    finish = race.climb(settings.ladder(saga), judge, TO, each=each)
+    finish = race.climb(settings.ladder(saga), judge, 1.0 if settings.quick else TO, each=each)
     if finish is not None:
         finishes["saga"] = finish
     race.repeat(finishes.values(), settings)
