@@ -63,17 +63,18 @@ def peak_memory(settings):
     return Table(
         "Peak resident memory of loss_and_grad on a memory-mapped X",
         "MB above what the process had before and the pages of X.",
-        [Row(f"{n:,} x {D}, k={K}, float32", value=_above(PASS, n, D, K, settings.n_threads), unit="MB",
+        [Row(f"{n:,} x {D}, k={K}, float32", value=above(PASS, n, D, K, settings.n_threads), unit="MB",
              target=PASS_MEMORY)],
     )
 
 
 def fit_memory(settings):
     """The row of a fit of MNIST's bytes."""
-    above = _above(FIT, data.mnist_folder(), settings.rows(data.MNIST_ROWS), settings.n_threads)
-    return Row("uint8: peak memory above the data", value=above, unit="MB", target=FIT_MEMORY)
+    taken = above(FIT, data.mnist_folder(), settings.rows(data.MNIST_ROWS), settings.n_threads)
+    return Row("uint8: peak memory above the data", value=taken, unit="MB", target=FIT_MEMORY)
 
 
-def _above(script, *arguments):
+def above(script, *arguments):
+    """What the text of a script prints after `PEAK`, over 10^6."""
     command = [sys.executable, "-c", PEAK + script, *map(str, arguments)]
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout) / MEGABYTE

@@ -56,15 +56,14 @@ def time_limit(seconds):
         signal.signal(signal.SIGALRM, before)
 
 
-def climb(ladder, suboptimality_of, target, give_up_after=math.inf, in_all=math.inf):
+def climb(ladder, suboptimality_of, target, give_up_after=math.inf, each=math.inf):
     """The `Finish` of a ladder, or None: the target was not reached, or an attempt was slower than `give_up_after`.
 
-    All attempts together may take `in_all` seconds.
+    An attempt that takes longer than `each` seconds ends the climb, and is ended where that can be done.
     """
-    start = time.perf_counter()
     for setting, fit in ladder:
         try:
-            with time_limit(in_all - (time.perf_counter() - start)):
+            with time_limit(each):
                 seconds, model = timed(fit)
         except TooSlow:
             return None

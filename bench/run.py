@@ -22,12 +22,13 @@ SUITES = {
     "probes": ("probes", "tables"),
     "sweeps": ("sweeps", "tables"),
     "sparse": ("sparse", "tables"),
+    "wide": ("wide", "tables"),
     "streams": ("streams", "tables"),
     "blocks": ("blocks", "tables"),
     "scale": ("scale", "tables"),
 }
 """Suite -> the module of this package and the function in it that yields its tables."""
-LONG = ("fits", "probes", "sweeps", "sparse", "streams", "blocks", "scale")
+LONG = ("fits", "probes", "sweeps", "sparse", "wide", "streams", "blocks", "scale")
 """Suites that run only when named, or with "all"."""
 
 

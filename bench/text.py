@@ -16,9 +16,11 @@ import fastlr
 from . import race
 from .table import Row, Table, Target
 
-PACKAGES = ("idlelib", "distutils", "asyncio", "lib2to3", "email", "tkinter", "xml", "multiprocessing", "importlib",
-            "http", "logging", "urllib", "html", "re", "xmlrpc", "ctypes", "concurrent", "wsgiref", "collections", "json",
-            "zoneinfo", "sqlite3", "unittest", "dbm")
+PACKAGES = (
+    "idlelib", "distutils", "asyncio", "lib2to3", "email", "tkinter", "xml", "multiprocessing", "importlib", "http",
+    "logging", "urllib", "html", "re", "xmlrpc", "ctypes", "concurrent", "wsgiref", "collections", "json", "zoneinfo",
+    "sqlite3", "unittest", "dbm",
+)
 CLASSES = 16
 LINES = 40  # of a piece
 HELD_OUT = 4  # one piece in so many
@@ -61,8 +63,8 @@ def tables(settings):
     gain = seconds["scikit-learn"] / seconds["fastlr"]
     row = Row("tf-idf of the standard library", seconds, gain if is_as_good else 0.0, "x faster", TIMES,
               "" if is_as_good else f"{gain:.1f} x faster, but less accurate", figures=scores)
-    yield Table("Text at defaults", f"Milliseconds; {X.shape[0]:,} x {X.shape[1]:,} float64, {len(set(y))} classes, one "
-                f"piece in {HELD_OUT} held out.", [row])
+    about = f"{X.shape[0]:,} x {X.shape[1]:,} float64, {len(set(y))} classes, one piece in {HELD_OUT} held out"
+    yield Table("Text at defaults", f"Milliseconds; {about}.", [row])
 
 
 def _fit(make, X, y):

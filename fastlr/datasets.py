@@ -1,4 +1,4 @@
-"""Readers of the data people try first: IDX files, MNIST in that form, and scikit-learn's embedded digits.
+"""Readers of the data people try first: IDX files, MNIST in that form, scikit-learn's digits, and svmlight files.
 
 An IDX file (http://yann.lecun.com/exdb/mnist) is two zero bytes, a type code, the number of dimensions, each dimension
 as a big-endian uint32, then the values, big-endian in C order.  Gzip is recognised by content, not by name.
@@ -7,6 +7,7 @@ The reader trusts nothing: what the header promises is compared with the size of
 and no more than that is ever decompressed.
 """
 
+import bz2
 import gzip
 import math
 import os
@@ -19,7 +20,7 @@ import numpy as np
 from fastlr._input.hints import hinted_function
 from fastlr._input.options import check_option
 
-__all__ = ["load_digits", "load_idx", "load_mnist"]
+__all__ = ["load_digits", "load_idx", "load_mnist", "load_svmlight"]
 
 IDX_CODES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 IDX_DTYPES = {code: np.dtype(name) for code, name in IDX_CODES.items()}
@@ -125,6 +126,86 @@ def load_digits():
     from sklearn.datasets import load_digits as sklearn_load_digits
 
     return sklearn_load_digits(return_X_y=True)
+
+
+@hinted_function
+def load_svmlight(path, *, n_features=None, zero_based="auto", dtype="float64"):
+    """Read a file of sparse rows as svmlight and LIBSVM have them, ``label index:value index:value ...`` a line.
+
+    scikit-learn's reader does the work; what is wrong with a file is told with its line.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        Names that end in .gz or .bz2 are decompressed.
+    n_features : int, default=None
+        Columns of X; None takes the largest index of the file. Give the training data's for a test file, which may lack
+        the last columns.
+    zero_based : bool or "auto", default="auto"
+        Whether the first column has index 0, not 1; "auto" takes it for 1 unless an index is 0. Say which for files
+        that belong together.
+    dtype : {"float64", "float32"} or dtype, default="float64"
+        Of X; float32 takes two thirds of the memory.
+
+    Returns
+    -------
+    X : scipy.sparse.csr_matrix of shape (n, n_features)
+    y : ndarray of shape (n,), float64
+        Labels as they are in the file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If a line is malformed, or has an index beyond `n_features`.
+    """
+    from sklearn.datasets import load_svmlight_file
+
+    if zero_based not in (True, False, "auto"):
+        raise ValueError(f"zero_based is {zero_based!r}; expected True, False or 'auto'")
+    try:
+        X, y = load_svmlight_file(os.fspath(path), n_features=n_features, zero_based=zero_based, dtype=dtype)
+    except (ValueError, UnicodeDecodeError) as error:
+        fault = _svmlight_fault(path, n_features, zero_based is not False and zero_based != "auto")
+        raise ValueError(f"{path}, {fault}" if fault else f"{path}: {error}") from error
+    return X, y
+
+
+def _svmlight_fault(path, n_features, is_zero_based):
+    """What is wrong with the first malformed line of an svmlight file, or None if nothing is found."""
+    opened = {".gz": gzip.open, ".bz2": bz2.open}.get(Path(path).suffix, open)
+    with opened(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            label, *entries = line.split(b"#")[0].split() or [b"0"]
+            if not _is_number(label):
+                return f"line {number} begins with {_shown(label)}; expected a label, a number"
+            last = -1
+            for entry in entries:
+                name, colon, value = entry.partition(b":")
+                if name == b"qid":
+                    continue
+                if not (colon and name.isdigit() and _is_number(value)):
+                    return f"line {number} has {_shown(entry)}; expected index:value, such as 7:0.5"
+                if int(name) <= last:
+                    return f"line {number} has index {int(name)} after {last}; expected indices that rise: sort them"
+                last = int(name)
+            if n_features is not None and last + is_zero_based > n_features:
+                return (f"line {number} has index {last}, beyond n_features={n_features}; expected none above "
+                        f"{n_features - is_zero_based}: give the columns of the training data, and drop others")
+    return None
+
+
+def _is_number(text):
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _shown(text):
+    return ascii(text[:40].decode("utf-8", "replace"))
 
 
 def _read_header(stream, path, max_bytes):

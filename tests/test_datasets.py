@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from fastlr.datasets import load_digits, load_idx, load_mnist
+from fastlr.datasets import load_digits, load_idx, load_mnist, load_svmlight
 
 CODES = {"uint8": 0x08, "int8": 0x09, "int16": 0x0B, "int32": 0x0C, "float32": 0x0D, "float64": 0x0E}
 # two int16 rows of three, as the format's description lays them out
@@ -217,3 +217,30 @@ def test_digits():
     assert y.shape == (1797,)
     assert (X.min(), X.max()) == (0, 16)
     assert np.unique(y).tolist() == list(range(10))
+
+
+@pytest.mark.parametrize("name", ["data.svm", "data.svm.gz"])
+def test_svmlight_rows(tmp_path, name):
+    with (gzip.open if name.endswith(".gz") else open)(tmp_path / name, "wb") as file:
+        file.write(b"# made by hand\n1 1:0.5 3:-2 # a row\n-1\n1 2:1e3\n")
+    X, y = load_svmlight(tmp_path / name, n_features=4, dtype=np.float32)
+    np.testing.assert_array_equal(X.toarray(), [[0.5, 0, -2, 0], [0, 0, 0, 0], [0, 1000, 0, 0]])
+    assert X.dtype == np.float32
+    assert y.tolist() == [1, -1, 1]
+    X, _ = load_svmlight(tmp_path / name, zero_based=True)
+    assert X.shape == (3, 4)
+
+
+@pytest.mark.parametrize(("text", "options", "message"), [
+    (b"1 1:2\nspam 1:2\n", {}, r"line 2 begins with 'spam'; expected a label"),
+    (b"1 1:2\n1 2\n", {}, r"line 2 has '2'; expected index:value"),
+    (b"1 1:two\n", {}, r"line 1 has '1:two'; expected index:value"),
+    (b"1 3:1 2:1\n", {}, r"line 1 has index 2 after 3; expected indices that rise"),
+    (b"1 1:1\n0 5:1\n", {"n_features": 4}, r"line 2 has index 5, beyond n_features=4; expected none above 4"),
+    (b"1 0:1\n0 4:1\n", {"n_features": 4, "zero_based": True}, r"line 2 has index 4, .* none above 3"),
+    (b"1 1:1\n", {"zero_based": "yes"}, r"zero_based is 'yes'; expected True, False or 'auto'"),
+])
+def test_svmlight_faults(tmp_path, text, options, message):
+    (tmp_path / "data.svm").write_bytes(text)
+    with pytest.raises(ValueError, match=message):
+        load_svmlight(tmp_path / "data.svm", **options)

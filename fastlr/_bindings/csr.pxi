@@ -60,8 +60,8 @@ cdef class CsrColumns:
         return a is data and b is indices and c is indptr and e == d
 
 
-# Gradients (k, d) of more values, of some classes, are made by a transposed copy, which a problem makes for itself: their
-# sums leave the caches, and one gradient pays for the copy. Of one class the copy costs as long as 15 gradients save.
+# Gradients (k, d) of more values, of some classes, are made by a transposed copy, which a problem makes for itself:
+# their sums leave the caches, and one gradient pays for the copy. Of one class the copy costs what 15 gradients save.
 _MOST_SUMS = 1 << 17
 
 

@@ -35,7 +35,7 @@ from fastlr.solvers.plan import (
 )
 from fastlr.solvers.primal_dual import primal_dual
 from fastlr.solvers.proximal_newton import run_proximal
-from fastlr.solvers.sparse import run_sparse, solves_by_hessian
+from fastlr.solvers.sparse import SparseMetric, run_sparse, solves_by_hessian
 from fastlr.solvers.state import EXHAUSTED, STALLED, Progress
 
 SOLVERS = ("auto", "lbfgs", "newton-cholesky", "newton-cg")
@@ -45,6 +45,7 @@ EARLY = 12  # passes over the sample, or at least before class blocks are made
 OVERFITTED = 2.5  # times its own value, a sample's optimum has on all rows where it is no start
 METRIC_PASSES = 4  # that the first class metric serves
 REFRESH = 50  # passes that class blocks serve
+ROWS_A_PASS, LEAST_LEAD = 40, 20  # of wide data: the products of so many rows with all cost a pass; passes worth a try
 EASIER = 0.02  # times as much as those before, are class blocks damped
 MODEL_PASSES = 2  # passes that a class model serves after its own step,
 MODEL_GAIN = 1e-3  # unless that lowered F by more: then the next model's step does
@@ -100,9 +101,24 @@ def _run(objective, w, progress, solver):
     elif objective.rows.is_sparse and objective.size > NEWTON_SIZE and not solves_by_hessian(objective, solver):
         run_sparse(objective, w, progress, solver)
     elif objective.size > NEWTON_SIZE and is_wide(objective):
-        _run_in_row_space(objective, w, progress, solver)
+        _run_wide(objective, w, progress, solver)
     else:
         _run_on_features(objective, w, progress, solver)
+
+
+def _run_wide(objective, w, progress, solver):
+    """Solve for the rows' multipliers, unless it is done in the passes that their matrix costs."""
+    n_lead = objective.rows.n // ROWS_A_PASS
+    if solver == "auto" and n_lead >= LEAST_LEAD:
+        progress.begin_at_best(w)
+        progress.solver, pairs, limit = "lbfgs", Pairs(), objective.n_passes + n_lead
+        while objective.n_passes < limit and not progress.message:
+            metric = SparseMetric(objective, progress.point)
+            lbfgs(objective, progress, metric.solve, pairs, METRIC_PASSES, scaled=True)
+        if progress.message not in ("", STALLED):
+            return
+        w, progress.message = progress.point.w, ""
+    _run_in_row_space(objective, w, progress, solver)
 
 
 def _run_in_row_space(objective, w, progress, solver):
@@ -111,8 +127,10 @@ def _run_in_row_space(objective, w, progress, solver):
     v = None if w is None else space.project(w)
     if w is not None:
         progress.see(objective.at(w))  # what is kept is never worse than the start
-    part = Progress(space.objective, progress.tol / 2, progress.max_iter, progress.callback and (
-        lambda iteration, value, gap, point: progress.callback(iteration, value, gap, lambda: space.expand(point()))
+    led = progress.n_iter
+    part = Progress(space.objective, progress.tol / 2, progress.max_iter - led, progress.callback and (
+        lambda iteration, value, gap, point: progress.callback(led + iteration, value, gap,
+                                                               lambda: space.expand(point()))
     ), progress.deadline)
     try:
         _run_on_features(space.objective, v, part, solver)
@@ -120,7 +138,7 @@ def _run_in_row_space(objective, w, progress, solver):
         objective.rows.n_passes += part.objective.n_passes * objective.rows.n / objective.rows.d
         if part.point is not None:
             progress.begin(space.expand(part.point.w))
-    progress.n_iter, progress.solver = part.n_iter, part.solver
+    progress.n_iter, progress.solver = led + part.n_iter, part.solver
     progress.message = "" if part.message in ("converged", STALLED) else part.message
     if progress.suboptimality <= progress.tol:
         progress.message = "converged"
