@@ -45,7 +45,16 @@ INLINE void LINEAR_OF(forward_block)(REAL *Z_out, int64_t ldz, const LINEAR_X_TY
         }
 }
 
-/* all m rows for a block of classes: compiled for each number of classes, with the most rows that registers allow */
+/* one row, and all m rows for a block of classes: compiled for each number of classes, with the most rows at a time that
+ * registers allow.  Tiles have a multiple of each of these numbers, but for the last one. */
+#define LINEAR_DEFINE_FORWARD_ROW(classes)                                                                             \
+    NOINLINE void LINEAR_OF(forward_row_##classes)(REAL *Z_out, const LINEAR_X_TYPE *const *x, const REAL *W,          \
+                                                   int64_t ldw, const REAL *b, int64_t j0, int64_t j1, int64_t head,   \
+                                                   prefetch *ahead) {                                                  \
+        LINEAR_OF(forward_block)(Z_out, 0, x, W, ldw, b, j0, j1, head, ahead, 1, classes);                             \
+    }
+LINEAR_ROW_BLOCKS(LINEAR_DEFINE_FORWARD_ROW)
+
 #define LINEAR_DEFINE_FORWARD(classes, most)                                                                           \
     static void LINEAR_OF(forward_##classes)(REAL *Z_out, int64_t ldz, const LINEAR_X_TYPE *const *x, const REAL *W,   \
                                              int64_t ldw, const REAL *b, int64_t j0, int64_t j1, int64_t head,         \
@@ -54,11 +63,9 @@ INLINE void LINEAR_OF(forward_block)(REAL *Z_out, int64_t ldz, const LINEAR_X_TY
         int64_t i = 0;                                                                                                 \
         for (; i + (most) <= m; i += (most))                                                                           \
             LINEAR_OF(forward_block)(Z_out + i * ldz, ldz, x + i, W, ldw, b, j0, j1, head, &f, most, classes);         \
-        for (; (most) > 2 && i + 2 <= m; i += 2)                                                                       \
-            LINEAR_OF(forward_block)(Z_out + i * ldz, ldz, x + i, W, ldw, b, j0, j1, head, &f, 2, classes);            \
-        for (; i < m; i++)                                                                                             \
-            LINEAR_OF(forward_block)(Z_out + i * ldz, ldz, x + i, W, ldw, b, j0, j1, head, &f, 1, classes);            \
         *ahead = f;                                                                                                    \
+        for (; i < m; i++)                                                                                             \
+            LINEAR_OF(forward_row_##classes)(Z_out + i * ldz, x + i, W, ldw, b, j0, j1, head, ahead);                  \
     }
 LINEAR_FORWARD_BLOCKS(LINEAR_DEFINE_FORWARD)
 #define LINEAR_FORWARD_ENTRY(classes, most) {LINEAR_OF(forward_##classes), most},
@@ -68,25 +75,18 @@ static const struct {
     int64_t rows;
 } LINEAR_OF(forward_blocks)[] = {LINEAR_FORWARD_BLOCKS(LINEAR_FORWARD_ENTRY)};
 
-#define LINEAR_DEFINE_FORWARD_ROW(classes)                                                                             \
-    static void LINEAR_OF(forward_row_##classes)(REAL *Z_out, const LINEAR_X_TYPE *const *x, const REAL *W,           \
-                                                 int64_t ldw, const REAL *b, int64_t d, int64_t head,                  \
-                                                 prefetch *ahead) {                                                    \
-        LINEAR_OF(forward_block)(Z_out, 0, x, W, ldw, b, 0, d, head, ahead, 1, classes);                               \
-    }
-LINEAR_ROW_BLOCKS(LINEAR_DEFINE_FORWARD_ROW)
 #define LINEAR_FORWARD_ROW_ENTRY(classes) LINEAR_OF(forward_row_##classes),
 
 static void LINEAR_OF(forward_row)(REAL *Z_out, const LINEAR_X_TYPE *const *x, const REAL *W, int64_t ldw,
                                    const REAL *b, int64_t d, int64_t k, int64_t head, const flr_ahead *next) {
     typedef void (*forward_fn)(REAL *, const LINEAR_X_TYPE *const *, const REAL *, int64_t, const REAL *, int64_t,
-                               int64_t, prefetch *);
+                               int64_t, int64_t, prefetch *);
     static const forward_fn block[] = {LINEAR_ROW_BLOCKS(LINEAR_FORWARD_ROW_ENTRY)};
     const int64_t n_blocks = (k + LINEAR_ROW_CLASSES - 1) / LINEAR_ROW_CLASSES;
     prefetch ahead = prefetch_begin(next, n_blocks * (d / VLEN), LINEAR_PREFETCHES(1));
     for (int64_t q = 0; q < n_blocks; q++) {
         const int64_t c0 = q * k / n_blocks, c1 = (q + 1) * k / n_blocks;
-        block[c1 - c0 - 1](Z_out + c0, x, W + c0 * ldw, ldw, b + c0, d, head, &ahead);
+        block[c1 - c0 - 1](Z_out + c0, x, W + c0 * ldw, ldw, b + c0, 0, d, head, &ahead);
     }
 }
 
