@@ -45,8 +45,8 @@ INLINE void LINEAR_OF(forward_block)(REAL *Z_out, int64_t ldz, const LINEAR_X_TY
         }
 }
 
-/* one row, and all m rows for a block of classes: compiled for each number of classes, with the most rows at a time that
- * registers allow.  Tiles have a multiple of each of these numbers, but for the last one. */
+/* one row, and all m rows for a block of classes: compiled for each number of classes, with the most rows at a time
+ * that registers allow.  Tiles but the last have a multiple of each of these numbers. */
 #define LINEAR_DEFINE_FORWARD_ROW(classes)                                                                             \
     NOINLINE void LINEAR_OF(forward_row_##classes)(REAL *Z_out, const LINEAR_X_TYPE *const *x, const REAL *W,          \
                                                    int64_t ldw, const REAL *b, int64_t j0, int64_t j1, int64_t head,   \
