@@ -44,7 +44,8 @@ def hessian_solver(objective, point, damping=0.0):
     H = objective.hessian(point)
     diagonal = np.einsum("jj->j", H)
     diagonal += damping
-    return factorised(objective, H)
+    solve = factorised(objective, H)
+    return lambda r: without_idle(objective, solve(r))
 
 
 def factorised(objective, H):
@@ -77,11 +78,7 @@ def newton_cg(objective, progress, metric, whole=None):
             return objective.hessp(point, p)
 
         is_dear = is_dear or (whole is not None and n_products * PRODUCT_SIZE > objective.size)
-        inverse, grad, n_products = whole(point) if is_dear else metric(point).solve, point.grad, 0
-
-        def solve(r):
-            return without_idle(objective, inverse(r))
-
+        solve, grad, n_products = whole(point) if is_dear else metric(point).solve, point.grad, 0
         s = conjugate_gradients(product, solve, -grad, is_done, MAX_CG, objective.resolution)
         return s if s.any() else -solve(grad)
 
@@ -97,7 +94,7 @@ def newton_cg(objective, progress, metric, whole=None):
 def without_idle(objective, w):
     """w (size,) without what changes no value: the mean of softmax's classes where nothing is penalised.
 
-    Rounding fills it, and the Hessian has no curvature to take it back.
+    Rounding fills it, and the Hessian has no curvature to take it back; metrics keep it out themselves.
     """
     idle = objective.penalty.strength == 0
     if objective.rows.loss != "softmax" or not idle.any():
