@@ -19,6 +19,8 @@ if SYSTEM != "Windows":  # which has threads of its own, and needs tables to unw
 # instruction set -> bytes in a vector, and the flags its kernels are compiled with
 KERNELS = {"base": (16, [])}
 if MACHINE in ("x86_64", "amd64"):
+    # for processors without AVX2, in every wheel: smaller; gcc then takes a vector filled by a loop for uninitialised
+    KERNELS["base"] = (16, ["-O2", "-Wno-unknown-warning-option", "-Wno-maybe-uninitialized"])
     AVX2 = ["-mavx2", "-mfma", "-mf16c"]
     KERNELS["avx2"] = (32, AVX2)
     AVX512 = [f"-mavx512{part}" for part in ("f", "bw", "dq", "vl")]
