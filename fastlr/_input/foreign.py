@@ -128,9 +128,11 @@ def penalty_kind(penalty, ratio, C):
 def _warn_of_deprecations(estimator, name, ratio):
     """scikit-learn's warnings of what it is about to remove."""
     if estimator.penalty != "deprecated":
+        l1, l2 = (1, 0) if name == "l1_ratio" else ("(1,)", "(0,)")
+        instead = {"l2": f"{name}={l2} is", "l1": f"use {name}={l1}, which is", "elasticnet": f"{name} alone is"}
+        instead = instead.get(estimator.penalty, "C=np.inf is")
         warn_user(f"'penalty' was deprecated in scikit-learn 1.8 and will be removed in 1.10. To avoid this warning, "
-                  f"leave it out: the penalty is L2, and C=np.inf means none. {name}=0 is the same as penalty='l2'",
-                  FutureWarning)
+                  f"leave it out: {instead} the same as penalty={estimator.penalty!r}", FutureWarning)
     elif ratio is None and name == "l1_ratio":
         warn_user("'l1_ratio=None' was deprecated in scikit-learn 1.8 and will trigger an error in 1.10. Use 0 for the "
                   "L2 penalty, which is the default", FutureWarning)

@@ -35,8 +35,8 @@ class Kept:
         except OSError as error:
             if error.errno not in NO_ROOM:
                 raise
-            raise OSError(error.errno, f"no room for {array.nbytes} more bytes of decoded rows in {self.folder}; "
-                                       f"expected room for all of them: name another folder with cache=") from None
+            raise OSError(error.errno, f"no room for {array.nbytes} more bytes of decoded rows in {self.folder}: "
+                                       f"name another folder with cache=") from None
 
     def _widen(self, dtype):
         """Longer strings, or larger integers, have come."""
