@@ -1,5 +1,6 @@
 """Sources that are at fault: each has an error that says where, and leaves the model as it was and nothing on disk."""
 
+import gc
 import datetime
 import os
 
@@ -228,3 +229,14 @@ def test_columns_of_frames_that_are_no_numbers(cache):
     np.testing.assert_array_equal(RowBlocks([(whole, Y)]).X[:, 1], [1, 2] * 450)
     missing = frame.assign(b=pandas.array([1, None] * 450, dtype="Int64"))
     refused(lambda cache: RowBlocks([(missing, Y)], cache=cache), "block 0 .* NaN, first at row 1, column 1", cache)
+
+
+def test_nothing_is_left_open_after_an_error(recwarn):
+    def blocks():
+        yield np.zeros((5, 3)), np.arange(5) % 2
+        yield np.zeros((5, 4)), np.arange(5) % 2
+
+    with pytest.raises(ValueError, match="has 4 features"):
+        LogisticRegression().fit(RowBlocks(blocks))
+    gc.collect()
+    assert not [w for w in recwarn if w.category is ResourceWarning]

@@ -99,6 +99,12 @@ class Keeper:
             self.no_room = error
             kept.drop()
 
+    def drop(self):
+        """Give all room back."""
+        for kept in self._kept or ():
+            if kept is not None:
+                kept.drop()
+
     def arrays(self):
         """X or None, y and weight, mapped; of blocks without rows or columns a ValueError."""
         if not (self.n and self.d):

@@ -241,11 +241,15 @@ class RowBlocks:
         if self._rows is None:
             folder = tempfile.gettempdir() if self._cache is None else os.fspath(Path(self._cache).expanduser())
             keeper = Keeper(folder)
-            for block in checked(self._iterate()):
-                keeper.add(block)
-                if keeper.no_room:
-                    self._refuse_what_needs_room(block, keeper.no_room)
-            rows = keeper.arrays()
+            try:
+                for block in checked(self._iterate()):
+                    keeper.add(block)
+                    if keeper.no_room:
+                        self._refuse_what_needs_room(block, keeper.no_room)
+                rows = keeper.arrays()
+            except BaseException:
+                keeper.drop()
+                raise
             if keeper.no_room:
                 rows[0] = Streamed(self._iterate, keeper.d, keeper.dtype, keeper.no_room)
                 rows[0].take(keeper.n, rows[1])
