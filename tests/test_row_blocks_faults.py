@@ -1,7 +1,7 @@
 """Sources that are at fault: each has an error that says where, and leaves the model as it was and nothing on disk."""
 
-import gc
 import datetime
+import gc
 import os
 
 import numpy as np
