@@ -45,7 +45,7 @@ def verdict(estimator, result, dtype, unattainable, *, stopped):
         With all attributes of its fit.
     result : fastlr.solvers.Result
     dtype : dtype
-        Of the user's X.
+        Of the user's X where it is computed with in float32, else float64.
     unattainable : str or None
         Why there is no optimum.
     stopped : bool
@@ -66,6 +66,7 @@ def _shortfall(estimator, message, dtype):
              if math.isfinite(estimator.suboptimality_) else "how far it is from the optimum is not known")
     n_iter = estimator.n_iter_[0]
     what = "the fit" if message == "interrupted" else f"{failure(estimator.solver, n_iter)}: the fit"
+    is_short = _core.real_dtype(dtype) == np.float32
     easier = "or lower C: a stronger penalty is easier to fit"
     if message == "interrupted":
         remedy = "warm_start=True goes on from here"
@@ -77,11 +78,14 @@ def _shortfall(estimator, message, dtype):
         remedy = ("Every row is fitted, and rounding hides what is better: a lower C has a unique model, but where no "
                   "label varies the intercept, which is not penalised, grows for ever")
     elif not math.isfinite(estimator.suboptimality_):
-        remedy = "It may well be optimal, but a proof takes a penalty on every feature and labels that vary"
-    elif _core.real_dtype(dtype) == np.float32:
+        remedy = ("It may well be optimal, but a proof takes a penalty on every feature and labels that vary"
+                  + (f"; or pass X as float64: {dtype} data are computed in float32" * is_short))
+    elif is_short:
         remedy = f"Raise tol, or pass X as float64: {dtype} data are computed in float32"
     else:
         remedy = f"Raise tol, {easier}"
+    if message == "converged":
+        message = "converged, but for the rounding of what is returned"
     return (f"{what} ended after {n_iter} iterations ({message}): {known}; tol is {estimator.tol:g}. The model is "
             f"usable. {remedy}")
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from fastlr._input.hints import hinted_function
-from fastlr._input.options import check_option
+from fastlr._input.options import check_option, is_count, is_flag
 
 __all__ = ["load_digits", "load_idx", "load_mnist", "load_svmlight"]
 
@@ -162,18 +162,27 @@ def load_svmlight(path, *, n_features=None, zero_based="auto", dtype="float64"):
     """
     from sklearn.datasets import load_svmlight_file
 
-    if zero_based not in (True, False, "auto"):
+    if not (is_flag(zero_based) or zero_based == "auto"):
         raise ValueError(f"zero_based is {zero_based!r}; expected True, False or 'auto'")
+    if not (n_features is None or is_count(n_features)):
+        raise ValueError(f"n_features is {n_features!r}; expected a positive integer, or None")
+    if np.dtype(dtype) not in (np.float32, np.float64):
+        raise ValueError(f"dtype is {dtype!r}; expected 'float64' or 'float32'")
     try:
         X, y = load_svmlight_file(os.fspath(path), n_features=n_features, zero_based=zero_based, dtype=dtype)
-    except (ValueError, UnicodeDecodeError) as error:
-        fault = _svmlight_fault(path, n_features, zero_based is not False and zero_based != "auto")
+    except (EOFError, OSError, zlib.error) as error:
+        if getattr(error, "errno", None) is not None:  # the system's
+            raise
+        raise ValueError(f"{path} is damaged: {error}") from error
+    except (ValueError, OverflowError) as error:
+        fault = _svmlight_fault(path, n_features, zero_based)
         raise ValueError(f"{path}, {fault}" if fault else f"{path}: {error}") from error
     return X, y
 
 
-def _svmlight_fault(path, n_features, is_zero_based):
+def _svmlight_fault(path, n_features, zero_based):
     """What is wrong with the first malformed line of an svmlight file, or None if nothing is found."""
+    is_zero_based = bool(zero_based) and zero_based != "auto"
     opened = {".gz": gzip.open, ".bz2": bz2.open}.get(Path(path).suffix, open)
     with opened(path, "rb") as file:
         for number, line in enumerate(file, 1):
@@ -190,6 +199,10 @@ def _svmlight_fault(path, n_features, is_zero_based):
                 if int(name) <= last:
                     return f"line {number} has index {int(name)} after {last}; expected indices that rise: sort them"
                 last = int(name)
+                if last >= 1 << 31:
+                    return f"line {number} has index {last}; expected none above {(1 << 31) - 1}"
+                if last == 0 and not zero_based:
+                    return f"line {number} has index 0; expected indices from 1 on: use zero_based=True"
             if n_features is not None and last + is_zero_based > n_features:
                 return (f"line {number} has index {last}, beyond n_features={n_features}; expected none above "
                         f"{n_features - is_zero_based}: give the columns of the training data, and drop others")

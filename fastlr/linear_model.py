@@ -262,7 +262,8 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
                 return "the fit had ended; leave-one-out predictions are missing"
         if isinstance(X, RowBlocks):
             X.check_unchanged()
-        return verdict(self, result, data.dtype, unattainable, stopped=monitor.stopped)
+        dtype = data.dtype if objective.rows.real == np.float32 else np.dtype(float)
+        return verdict(self, result, dtype, unattainable, stopped=monitor.stopped)
 
     def _check(self, X, y, sample_weight, offset):
         """What `fit` was passed, as training data."""

@@ -1,5 +1,6 @@
 """The IDX reader against files made by hand, well and badly; MNIST's folder; the embedded digits."""
 
+import bz2
 import gzip
 import os
 import struct
@@ -238,9 +239,26 @@ def test_svmlight_rows(tmp_path, name):
     (b"1 3:1 2:1\n", {}, r"line 1 has index 2 after 3; expected indices that rise"),
     (b"1 1:1\n0 5:1\n", {"n_features": 4}, r"line 2 has index 5, beyond n_features=4; expected none above 4"),
     (b"1 0:1\n0 4:1\n", {"n_features": 4, "zero_based": True}, r"line 2 has index 4, .* none above 3"),
+    (b"1 1:1\n0 0:1\n", {"zero_based": False}, r"line 2 has index 0; expected indices from 1 on: use zero_based=True"),
+    (b"1 1:1\n1 2147483648:1\n", {}, r"line 2 has index 2147483648; expected none above 2147483647"),
+    (b"1 99999999999999999999:1\n", {}, r"line 1 has index 9+; expected none above 2147483647"),
     (b"1 1:1\n", {"zero_based": "yes"}, r"zero_based is 'yes'; expected True, False or 'auto'"),
+    (b"1 1:1\n", {"zero_based": 1}, r"zero_based is 1; expected True"),
+    (b"1 1:1\n", {"n_features": 0}, r"n_features is 0; expected a positive integer, or None"),
+    (b"1 1:1\n", {"n_features": "3"}, r"n_features is '3'; expected a positive integer, or None"),
+    (b"1 1:1\n", {"dtype": "int32"}, r"dtype is 'int32'; expected 'float64' or 'float32'"),
 ])
 def test_svmlight_faults(tmp_path, text, options, message):
     (tmp_path / "data.svm").write_bytes(text)
     with pytest.raises(ValueError, match=message):
         load_svmlight(tmp_path / "data.svm", **options)
+
+
+@pytest.mark.parametrize("name", ["data.svm.gz", "data.svm.bz2"])
+@pytest.mark.parametrize("damage", ["cut", "none"])
+def test_svmlight_archives_that_are_damaged(tmp_path, name, damage):
+    text = b"1 1:0.5\n" * 5000
+    packed = gzip.compress(text) if name.endswith("gz") else bz2.compress(text)
+    (tmp_path / name).write_bytes(packed[: len(packed) // 2] if damage == "cut" else b"1 1:0.5\n")
+    with pytest.raises(ValueError, match=rf"{name} is damaged"):
+        load_svmlight(tmp_path / name)

@@ -172,3 +172,18 @@ def test_files_that_change_between_passes(harm, tmp_path):
         np.save(path, X[:10_000])
     with pytest.raises((OSError, ValueError), match=r"x1\.npy" if harm != "replaced" else "has other values"):
         model.fit(rows)
+
+
+def test_other_values_in_blocks_of_other_sizes_are_noticed():
+    readings = []
+
+    def blocks():
+        readings.append(len(readings))
+        changed, size = (X * [-1, *[1] * (X.shape[1] - 1)], 70) if len(readings) > 4 else (X, 100)
+        return iter([(changed[i : i + size], CODES[i : i + size]) for i in range(0, N, size)])
+
+    rows = RowBlocks(blocks)
+    with files_of_at_most(2 << 20), pytest.warns(RuntimeWarning, match="no room"):
+        assert rows.shape == X.shape
+    with pytest.raises(ValueError, match="the blocks have other values than before"):
+        LogisticRegression().fit(rows)

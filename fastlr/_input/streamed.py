@@ -30,7 +30,7 @@ class Streamed:
 
     def __init__(self, read, d, dtype, error):
         self._read, self.dtype, self.error = read, dtype, error
-        self.shape, self.y, self._checksums = (0, d), None, {}
+        self.shape, self.y, self._checksums, self._checksum = (0, d), None, {}, None
 
     size = property(lambda self: self.shape[0] * self.shape[1])
 
@@ -52,23 +52,27 @@ class Streamed:
         ValueError
             If they are not those of the first reading; OSError of a source that is gone.
         """
-        n = 0
+        n, checksum = 0, 0
         for block in checked(self._read()):
-            self._compare(block)
-            n += len(block.X)
+            values = _bytes(block.X)
+            self._compare(block, values)
+            n, checksum = n + len(block.X), zlib.crc32(values, checksum)
             if len(block.X):
                 yield block.first, block.X
         if n != len(self):
             raise self._changed(f"the blocks have {n} rows", f"{len(self)} as before")
+        if self._checksum not in (None, checksum):  # in blocks of other sizes, none of which could be compared
+            raise self._changed("the blocks have other values than before", "the same")
+        self._checksum = checksum
 
-    def _compare(self, block):
+    def _compare(self, block, values):
         first, end = block.first, block.first + len(block.X)
         if end > len(self) or block.X.shape[1] != self.shape[1] or block.X.dtype != self.dtype:
             raise self._changed(f"{block} has {block.X.shape[1]} features of dtype {block.X.dtype} and ends at row "
                                 f"{end}", f"{self.shape[1]} of {self.dtype}, and {len(self)} rows in all, as before")
         known, found = self.y, block.y
         is_same = found is None if known is None else found is not None and np.array_equal(found, known[first:end])
-        checksum = zlib.crc32(_bytes(block.X))
+        checksum = zlib.crc32(values)
         if not is_same or self._checksums.setdefault((first, end), checksum) != checksum:
             raise self._changed(f"{block} has other {'values' if is_same else 'labels'} than before", "the same")
 
@@ -84,6 +88,5 @@ class Streamed:
 
 
 def _bytes(X):
-    """The values of X as bytes, whatever its layout."""
-    X = X if X.flags.c_contiguous else X.T if X.flags.f_contiguous else np.ascontiguousarray(X)
-    return X.reshape(-1).view(np.uint8)
+    """The values of X as bytes, row by row."""
+    return np.ascontiguousarray(X).reshape(-1).view(np.uint8)
