@@ -1,9 +1,8 @@
 import os
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from scipy.sparse import csr_matrix
 
 def load_idx(path: str | os.PathLike[str], *, max_bytes: int = 4294967296) -> NDArray[np.generic]: ...
 def load_mnist(
@@ -16,4 +15,4 @@ def load_svmlight(
     n_features: int | None = None,
     zero_based: bool | Literal["auto"] = "auto",
     dtype: DTypeLike = "float64",
-) -> tuple[csr_matrix, NDArray[np.float64]]: ...
+) -> tuple[Any, NDArray[np.float64]]: ...
