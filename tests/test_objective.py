@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from problems import least_value, objective_of
 
 from fastlr import reference, solvers
+from fastlr.model.duality import entropies
 from fastlr.model.hessian import class_blocks
 from fastlr.model.rows_moments import moments
 
@@ -260,3 +261,10 @@ def test_constant_feature_needs_no_coefficient():
     F = objective_of(X, F.rows.y, 3, alpha=0.1)
     W, _ = F.coefficients(solvers.minimise(F).w)
     assert not W[:, 1].any()
+
+
+@pytest.mark.parametrize("loss", ["softmax", "sigmoid"])
+def test_entropies_of_rates_that_rounding_has_put_beyond_their_range(loss):
+    found = entropies(np.array([0.0, 1.0, 1 + 4e-16, -4e-16, 0.5]), loss)
+    expected = np.log(2) if loss == "sigmoid" else np.log(2) / 2
+    np.testing.assert_allclose(found, [0, 0, 0, 0, expected], atol=1e-15)

@@ -9,7 +9,7 @@ from test_path_sparse import drawn, text
 
 from fastlr import LogisticRegression
 from fastlr._input.csr import check_csr
-from fastlr.model import by_class, rows_sparse
+from fastlr.model import model_blocks, rows_sparse
 from fastlr.model.rows_columns import sparse_columns
 from fastlr.solvers import proximal_newton
 
@@ -21,7 +21,7 @@ def test_sums_a_few_columns_at_a_time(monkeypatch, wide, l1_ratio):
     X, y = text(300, 400, 10)
     options = {"C": 3.0, "l1_ratio": l1_ratio, "tol": 1e-7}
     whole = LogisticRegression(**options).fit(X, y)
-    monkeypatch.setattr(by_class, "WIDE_VALUES", wide)
+    monkeypatch.setattr(model_blocks, "WIDE_VALUES", wide)
     model = LogisticRegression(**options).fit(X, y)
     assert model.suboptimality_ <= 1e-7
     assert abs(model.objective_ - whole.objective_) <= 2e-7 * whole.objective_

@@ -2,12 +2,12 @@
 
 import os
 import pickle
-import subprocess
 import sys
 
 import ml_dtypes
 import numpy as np
 import pytest
+from growth import DENSE, FIT, first_fit, growth
 from problems import in_blocks
 
 from fastlr import LogisticRegression, LogisticRegressionCV, RowBlocks, Trainer
@@ -119,31 +119,9 @@ def test_a_folder_without_room_is_named(monkeypatch):
         RowBlocks([(X, Y)]).X  # noqa: B018
 
 
-MEMORY = """
-import resource, sys, tempfile
-import numpy as np
-import fastlr
-rows, d = 10_000, 250
-def blocks():
-    rng = np.random.default_rng(0)
-    for _ in range(int(sys.argv[1])):
-        X = rng.normal(size=(rows, d)).astype(np.float32)
-        yield X, X[:, 0] + rng.normal(size=rows) > 0
-def peak():
-    return next(int(line.split()[1]) / 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
-fastlr.LogisticRegression(tol=1e-2).fit(fastlr.RowBlocks([next(blocks())])).predict(np.zeros((1, d)))
-before = peak()
-data = fastlr.RowBlocks(blocks)
-model = fastlr.LogisticRegression(tol=1e-3, n_threads=2).fit(data)
-assert model.suboptimality_ < 1e-3
-print(peak() - before, data.X.nbytes / 2**20)
-"""
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_is_that_of_a_block_and_the_labels():
-    out = subprocess.run([sys.executable, "-c", MEMORY, "50"], capture_output=True, text=True, check=True).stdout
-    grown, data = map(float, out.split())
+    grown, data = growth(DENSE, first_fit("np.zeros((1, 250))"), FIT, 50)
     assert data > 450
     assert grown < 120  # samples, labels, logits, a block
 

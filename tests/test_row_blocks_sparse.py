@@ -1,11 +1,11 @@
 """Blocks of sparse rows: fits are those of the same rows in one matrix, and what such blocks may not be."""
 
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from growth import FIT, first_fit, growth
 
 from fastlr import LogisticRegression, LogisticRegressionCV, RowBlocks, Trainer, _core
 from fastlr._input.csr import check_csr
@@ -128,11 +128,7 @@ def test_sparse_blocks_that_are_wrong_are_named(name, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-MEMORY = """
-import sys
-import numpy as np
-import scipy.sparse as sp
-import fastlr
+MANY = """
 n, per_row, d = 50_000, 50, 20_000
 def blocks():
     rng = np.random.default_rng(0)
@@ -142,20 +138,11 @@ def blocks():
         data = rng.normal(size=n * per_row).astype(np.float32)
         X = sp.csr_array((data, indices, np.arange(0, n * per_row + 1, per_row)), shape=(n, d))
         yield X, X @ true + 5 * rng.logistic(size=n) > 0
-def peak():
-    return next(int(line.split()[1]) / 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
-fastlr.LogisticRegression(tol=1e-2).fit(fastlr.RowBlocks([next(blocks())])).predict(sp.csr_array((1, d)))
-before = peak()
-data = fastlr.RowBlocks(blocks)
-model = fastlr.LogisticRegression(tol=1e-3, n_threads=2).fit(data)
-assert model.suboptimality_ < 1e-3
-print(peak() - before, (data.rows.data.nbytes + data.rows.indices.nbytes) / 2**20)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_is_that_of_a_block_and_the_labels():
-    out = subprocess.run([sys.executable, "-c", MEMORY, "15"], capture_output=True, text=True, check=True).stdout
-    grown, data = map(float, out.split())
+    grown, data = growth(MANY, first_fit("sp.csr_array((1, 20_000))"), FIT, 15)
     assert data > 280
     assert grown < 140  # places of rows, samples, labels, logits, a block

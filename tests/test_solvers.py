@@ -186,8 +186,9 @@ def test_without_penalty(solver, k):
     np.testing.assert_allclose(F.at(result.w).grad, 0, atol=1e-4)
 
 
-def test_results_do_not_depend_on_the_number_of_threads():
-    X, y = clusters(n=20_000, d=40, dtype=np.float32)
+@pytest.mark.parametrize(("n", "d"), [(20_000, 40), (4_000, 400)])
+def test_results_do_not_depend_on_the_number_of_threads(n, d):
+    X, y = clusters(n=n, d=d, dtype=np.float32)
     a, b = (solvers.minimise(problem_of(X, y, n_threads=threads)) for threads in (1, 2))
     np.testing.assert_array_equal(a.w, b.w)
 

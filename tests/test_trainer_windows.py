@@ -1,12 +1,12 @@
 """Trainers on rows in files that are larger than a window: the order, what is read, and the model it makes."""
 
 import os
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from growth import DENSE, growth
 
 from fastlr import RowBlocks, Trainer, _training_windows
 from fastlr._input.csr import check_csr, problem_of
@@ -135,29 +135,9 @@ def test_rows_of_one_window_are_shuffled_as_those_in_memory():
     np.testing.assert_array_equal(fits[0].coef_, fits[1].coef_)
 
 
-MEMORY = """
-import sys
-import numpy as np
-import fastlr
-rows, d = 20_000, 250
-def blocks():
-    rng = np.random.default_rng(0)
-    for _ in range(int(sys.argv[1])):
-        X = rng.normal(size=(rows, d)).astype(np.float32)
-        yield X, X[:, 0] + rng.normal(size=rows) > 0
-def peak():
-    return next(int(line.split()[1]) / 1024 for line in open("/proc/self/status") if line.startswith("VmHWM"))
-fastlr.Trainer(epochs=1).fit(fastlr.RowBlocks([next(blocks())]))
-before = peak()
-data = fastlr.RowBlocks(blocks)
-fastlr.Trainer(epochs=1, batch_size=64).fit(data)
-print(peak() - before, data.X.nbytes / 2**20)
-"""
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_is_that_of_a_window():
-    out = subprocess.run([sys.executable, "-c", MEMORY, "25"], capture_output=True, text=True, check=True).stdout
-    grown, data = map(float, out.split())
+    first = "fastlr.Trainer(epochs=1).fit(fastlr.RowBlocks([next(blocks())]))"
+    grown, data = growth(DENSE, first, "fastlr.Trainer(epochs=1, batch_size=64).fit(data)", 50)
     assert data > 450
     assert grown < 170  # a window, a block, labels and the order

@@ -28,25 +28,17 @@ static column column_of(const flr_coordinate *m, int64_t at) {
     return (column){m->values + m->starts[j], m->rows + m->starts[j], m->starts[j + 1] - m->starts[j]};
 }
 
-/* the sum of x_i f(i) over a column, in a fixed order of its own: whole groups of lanes, then what is left */
+/* the sum of x_i f(i) over a column, in a fixed order of its own: whole vectors of a dense one, then what is left */
 #define SUM_OVER(c, f)                                                                                                 \
     double lane[LANES] = {0}, sum = 0;                                                                                 \
     int64_t p = 0;                                                                                                     \
     while (!c.row && p + LANES <= c.count)                                                                             \
         for (int l = 0; l < LANES; l++, p++) {                                                                         \
             const int64_t i = p, at = i;                                                                               \
-            (void)at;                                                                                                  \
-            lane[l] += (double)c.x[p] * (f);                                                                           \
-        }                                                                                                              \
-    while (c.row && p + LANES <= c.count)                                                                              \
-        for (int l = 0; l < LANES; l++, p++) {                                                                         \
-            const int64_t i = c.row[p], at = 2 * i;                                                                    \
-            (void)at;                                                                                                  \
             lane[l] += (double)c.x[p] * (f);                                                                           \
         }                                                                                                              \
     for (; p < c.count; p++) {                                                                                         \
         const int64_t i = c.row ? c.row[p] : p, at = c.row ? 2 * i : i;                                                \
-        (void)at;                                                                                                      \
         lane[p % LANES] += (double)c.x[p] * (f);                                                                       \
     }                                                                                                                  \
     for (int l = 0; l < LANES; l++) sum += lane[l];                                                                    \
@@ -135,7 +127,8 @@ static void sweep_class(void *context, int64_t c, int worker) {
     const sweep *s = context;
     const flr_coordinate *m = s->m;
     const double *h = m->h + c * m->n * apart(m), weight = m->root ? m->weight[c] + m->floor : 1;
-    double *P = m->P + c * m->n * apart(m), *q = m->softmax ? m->q : NULL, g0 = m->root ? slope_by_intercept(m, c) : 0, moved = 0;
+    double *P = m->P + c * m->n * apart(m), *q = m->softmax ? m->q : NULL;
+    double g0 = m->root ? slope_by_intercept(m, c) : 0, moved = 0;
     double total = q ? fabs(g0) : 0;
     (void)worker;
     for (int64_t j = 0; j < m->m; j++) {

@@ -30,7 +30,8 @@ class Streamed:
 
     def __init__(self, read, d, dtype, error):
         self._read, self.dtype, self.error = read, dtype, error
-        self.shape, self.y, self._checksums, self._checksum = (0, d), None, {}, None
+        self.shape, self.y = (0, d), None
+        self._checksums = {}  # of all rows before one, where a block has ended
 
     size = property(lambda self: self.shape[0] * self.shape[1])
 
@@ -54,27 +55,24 @@ class Streamed:
         """
         n, checksum = 0, 0
         for block in checked(self._read()):
-            values = _bytes(block.X)
-            self._compare(block, values)
-            n, checksum = n + len(block.X), zlib.crc32(values, checksum)
+            n, checksum = n + len(block.X), zlib.crc32(_bytes(block.X), checksum)
+            self._compare(block, checksum)
             if len(block.X):
                 yield block.first, block.X
         if n != len(self):
             raise self._changed(f"the blocks have {n} rows", f"{len(self)} as before")
-        if self._checksum not in (None, checksum):  # in blocks of other sizes, none of which could be compared
-            raise self._changed("the blocks have other values than before", "the same")
-        self._checksum = checksum
 
-    def _compare(self, block, values):
+    def _compare(self, block, checksum):
         first, end = block.first, block.first + len(block.X)
         if end > len(self) or block.X.shape[1] != self.shape[1] or block.X.dtype != self.dtype:
             raise self._changed(f"{block} has {block.X.shape[1]} features of dtype {block.X.dtype} and ends at row "
                                 f"{end}", f"{self.shape[1]} of {self.dtype}, and {len(self)} rows in all, as before")
         known, found = self.y, block.y
         is_same = found is None if known is None else found is not None and np.array_equal(found, known[first:end])
-        checksum = zlib.crc32(values)
-        if not is_same or self._checksums.setdefault((first, end), checksum) != checksum:
-            raise self._changed(f"{block} has other {'values' if is_same else 'labels'} than before", "the same")
+        if not is_same:
+            raise self._changed(f"{block} has other labels than before", "the same")
+        if self._checksums.setdefault(end, checksum) != checksum:  # blocks of other sizes meet at the last row
+            raise self._changed(f"{block} has other values than before, or one before it has", "the same")
 
     def _changed(self, found, expected):
         return ValueError(f"{found}; expected {expected}: the source changed while it was read pass by pass, as there "

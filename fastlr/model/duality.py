@@ -22,7 +22,7 @@ import numpy as np
 from scipy import special
 from scipy.linalg import lapack
 
-from fastlr.model.by_class import by_class, columns_of
+from fastlr.model.model_blocks import in_blocks
 from fastlr.model.penalty import soft
 from fastlr.model.rounding import Rounding, together
 
@@ -82,7 +82,7 @@ class Dual:
         g = G[:, d] if self.intercept else np.zeros(len(W))
         known = np.zeros(len(W)) if is_balanced else g
         G = G[:, :d]
-        product = sum(self._by_class(lambda part: float(np.vdot(V[part], G[part])), G))
+        product = sum(self._in_blocks(lambda at: float(np.vdot(V[at], G[at])), G))
         dual = S - lost - product - float(c @ known)
         dual -= self.rounding.of_dual_value(V, c, S, G, known)
         return self._bound(dual, G, None if is_balanced else g, V, most)
@@ -105,8 +105,8 @@ class Dual:
             absent |= self.base_rate >= 1 - _ALWAYS
         return absent if absent.any() else None
 
-    def _by_class(self, work, G):
-        return by_class(work, G.shape, self.rounding.n_threads)
+    def _in_blocks(self, work, G):
+        return in_blocks(work, G.shape, self.rounding.n_threads)
 
     def _bound(self, dual, G, g, V=None, most=np.inf):
         """From the S* of residuals, less what G costs, once they are moved so that g, if given, becomes 0.
@@ -118,9 +118,8 @@ class Dual:
         as_given, theta = G, 0.0
         with np.errstate(over="ignore", invalid="ignore"):
             if self.intercept and g is not None:
-                largest = max(self._by_class(lambda part: max(
-                    float(np.maximum.reduce(self.rounding.of_gradient(G[part, some], some), None, initial=0.0))
-                    for some in columns_of(G.shape[1])), G))
+                largest = max(self._in_blocks(
+                    lambda at: float(np.maximum.reduce(self.rounding.of_gradient(G[at], at[1]), None, initial=0.0)), G))
                 scattered = largest**2 * len(G)
                 dual -= _SLOPE * scattered / max(dual, _TINY) if self.loss != "squared_error" else scattered
                 dual, G, g = self._without_absent(dual, G, g)
@@ -133,18 +132,15 @@ class Dual:
                                           (1 + _SURE) * most)
                 return max(dual, 0.0) if np.isfinite(dual) else 0.0
 
-            def costs_of(part, some):
-                error, moved = self.rounding.of_gradient(as_given[part, some], some), G[part, some]
+            def costs(at):
+                error, moved = self.rounding.of_gradient(as_given[at], at[1]), G[at]
                 if theta:
-                    moved = (1 - theta) * moved + theta * self.constant_gradient[part, some]
-                step = moved / self.strength[some]
-                cost = 0.5 * float(np.vdot(step, moved) + np.vdot(error / self.strength[some], error))
-                return together((step if V is None else V[part, some] + step) * error) ** 2, cost
+                    moved = (1 - theta) * moved + theta * self.constant_gradient[at]
+                step = moved / self.strength[at[1]]
+                cost = 0.5 * float(np.vdot(step, moved) + np.vdot(error / self.strength[at[1]], error))
+                return together((step if V is None else V[at] + step) * error) ** 2, cost
 
-            def costs(part):
-                return np.sum([costs_of(part, some) for some in columns_of(G.shape[1])], axis=0)
-
-            squares, halves = zip(*self._by_class(costs, G), strict=True)
+            squares, halves = zip(*self._in_blocks(costs, G), strict=True)
             dual -= math.sqrt(sum(squares)) + sum(halves)
         return max(dual, 0.0) if np.isfinite(dual) else 0.0
 
@@ -211,7 +207,10 @@ def intercept_step(J, g, loss):
 
 def entropies(p, loss):
     """-p log p for probabilities of any shape, plus the same of 1 - p for labels."""
-    return special.entr(p) + special.entr(1 - p) if loss == "sigmoid" else special.entr(p)
+    def part(p):
+        return special.entr(np.maximum(p, 0.0))  # means of labels may be above 1 by rounding
+
+    return part(p) + part(1 - p) if loss == "sigmoid" else part(p)
 
 
 def _entropy(q, loss):

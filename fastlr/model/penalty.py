@@ -8,7 +8,7 @@ Coefficients come as W (k, D), a row a class, with the intercept, which is never
 
 import numpy as np
 
-from fastlr.model.by_class import by_class, columns_of
+from fastlr.model.model_blocks import in_blocks
 
 NEGLIGIBLE = 1e-26  # strength, in units of a standardised feature's, that holds nothing: counted when all is done
 FAR_POWER = 600  # of two: what alpha may be from 1, and what is beyond goes to the factors
@@ -51,8 +51,7 @@ class Ridge:
 
     def value(self, W):
         """Of the coefficients W (k, D)."""
-        return 0.5 * sum(by_class(lambda part: sum(float(np.vdot(W[part, some], self.strength[some] * W[part, some]))
-                                                   for some in columns_of(W.shape[1])), W.shape, 1))
+        return 0.5 * sum(in_blocks(lambda at: float(np.vdot(W[at], self.strength[at[1]] * W[at])), W.shape, 1))
 
     def gradient(self, W):
         """(k, D) at W."""
@@ -241,14 +240,11 @@ class _ElasticLine:
 
 def square(V, D, factors, n_threads=1):
     """sum factors (V + t D)^2 as a polynomial in t."""
-    def of_columns(a, some):
-        scaled, D_some = V[a, some] * factors[some], D[a, some]
-        return np.vdot(scaled, V[a, some]), 2 * np.vdot(scaled, D_some), np.vdot(D_some * factors[some], D_some)
+    def part(at):
+        scaled = V[at] * factors[at[1]]
+        return np.vdot(scaled, V[at]), 2 * np.vdot(scaled, D[at]), np.vdot(D[at] * factors[at[1]], D[at])
 
-    def part(a):
-        return np.sum([of_columns(a, some) for some in columns_of(V.shape[1])], axis=0)
-
-    return np.polynomial.Polynomial(np.sum(by_class(part, V.shape, n_threads), axis=0))
+    return np.polynomial.Polynomial(np.sum(in_blocks(part, V.shape, n_threads), axis=0))
 
 
 def soft(W, by):

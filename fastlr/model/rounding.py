@@ -25,7 +25,7 @@ import math
 
 import numpy as np
 
-from fastlr.model.by_class import by_class, columns_of
+from fastlr.model.model_blocks import in_blocks
 
 FLOOR, ROWS, SIZE = 0.03, 3.0, 2.0
 VALUE, LOGITS, LOSS = 1.0, 0.012, 2.0
@@ -71,8 +71,7 @@ class Rounding:
     def of_dual_value(self, V, c, S, G, g):
         """Of S - <V, G> - <c, g>, S the mean loss at V (k, d), c (k,), G and g its gradient, errors of G left out."""
         folded = c - V @ self.centre
-        square = sum(by_class(lambda part: sum(together(V[part, some] * G[part, some]) ** 2
-                                               for some in columns_of(V.shape[1])), V.shape, self.n_threads))
+        square = sum(in_blocks(lambda at: together(V[at] * G[at]) ** 2, V.shape, self.n_threads))
         points = 2 * math.sqrt(square) + float(np.abs(g).sum()) * float(np.abs(folded).max(initial=0.0))
         losses = self.eps * LOSS / math.sqrt(self.effective_rows)
         return losses + self.unit * (VALUE * abs(S) + points) + self.of_logits(V, c)
@@ -83,8 +82,7 @@ class Rounding:
 
     def size_of(self, V):
         """The norm of V (k, d), its columns times kappa."""
-        return math.sqrt(sum(by_class(lambda part: sum(together(V[part, some] * self._kappa(some)) ** 2
-                                                       for some in columns_of(V.shape[1])), V.shape, self.n_threads)))
+        return math.sqrt(sum(in_blocks(lambda at: together(V[at] * self._kappa(at[1])) ** 2, V.shape, self.n_threads)))
 
     def of_logits(self, V, c):
         """What rounding of the logits may change of a mean loss at V (k, d), c (k,)."""

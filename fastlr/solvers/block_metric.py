@@ -8,8 +8,8 @@ import numpy as np
 from scipy.linalg import lapack
 
 from fastlr import _core
-from fastlr.model.by_class import threads_for
 from fastlr.model.hessian import class_blocks
+from fastlr.model.model_blocks import threads_for
 
 SAMPLED, WHOLE, LEAST = 0.15, 1e-3, 1e-8  # damping of blocks of some rows, of all, and at least: of the mean diagonal
 BLOCK_ROWS = 4  # rows a feature of a class block at least

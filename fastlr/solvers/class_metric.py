@@ -18,9 +18,9 @@ from scipy.linalg import lapack
 from scipy.optimize import minimize_scalar
 
 from fastlr import _core
-from fastlr.model.by_class import threads_for
 from fastlr.model.hessian import mean_gram, weighted_means
 from fastlr.model.memory import KEPT_VALUES
+from fastlr.model.model_blocks import threads_for
 from fastlr.solvers.block_metric import SAMPLED, WHOLE
 
 COVARIANCE_ROWS = 8  # a feature, of S: its eigenvalues are then right to a factor of 2
