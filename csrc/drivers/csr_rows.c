@@ -1,8 +1,6 @@
 /* csr_rows.c -- rows of a sparse matrix in chunks and tiles, and given back. */
 #include "drivers/csr.h"
 
-enum { RELEASE_BYTES = 4 << 20 };
-
 int64_t flr_csr_chunk_begin(const flr_csr *X, int64_t row_cost, int64_t chunk, int64_t n_chunks) {
     const int64_t first = flr_csr_start(X, 0);
     const __int128 work = (__int128)(flr_csr_nonzeros(X) - first) + (__int128)X->n * row_cost;
@@ -34,7 +32,7 @@ int64_t flr_csr_release_rows(const flr_csr *X, int64_t first, int64_t end, int l
     if (X->release != FLR_RELEASE || end <= first) return first;
     const int64_t begin = flr_csr_start(X, first), count = flr_csr_start(X, end) - begin;
     const int64_t size = flr_real_size(X->dtype);
-    if (count * (size + X->index_size) < RELEASE_BYTES && !last) return first;
+    if (count * (size + X->index_size) < FLR_RELEASE_BYTES && !last) return first;
     flr_release_pages((const char *)X->data + begin * size, count * size);
     flr_release_pages((const char *)X->indices + begin * X->index_size, count * X->index_size);
     return end;

@@ -7,7 +7,6 @@ static const int64_t sizes[FLR_N_DTYPES] = {8, 4, 2, 2, 1, 1, 2, 2, 4, 4, 8, 8};
 enum {
     LINE = 64, /* bytes of a cache line */
     TILES_OF_COLUMNS = 3,
-    RELEASE_BYTES = 4 << 20,
     ROWS_STEP = 24, /* whole blocks of rows for each kernel */
 };
 
@@ -47,7 +46,7 @@ int64_t flr_release_rows(const flr_matrix *X, int64_t first, int64_t end, int la
     if (X->release != FLR_RELEASE || X->row_stride <= 0 || X->col_stride <= 0 || X->d < 1 || end <= first) return first;
     /* to the end of the last row, not to where a next one would begin: what lies behind X may be anybody's */
     const int64_t bytes = (end - first - 1) * X->row_stride + (X->d - 1) * X->col_stride + sizes[X->dtype];
-    if (bytes < RELEASE_BYTES && !last) return first;
+    if (bytes < FLR_RELEASE_BYTES && !last) return first;
     flr_release_pages(X->data + first * X->row_stride, bytes);
     return end;
 }

@@ -44,6 +44,7 @@ void flr_end_turn(atomic_llong *turn);
 void *flr_take_scratch(int64_t bytes);
 void flr_return_scratch(void *scratch);
 
+enum { FLR_RELEASE_BYTES = 4 << 20 }; /* of rows that have been read, from which on their pages are given back */
 /* pages.c: let the system take back the whole pages within; they are read from their file again */
 void flr_release_pages(const void *data, int64_t bytes);
 
