@@ -29,7 +29,7 @@ def no_optimum(result, objective, separated_below, *, hard):
                 "(C=inf, penalty_factors of 0, an intercept alone) larger ones always fit better, so there is no "
                 "optimum. The coefficients found do so; use a finite C for a unique model, and penalise features that "
                 "vary")
-    if hard and result.lower_bound == 0 and are_separable(objective.rows):
+    if hard and result.lower_bound == 0 and are_separable(objective.rows, objective.matrix(result.w)):
         return ("the classes are separable, perhaps but for rows on the border (quasi-complete separation): without "
                 "a penalty (C=inf) some coefficients always fit better when they grow, so there is no optimum, and "
                 "those found need not classify every row right; use a finite C for a unique model")

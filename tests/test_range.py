@@ -221,6 +221,22 @@ def test_quasi_complete_separation_is_named():
         LogisticRegression(C=np.inf).fit(x[:, None], y)
 
 
+@pytest.mark.parametrize("is_separable", [True, False])
+@pytest.mark.parametrize(("n", "d", "k"), [(1300, 29, 6), (1500, 29, 6), (8000, 400, 2)])
+def test_quasi_complete_separation_of_many_parameters_is_named(n, d, k, is_separable):
+    """One class alone has rows whose first feature is not 0: on both sides of the size of a whole linear program."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(n, d))
+    y = (X @ rng.normal(size=(d, k)) / 2 + rng.gumbel(size=(n, k)) * 4).argmax(axis=1)
+    X[:, 0] = (y == 0) & (rng.random(n) < 0.1)
+    if not is_separable:
+        X[[np.flatnonzero(y == label)[0] for label in range(k)], 0] = 1
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        LogisticRegression(C=np.inf).fit(X, y)
+    assert any("quasi-complete" in str(w.message) for w in told) == is_separable
+
+
 @pytest.mark.parametrize("noise", [0, 1])
 def test_separation_is_told_where_columns_are_nearly_dependent(noise):
     """Columns that hardly vary beside their means, without an intercept."""

@@ -165,9 +165,10 @@ def test_results_are_joined_in_one_order():
 def test_separable_rows_are_told():
     X = np.linspace(-1, 1, 50)[:, None]
     y = (X[:, 0] > 0).astype(np.int32)
-    assert are_separable(in_parts(X, y, None, 1, "sigmoid", [20]))
+    W = np.zeros((1, 2))
+    assert are_separable(in_parts(X, y, None, 1, "sigmoid", [20]), W)
     y[10] = 1
-    assert not are_separable(in_parts(X, y, None, 1, "sigmoid", [20]))
+    assert not are_separable(in_parts(X, y, None, 1, "sigmoid", [20]), W)
 
 
 def test_weights_far_below_those_of_other_parts_keep_their_scale():
