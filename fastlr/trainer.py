@@ -229,7 +229,8 @@ class Trainer:
         n, d = X.shape
         real = _core.real_dtype(X.dtype)
         if model is None:
-            outputs, targets = learn_outputs(y, n, real, self.loss, classes=classes)
+            remedy = ": pass all labels that later calls may bring as classes=[...]"
+            outputs, targets = learn_outputs(y, n, real, self.loss, classes=classes, remedy=remedy)
             scaling = check_scaling(scale, shift, d)
         else:
             outputs, targets = model.outputs, model.outputs.encode(y, n, real)

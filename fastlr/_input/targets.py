@@ -120,7 +120,7 @@ class Outputs:
         return float(np.average(right.all(axis=1) if self.multilabel else right, weights=weight))
 
 
-def learn_outputs(y, n, dtype, loss=None, *, targets="auto", classes=None):
+def learn_outputs(y, n, dtype, loss=None, *, targets="auto", classes=None, remedy=""):
     """The outputs that targets y ask for, and y in their terms.
 
     Parameters
@@ -139,6 +139,8 @@ def learn_outputs(y, n, dtype, loss=None, *, targets="auto", classes=None):
         loss is "sigmoid", or it is None and all values are 0 or 1.
     classes : array-like, default None
         All labels there may be; None: those in y.
+    remedy : str
+        What to do if y has one class.
 
     Returns
     -------
@@ -165,7 +167,8 @@ def learn_outputs(y, n, dtype, loss=None, *, targets="auto", classes=None):
         classes, codes = number_labels(check_label_array(y, n))
     if len(classes) < 2:
         name, noun = "classes" if codes is None else "y", "class" if len(classes) else "classes"
-        raise ValueError(f"{name} has {len(classes)} {noun} {listed(classes)}; expected at least 2")
+        raise ValueError(f"{name} has {len(classes)} {noun} {listed(classes)}; expected at least 2"
+                         + remedy * (codes is not None))
     if loss is None:
         loss = "sigmoid" if len(classes) == 2 else "softmax"
     outputs = Outputs(loss, classes, 1 if len(classes) == 2 and loss != "softmax" else len(classes))
