@@ -114,7 +114,7 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
     -----
     X may be any array of booleans, integers or floats (float16 and bfloat16 too) in any layout: in native byte order it
     is neither copied nor converted whole beyond 2^19 values (small X is computed with in float64). Samples and
-    workspaces of the solvers come on top: docs/guide.md says how much. Data frames are converted as in scikit-learn.
+    workspaces of the solvers come on top: docs/running.md says how much. Data frames are converted as in scikit-learn.
     Sparse matrices and arrays of SciPy are read as they are if they are CSR of float32 or float64, and converted to
     that if not: docs/sparse.md. Masked arrays are refused: NumPy would drop their masks.
 
@@ -124,7 +124,7 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
 
     Leave-one-out logits come from a Newton step for each row (Rad and Maleki 2020, A scalable estimate of the
     out-of-sample prediction error via approximate leave-one-out cross-validation), for about the time of two Hessians.
-    Their error falls faster with the number of rows than what they change: docs/guide.md has figures. Weights of
+    Their error falls faster with the number of rows than what they change: docs/choosing.md has figures. Weights of
     `class_weight="balanced"` stay those of all rows. The Hessian may have 2^24 values (see FASTLR_KEPT_MIB):
     (k (d + 1))^2 for classes, k (d + 1)^2 for labels; with d > n, and all features penalised, n takes the place of d.
 
