@@ -8,6 +8,7 @@ from fastlr._input.csr import Csr, problem_of
 from fastlr._input.options import generator_of
 from fastlr._input.targets import weigh_classes
 from fastlr._runtime.threads import resolve_n_threads
+from fastlr._runtime.warnings import warn_user
 
 
 def check_scaling(scale, shift, d):
@@ -26,6 +27,7 @@ def problem_of_rows(trainer, X, targets, outputs, sample_weight=None, *, scale, 
     weight = check_sample_weight(sample_weight, len(X))
     if training:
         weight = weigh_classes(trainer.class_weight, weight, outputs, targets)
+        _warn_of_cancelling_weights(trainer, weight)
     if trainer.reduction == "mean":  # means do not tell whether all weights are divided by the same power of two
         weight, _ = _core.moderate_weights(weight)
     if training and isinstance(X, Csr):
@@ -35,6 +37,15 @@ def problem_of_rows(trainer, X, targets, outputs, sample_weight=None, *, scale, 
                          f"scipy.sparse.csr_array(X), or use optimizer='sgd'")
     return problem_of(X, targets, outputs.k, loss=outputs.loss, weight=weight, scale=scale, shift=shift,
                       n_threads=resolve_n_threads(trainer.n_threads))
+
+
+def _warn_of_cancelling_weights(trainer, weight):
+    """Warn where the mean over a batch, which is one row, divides each row's weight by itself."""
+    if trainer.batch_size == 1 and trainer.reduction == "mean" and weight is not None:
+        counted = weight[weight > 0]
+        if counted.min(initial=np.inf) < counted.max(initial=0.0):
+            warn_user("sample_weight and class_weight have no effect in batches of one row, for a batch's gradient is "
+                      "its weighted mean; use reduction='sum', or a larger batch_size")
 
 
 def _scaled(X, scale, shift):

@@ -32,6 +32,16 @@ def test_unknown_arguments(call, said):
         call()
 
 
+@pytest.mark.parametrize(("changed", "warns"), [({}, True), ({"reduction": "sum"}, False), ({"batch_size": 2}, False)])
+def test_weights_that_cancel(changed, warns):
+    trainer = Trainer(**{"batch_size": 1, "epochs": 1, "learning_rate": 1e-3, **changed})
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        trainer.fit(X[:200], Y[:200], np.arange(200) % 2 + 1.0, scale=1 / 16)
+        trainer.fit(X[:200], Y[:200], np.arange(200) % 2 + 0.0, scale=1 / 16)  # equal but for rows that do not count
+    assert ["have no effect in batches of one row" in str(w.message) for w in told] == [True] * warns
+
+
 FUNCTIONS = [name for name in fastlr.__all__ if inspect.isfunction(getattr(fastlr, name))]
 
 

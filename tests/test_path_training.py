@@ -11,7 +11,11 @@ from fastlr.bench.oracle_models import learning_rule
 
 import fastlr
 
-pytestmark = pytest.mark.skipif(not exact.WIDE_ENOUGH, reason="long double is no wider than double")
+
+pytestmark = [
+    pytest.mark.skipif(not exact.WIDE_ENOUGH, reason="long double is no wider than double"),
+    pytest.mark.filterwarnings("ignore:sample_weight and class_weight have no effect"),
+]
 
 
 def assert_epoch(n, d, k, dtype, *, batch_size, weighted=False, n_threads=2, loss="softmax", X=None, **rule):

@@ -13,6 +13,8 @@ from tolerances import TRAINED
 import fastlr
 from fastlr import _core, reference
 
+pytestmark = pytest.mark.filterwarnings("ignore:sample_weight and class_weight have no effect")
+
 
 def descend(X, Y, seed, *, loss, batch_size, epochs, learning_rate=0.1, weight=1.0, **rule):
     """W and b after the twin's epochs over the trainer's orders of the rows."""

@@ -10,6 +10,8 @@ from scipy import sparse
 
 from fastlr import Trainer, reference
 
+pytestmark = pytest.mark.filterwarnings("ignore:sample_weight and class_weight have no effect")
+
 
 def as_formula(loss, y):
     """Y (n, k) of labels."""

@@ -16,6 +16,8 @@ from scipy import sparse
 import fastlr
 from fastlr import Trainer, _core, reference
 
+pytestmark = pytest.mark.filterwarnings("ignore:sample_weight and class_weight have no effect")
+
 
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("rule", [{}, {"alpha": 0.3}, {"momentum": 0.9, "alpha": 0.1},
