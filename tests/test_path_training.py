@@ -11,7 +11,6 @@ from fastlr.bench.oracle_models import learning_rule
 
 import fastlr
 
-
 pytestmark = [
     pytest.mark.skipif(not exact.WIDE_ENOUGH, reason="long double is no wider than double"),
     pytest.mark.filterwarnings("ignore:sample_weight and class_weight have no effect"),
