@@ -39,7 +39,7 @@ class Source:
 
     def __call__(self):
         self.n_readings += 1
-        for start in range(0, len(self.arrays[0]), self.size):
+        for start in range(0, self.arrays[0].shape[0], self.size):
             yield tuple(array[start : start + self.size] for array in self.arrays)
 
 

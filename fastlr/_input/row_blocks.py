@@ -163,7 +163,8 @@ class RowBlocks:
     def X(self):
         """The features (n, d): a read-only array in a file, or of sparse blocks a csr_array over three such arrays."""
         if isinstance(self.rows, Streamed):
-            raise self.rows.refuse("an array of the rows")
+            raise self.rows.refuse("an array of the rows", "LogisticRegression, LogisticRegressionCV and Trainer do "
+                                                           "without, if fit is passed the RowBlocks")
         return _as_users_have_it(self.rows)
 
     def __len__(self):
@@ -239,32 +240,38 @@ class RowBlocks:
     def _read(self):
         self.check_unchanged()
         if self._rows is None:
-            folder = tempfile.gettempdir() if self._cache is None else os.fspath(Path(self._cache).expanduser())
-            keeper = Keeper(folder)
+            keeper = Keeper(self._folder())
             try:
                 for block in checked(self._iterate()):
                     keeper.add(block)
                     if keeper.no_room:
-                        self._refuse_what_needs_room(block, keeper.no_room)
+                        self._refuse_what_is_read_once(keeper.no_room)
                 rows = keeper.arrays()
             except BaseException:
                 keeper.drop()
                 raise
             if keeper.no_room:
-                rows[0] = Streamed(self._iterate, keeper.d, keeper.dtype, keeper.no_room)
-                rows[0].take(keeper.n, rows[1])
+                rows[0] = Streamed(self._iterate, keeper, rows[1])
+                rows[0].warn()
             self._rows = rows
             if keeper.names is not None:
                 self.feature_names = keeper.names
         return self._rows
 
-    def _refuse_what_needs_room(self, block, error):
+    def _folder(self):
+        """Where the files are; None where the system has no folder with room."""
+        if self._cache is not None:
+            return os.fspath(Path(self._cache).expanduser())
+        try:
+            return tempfile.gettempdir()
+        except FileNotFoundError:
+            return None
+
+    def _refuse_what_is_read_once(self, error):
         """Raise the error of a file that has no room, if the blocks cannot be read pass by pass."""
         if not callable(self._blocks) and iter(self._blocks) is self._blocks:
             raise OSError(error.errno, f"{error.strerror}; or pass a function that returns an iterator, whose blocks "
                                        f"can be read again in each pass") from error
-        if isinstance(block.X, Csr):
-            raise OSError(error.errno, f"{error.strerror}; sparse blocks need it") from error
 
     def __reduce__(self):
         raise TypeError("RowBlocks cannot be pickled: their rows lie in a file without a name; make them anew")
