@@ -108,7 +108,7 @@ class Streamed:
                     room[n : n + len(some)] = some
                 begin, n = begin + len(some), n + len(some)
                 if n == wanted:
-                    yield self._taken(parts) if self.is_sparse else room
+                    yield self._taken(parts) if self.is_sparse else room[:n]
                     n, wanted = 0, n_rows
         if n:
             yield self._taken(parts) if self.is_sparse else room[:n]
