@@ -2,6 +2,7 @@
 
 import resource
 from contextlib import contextmanager
+from itertools import pairwise
 
 import pytest
 
@@ -33,7 +34,7 @@ class Source:
         self.n_readings += 1
         n = self.arrays[0].shape[0]
         bounds = [*range(0, n, 7_000), n] if self.bounds is None else self.bounds
-        for start, stop in zip(bounds, bounds[1:], strict=False):
+        for start, stop in pairwise(bounds):
             self.n_blocks += 1
             if self.after:
                 self.after(self.n_blocks)
@@ -43,7 +44,8 @@ class Source:
 def streamed(source, cache=None, limit=1 << 17):
     """RowBlocks that have been read, without room for X."""
     rows = RowBlocks(source, cache=cache)
-    with files_of_at_most(limit), pytest.warns(RuntimeWarning, match="no room for .* every pass reads the blocks") as all_:
+    message = "no room for .* every pass reads the blocks"
+    with files_of_at_most(limit), pytest.warns(RuntimeWarning, match=message) as warnings:
         assert len(rows)
-    assert len(all_) == 1
+    assert len(warnings) == 1
     return rows

@@ -1,4 +1,4 @@
-"""A Trainer on blocks that find no room on disk: in memory what fits a window, else window after window of the source."""
+"""A Trainer on blocks that find no room on disk: in memory what fits a window, else window after window."""
 
 import gc
 import os
@@ -42,7 +42,8 @@ RULES = {
 def test_rows_of_one_window_are_trained_on_as_those_with_room(kind, name, recwarn, tmp_path):
     matrix = DATA[kind]
     rows = streamed(source := Source(matrix, Y, WEIGHT, bounds=BOUNDS), tmp_path)
-    found, expected = (Trainer(epochs=3, random_state=0, **RULES[name]).fit(*data, scale=np.linspace(1, 2, matrix.shape[1]))
+    scale = np.linspace(1, 2, matrix.shape[1])
+    found, expected = (Trainer(epochs=3, random_state=0, **RULES[name]).fit(*data, scale=scale)
                        for data in ((rows,), (matrix, Y, WEIGHT)))
     np.testing.assert_array_equal(found.coef_, expected.coef_)
     assert found.history_["loss"] == expected.history_["loss"]

@@ -68,7 +68,8 @@ def test_nothing_is_left_of_what_was_written(tmp_path):
 
 def test_an_array_of_the_rows_needs_room_and_says_what_does_without():
     rows = streamed(Source(X, Y))
-    with pytest.raises(OSError, match=r"no room for .* with cache=; an array of the rows needs it: Logis.* and Trainer do"):
+    message = r"no room for .* with cache=; an array of the rows needs it: LogisticRegression.* and Trainer do"
+    with pytest.raises(OSError, match=message):
         rows.X  # noqa: B018
 
 

@@ -16,6 +16,16 @@ BLOCK_VALUES = 1 << 16  # labels that are converted at a time
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+def folder_of(cache):
+    """Where files are, the user's choice or else the system's; None where it has no folder with room."""
+    if cache is not None:
+        return os.path.expanduser(os.fspath(cache))
+    try:
+        return tempfile.gettempdir()
+    except FileNotFoundError:
+        return None
+
+
 class Kept:
     """Arrays, one after the other, in a file without a name; objects in memory.
 
