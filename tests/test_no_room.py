@@ -100,8 +100,8 @@ def test_the_number_of_threads_changes_nothing(estimator, matrix):
 
 DATA = {"dense": X, "sparse": SPARSE}
 ESTIMATORS = {
-    "fit": partial(LR, tol=1e-10), "L1": partial(LR, l1_ratio=0.5, C=1, tol=1e-9), "search": partial(CV, Cs=[0.01, 1.0], cv=3),
-    "leave-one-out": partial(LR, leave_one_out=True),
+    "fit": partial(LR, tol=1e-10), "L1": partial(LR, l1_ratio=0.5, C=1, tol=1e-9),
+    "search": partial(CV, Cs=[0.01, 1.0], cv=3), "leave-one-out": partial(LR, leave_one_out=True),
 }
 
 

@@ -218,8 +218,8 @@ def test_they_say_what_they_are(tmp_path):
     rows = RowBlocks(in_blocks(X, Y))
     assert repr(rows) == f"RowBlocks(list of {len(in_blocks(X, Y))} blocks: not read yet, blocks of any size)"
     len(rows)
-    assert re.fullmatch(r"RowBlocks\(list of \d blocks: 900 rows, 6 columns of float32, \d blocks of about \d+ rows, kept "
-                        r"on disk\)", repr(rows))
+    assert re.fullmatch(r"RowBlocks\(list of \d blocks: 900 rows, 6 columns of float32, \d blocks of about \d+ rows, "
+                        r"kept on disk\)", repr(rows))
     assert repr(RowBlocks(x for x in [X])) == "RowBlocks(generator: not read yet, blocks of any size)"
     sparse = RowBlocks([sp.csr_array(X)])
     len(sparse)
