@@ -11,6 +11,7 @@ from fastlr._runtime.terminal import ProgressLine
 from fastlr._runtime.threads import resolve_n_threads
 from fastlr._runtime.warnings import warn_user
 from fastlr._training_state import return_to, state_of
+from fastlr._training_streamed import StreamedProblem
 from fastlr._training_windows import run_epoch
 
 
@@ -86,6 +87,8 @@ def _largest(problem):
     """The largest value that the model sees of the first rows."""
     if isinstance(problem, _core.CsrProblem):  # whose values are scaled
         return np.abs(problem.data[: problem.indptr[min(1000, problem.n)]]).max(initial=0)
+    if isinstance(problem, StreamedProblem):
+        return _largest(problem.part(slice(1000), problem.X[:1000]))
     scale, shift = problem.scale, problem.shift
     return np.abs((problem.X[:1000] - (0 if shift is None else shift)) * (1 if scale is None else scale)).max()
 

@@ -15,9 +15,9 @@ from fastlr._verdict import are_hard
 from fastlr.model.objective import Objective
 from fastlr.model.penalty import penalty_strength
 from fastlr.model.rows import DenseRows
-from fastlr.model.rows_base import SMALL, as_computed
+from fastlr.model.rows_base import as_computed
 from fastlr.model.rows_sparse import CsrRows
-from fastlr.model.rows_streamed import streamed_rows
+from fastlr.model.rows_streamed import StreamedCsrRows, StreamedDenseRows
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class TrainingData:
     ----------
     X : ndarray, Csr or Streamed (n, d)
         As the kernels read it.
-    computed : ndarray or Csr (n, d)
+    computed : ndarray, Csr or Streamed (n, d)
         What rows compute with: X, or a float64 copy of a small one.
     outputs : Outputs
     targets : ndarray, int32 (n,) or (n, k)
@@ -79,38 +79,29 @@ class TrainingData:
 
     def objective(self, C, weight, *, intercept, seed, l1_ratio=0.0):
         """The Objective of the rows with these weights."""
-        options = {"loss": self.outputs.loss, "weight": weight, "intercept": intercept, "n_threads": self.n_threads,
-                   "random_state": seed}
         if isinstance(self.X, Streamed):
-            rows = streamed_rows(self.X, self.targets, self.outputs.k, **options)
+            kind = StreamedCsrRows if self.X.is_sparse else StreamedDenseRows
         else:
-            rows = (CsrRows if isinstance(self.X, Csr) else DenseRows)(
-                self.computed, self.targets, self.outputs.k, offset=self.offset, **options)
+            kind = CsrRows if isinstance(self.X, Csr) else DenseRows
+        rows = kind(self.computed, self.targets, self.outputs.k, loss=self.outputs.loss, weight=weight,
+                    offset=self.offset, intercept=intercept, n_threads=self.n_threads, random_state=seed)
         alpha, factors = self.penalty(C, weight)
         return Objective(rows, alpha=alpha, penalty=factors, scale=self.scale, shift=self.shift, l1_ratio=l1_ratio)
 
 
-def check_training_data(estimator, X, y, sample_weight, offset, *, streams=False):
+def check_training_data(estimator, X, y, sample_weight, offset):
     """The `TrainingData` of an estimator's parameters and of what its `fit` was passed.
-
-    streams says whether the estimator takes `Streamed` rows.
 
     Raises
     ------
     TypeError, ValueError
         Naming what is wrong.
-    OSError
-        For what needs rows that are kept.
     """
     n_threads = resolve_n_threads(estimator.n_threads)
     X = check_input(estimator, X, n_threads, fitting=True)
     n, d = X.shape
-    if isinstance(X, Streamed):
-        _refuse_what_is_kept(estimator, X, offset, streams=streams)
-        computed, real = X, np.dtype(float) if X.size <= SMALL else _core.real_dtype(X.dtype)
-    else:
-        computed = as_computed(X, X.size)
-        real = _core.real_dtype(computed.dtype)
+    computed = as_computed(X, X.size)
+    real = _core.real_dtype(computed.dtype)
     outputs, targets = learn_outputs(y, n, real, targets=estimator.targets)
     sample_weight, exponent = _core.moderate_weights(check_sample_weight(sample_weight, n))
     return TrainingData(
@@ -119,13 +110,3 @@ def check_training_data(estimator, X, y, sample_weight, offset, *, streams=False
         shift=check_feature_vector(estimator.shift, d, "shift"),
         factors=check_penalty_factors(estimator.penalty_factors, d),
     )
-
-
-def _refuse_what_is_kept(estimator, X, offset, *, streams):
-    """Raise OSError for what the sums of a pass over `Streamed` rows are not enough for."""
-    if not streams:
-        raise X.refuse(type(estimator).__name__)
-    for is_wanted, what in ((estimator.l1_ratio, "l1_ratio"), (estimator.leave_one_out, "leave_one_out"),
-                            (offset is not None, "offset")):
-        if is_wanted:
-            raise X.refuse(what)

@@ -1,14 +1,18 @@
 """What a Trainer has from step to step beside W and b, and the problems it trains on."""
 
+from functools import partial
+
 import numpy as np
 
 from fastlr import _core
 from fastlr._input.arrays import check_feature_vector, check_sample_weight
 from fastlr._input.csr import Csr, problem_of
 from fastlr._input.options import generator_of
+from fastlr._input.streamed import Streamed
 from fastlr._input.targets import weigh_classes
 from fastlr._runtime.threads import resolve_n_threads
 from fastlr._runtime.warnings import warn_user
+from fastlr._training_streamed import StreamedProblem, streamed_problem
 
 
 def check_scaling(scale, shift, d):
@@ -17,7 +21,7 @@ def check_scaling(scale, shift, d):
 
 
 def problem_of_rows(trainer, X, targets, outputs, sample_weight=None, *, scale, shift, training=True):
-    """The problem of checked X (n, d), an ndarray or a `Csr`, for epochs or else to be evaluated.
+    """The problem of checked X (n, d), an ndarray, `Csr` or `Streamed`, for epochs or else to be evaluated.
 
     Raises
     ------
@@ -30,13 +34,16 @@ def problem_of_rows(trainer, X, targets, outputs, sample_weight=None, *, scale, 
         _warn_of_cancelling_weights(trainer, weight)
     if trainer.reduction == "mean":  # means do not tell whether all weights are divided by the same power of two
         weight, _ = _core.moderate_weights(weight)
-    if training and isinstance(X, Csr):
+    if training and (isinstance(X, Csr) or (isinstance(X, Streamed) and X.is_sparse)):
         X, scale = _scaled(X, scale, shift), None
     elif training and trainer.optimizer == "ftrl":
         raise ValueError(f"X is a dense array {X.shape}; expected a sparse one with optimizer='ftrl': pass "
                          f"scipy.sparse.csr_array(X), or use optimizer='sgd'")
-    return problem_of(X, targets, outputs.k, loss=outputs.loss, weight=weight, scale=scale, shift=shift,
-                      n_threads=resolve_n_threads(trainer.n_threads))
+    problem = problem_of
+    if isinstance(X, Streamed):
+        problem = partial(streamed_problem, batch=trainer.batch_size or len(X)) if training else StreamedProblem
+    return problem(X, targets, outputs.k, loss=outputs.loss, weight=weight, scale=scale, shift=shift,
+                   n_threads=resolve_n_threads(trainer.n_threads))
 
 
 def _warn_of_cancelling_weights(trainer, weight):
@@ -53,7 +60,13 @@ def _scaled(X, scale, shift):
     if shift is not None:
         raise ValueError("shift was given with sparse X, of which no zero would be left; expected None: scale alone "
                          "keeps X sparse")
-    return X if scale is None else X.with_data((X.data * scale[X.indices]).astype(X.dtype, copy=False))
+    if scale is None:
+        return X
+
+    def times_scale(X):
+        return X.with_data((X.data * scale[X.indices]).astype(X.dtype, copy=False))
+
+    return X.through(times_scale, X.dtype) if isinstance(X, Streamed) else times_scale(X)
 
 
 def start(trainer, outputs, d, names, scale, shift):

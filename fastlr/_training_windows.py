@@ -5,14 +5,15 @@ are shuffled, and rows within windows of as many such blocks as memory is meant 
 shuffled row by row, as rows in memory are.
 """
 
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 
 from fastlr import _core
 from fastlr._input.csr import Csr, problem_of
+from fastlr._training_streamed import WINDOW_BYTES, StreamedProblem
 
-WINDOW_BYTES = 128 << 20  # of X, that are shuffled row by row and copied
 BLOCK_BYTES = 1 << 20  # of X, that are read at once
 
 
@@ -21,6 +22,8 @@ def run_epoch(problem, rng, batch, parameters, n_threads, **rule):
 
     rng is None for rows in their order; parameters are (W, b, W_velocity, b_velocity).
     """
+    if isinstance(problem, StreamedProblem):
+        return _run_parts(problem.windows(rng, batch), batch, parameters, **rule)
     window = _window(problem)
     if window is None:
         order = None if rng is None else rng.permutation(problem.n).astype(np.int64, copy=False)
@@ -29,7 +32,11 @@ def run_epoch(problem, rng, batch, parameters, n_threads, **rule):
     order = None if rng is None or batch >= problem.n else shuffled(rng, problem.n, step or window)
     if not step:  # batches of more than a window
         return problem.epoch(*parameters, order, batch, **rule)
-    loss, n_correct = 0.0, 0
+    return _run_parts(_parts(problem, order, step, n_threads), batch, parameters, **rule)
+
+
+def _parts(problem, order, step, n_threads):
+    """Functions that make the problem of so many rows, and their order or None."""
     for start in range(0, problem.n, step):
         end = min(start + step, problem.n)
         if order is None:
@@ -38,9 +45,16 @@ def run_epoch(problem, rng, batch, parameters, n_threads, **rule):
             by_place = np.argsort(order[start:end])
             rows, here = order[start:end][by_place], np.empty_like(by_place)
             here[by_place] = np.arange(end - start)
+        yield partial(_part, problem, rows, n_threads), here
+
+
+def _run_parts(parts, batch, parameters, **rule):
+    """The sums of the epochs of some problems' makers, each with the order of its rows."""
+    loss, n_correct, part = 0.0, 0, None
+    for make, order in parts:
         part = None  # whose memory the next one may take
-        part = _part(problem, rows, n_threads)
-        found = part.epoch(*parameters, here, min(batch, part.n), **rule)
+        part = make()
+        found = part.epoch(*parameters, order, min(batch, part.n), **rule)
         loss, n_correct = loss + found[0], n_correct + found[1]
         if not np.isfinite(loss):
             break

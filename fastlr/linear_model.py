@@ -267,7 +267,7 @@ class LogisticRegression(CallbackSupportMixin, LogitClassifier):
 
     def _check(self, X, y, sample_weight, offset):
         """What `fit` was passed, as training data."""
-        return check_training_data(self, X, y, sample_weight, offset, streams=True)
+        return check_training_data(self, X, y, sample_weight, offset)
 
     def _leave_out(self, data, objective, w):
         """Set the attributes of leave-one-out."""

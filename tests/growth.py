@@ -15,8 +15,8 @@ def peak():
 before = peak()
 data = fastlr.RowBlocks(blocks)
 {fit}
-arrays = (data.rows.data, data.rows.indices) if hasattr(data.rows, "indices") else (data.rows,)
-print(peak() - before, sum(array.nbytes for array in arrays) / 2**20)
+size = data.dtype.itemsize + 4 * hasattr(data.rows, "indices")
+print(peak() - before, data.rows.size * size / 2**20)
 """
 
 

@@ -2,13 +2,17 @@
 
 import os
 import pickle
+import re
 import sys
+from pathlib import Path
 
 import ml_dtypes
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from growth import DENSE, FIT, first_fit, growth
 from problems import in_blocks
+from streaming import Source, streamed
 
 from fastlr import LogisticRegression, LogisticRegressionCV, RowBlocks, Trainer
 
@@ -166,3 +170,68 @@ def test_names_of_frames_are_compared():
 def test_they_cannot_be_pickled():
     with pytest.raises(TypeError, match="RowBlocks cannot be pickled"):
         pickle.dumps(RowBlocks([(X, Y)]))
+
+
+MISTAKES = {
+    "a Parquet file": ("x.parquet", r"blocks is 'x.parquet', a path; .* RowBlocks.from_parquet\('x.parquet', target\)"),
+    "a path": (Path("a.npy"), r"blocks is 'a.npy', a path; .* RowBlocks.from_npy\('a.npy', y\)"),
+    "a pattern": ("img_*.safetensors", r"RowBlocks.from_safetensors\('img_\*.safetensors', y\)"),
+    "files": (["a.npy", "b.npy"], r"blocks is \['a.npy', ...\], paths; .* RowBlocks.from_npy\(\['a.npy', ...\], y\)"),
+    "a folder": ("folder", "RowBlocks.from_parquet, from_npy or from_safetensors"),
+    "text": ("rows.csv", "pandas.read_csv"),
+    "an array": (X, r"blocks is a ndarray, all rows at once; .* RowBlocks\(\[\(X, y\)\]\)"),
+    "a sparse matrix": (sp.csr_array(X), "blocks is a csr_array, all rows at once"),
+    "one block": ((X, Y), r"blocks is a tuple \(X, y\); .* RowBlocks\(\[\(X, y\)\]\)"),
+    "one block as a list": ([X, list(range(900))], r"blocks is a list \(X, y\)"),
+    "nothing": (None, "blocks is of type NoneType; expected an iterable"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_what_is_passed_for_blocks_by_mistake(name):
+    blocks, message = MISTAKES[name]
+    with pytest.raises(TypeError, match=message):
+        RowBlocks(blocks)
+
+
+def test_datasets_have_a_constructor(tmp_path):
+    arrow, dataset = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.dataset")
+    pytest.importorskip("pyarrow.parquet").write_table(arrow.table({"a": [1.0]}), tmp_path / "a")
+    with pytest.raises(TypeError, match=r"RowBlocks.from_parquet\(dataset, target\)"):
+        RowBlocks(dataset.dataset(tmp_path / "a"))
+
+
+@pytest.mark.parametrize("make", [LogisticRegression, LogisticRegressionCV, Trainer])
+def test_labels_that_are_missing_are_asked_for(make):
+    model = make()
+    rows = RowBlocks([X])
+    message = r"this requires y, and the blocks have none: let them be \(X, y\), name target= in from_parquet"
+    with pytest.raises(ValueError, match=message):
+        model.fit(rows)
+    model.fit(X, Y)
+    with pytest.raises(ValueError, match=message):
+        model.score(rows)
+    assert model.score(rows, Y) == model.score(X, Y)
+
+
+def test_they_say_what_they_are(tmp_path):
+    rows = RowBlocks(in_blocks(X, Y))
+    assert repr(rows) == f"RowBlocks(list of {len(in_blocks(X, Y))} blocks: not read yet, blocks of any size)"
+    len(rows)
+    assert re.fullmatch(r"RowBlocks\(list of \d blocks: 900 rows, 6 columns of float32, \d blocks of about \d+ rows, "
+                        r"kept on disk\)", repr(rows))
+    assert repr(RowBlocks(x for x in [X])) == "RowBlocks(generator: not read yet, blocks of any size)"
+    sparse = RowBlocks([sp.csr_array(X)])
+    len(sparse)
+    assert "900 rows, 6 columns of sparse float32, 1 block of about 900 rows" in repr(sparse)
+    np.save(tmp_path / "a.npy", X)
+    mapped = RowBlocks.from_npy(tmp_path / "a.npy", Y)
+    assert repr(mapped) == f"RowBlocks({tmp_path}/a.npy: 900 rows, 6 columns of float32, mapped where they are)"
+    several = RowBlocks.from_npy([tmp_path / "a.npy"] * 2)
+    assert repr(several) == f"RowBlocks(2 files from {tmp_path}/a.npy on: not read yet, blocks of up to 16 MB)"
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(arrow.table({"a": [1.0], "b": [2.0], "y": [0]}), tmp_path / "a.parquet")
+    table = RowBlocks.from_parquet(tmp_path / "a.parquet", "y")
+    assert repr(table) == f"RowBlocks({tmp_path}/a.parquet: 2 columns, not read yet, blocks of up to 16 MB)"
+    unkept = streamed(Source(X, Y, bounds=[0, 500, 900]), limit=1000)
+    assert repr(unkept).endswith("2 blocks of about 450 rows, read again in each pass)")

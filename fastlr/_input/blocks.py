@@ -63,26 +63,28 @@ class Keeper:
 
     Attributes
     ----------
-    n, d : int
-        Rows so far, and columns.
-    dtype, names
+    n, d, n_values : int
+        Rows so far, columns, and values that are stored.
+    dtype, is_sparse, names
         Of the features; None before the first block.
     no_room : OSError or None
-        Why X is not kept; y and weight are all the same.
+        Why X is not kept; y and weight are all the same, in memory if need be.
     """
 
     def __init__(self, folder):
-        self.folder, self.n, self.d, self.no_room = folder, 0, 0, None
-        self.dtype = self.names = self._kept = None
+        self.folder, self.n, self.d, self.n_values, self.no_room = folder, 0, 0, 0, None
+        self.dtype = self.is_sparse = self.names = self._kept = None
 
     def add(self, block):
         """Keep one more."""
         parts = block.X, block.y, block.weight
         if self._kept is None:
             self.d, self.dtype, self.names = block.X.shape[1], block.X.dtype, block.names
+            self.is_sparse = isinstance(block.X, Csr)
             self._kept = [None if part is None else (KeptCsr if isinstance(part, Csr) else Kept)(self.folder, part)
                           for part in parts]
         self.n += len(block.X)
+        self.n_values += block.X.size
         for kept, part in zip(self._kept, parts, strict=True):
             if part is not None:
                 self._add(kept, part)
@@ -94,10 +96,13 @@ class Keeper:
         try:
             kept.add(part)
         except OSError as error:
-            if error.errno not in NO_ROOM or not is_X:
+            if error.errno not in NO_ROOM:
                 raise
-            self.no_room = error
-            kept.drop()
+            if is_X:
+                self.no_room = error
+                kept.drop()
+            else:
+                kept.go_on_in_memory(part)
 
     def drop(self):
         """Give all room back."""

@@ -84,6 +84,10 @@ class Csr:
         entries = slice(int(indptr[0]), int(indptr[-1]))
         return Csr(self.data[entries], self.indices[entries], indptr - indptr[0], (stop - start, self.shape[1]))
 
+    def copy(self):
+        """The same in memory of its own."""
+        return Csr(self.data.copy(), self.indices.copy(), self.indptr.copy(), self.shape)
+
     def astype(self, dtype, copy=True):
         """The same with values of another type."""
         return self.with_data(self.data.astype(dtype, copy=copy))
@@ -107,6 +111,17 @@ class Csr:
         from scipy.sparse import csr_array
 
         return csr_array((self.data, self.indices, self.indptr), shape=self.shape)
+
+
+def stacked(parts, d, dtype):
+    """One `Csr` of several of the same d columns, one after the other."""
+    n_values = np.cumsum([0, *(part.size for part in parts)])
+    indptr = [np.zeros(1, np.int64), *(part.indptr[1:].astype(np.int64) + before
+                                       for part, before in zip(parts, n_values, strict=False))]
+    data, indices = (np.concatenate([np.empty(0, kind), *(getattr(part, name) for part in parts)])
+                     for name, kind in (("data", dtype), ("indices", np.int32)))
+    indptr = np.concatenate(indptr)
+    return Csr(data, indices, indptr, (len(indptr) - 1, d))
 
 
 def problem_of(X, y, k, **options):

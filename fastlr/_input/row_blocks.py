@@ -6,7 +6,6 @@ process.  As the file has no name nothing is left of it, however the process end
 """
 
 import os
-import tempfile
 from functools import partial
 from pathlib import Path
 
@@ -14,8 +13,10 @@ import numpy as np
 
 from fastlr._input import row_sources
 from fastlr._input.arrays import as_array, check_finite, check_X
+from fastlr._input.block_hints import check_blocks, described, refuse_no_labels, source_of, source_of_files
 from fastlr._input.blocks import Keeper, checked
 from fastlr._input.csr import Csr
+from fastlr._input.kept import folder_of
 from fastlr._input.parquet_source import ParquetSource
 from fastlr._input.streamed import Streamed
 from fastlr._runtime.threads import resolve_n_threads
@@ -68,10 +69,9 @@ class RowBlocks:
     """
 
     def __init__(self, blocks, *, cache=None):
-        if not callable(blocks) and not hasattr(blocks, "__iter__"):
-            raise TypeError(f"blocks is of type {type(blocks).__name__}; expected an iterable of (X, y) or "
-                            f"(X, y, weight), or a function that returns an iterator")
+        check_blocks(blocks)
         self.feature_names, self._rows = None, None
+        self._source, self._n_blocks = None, 0  # the name of files, and blocks that were read
         self._blocks, self._cache, self._begun = blocks, cache, None
         self._mapped = None  # a file that is mapped where it is, and what it was like
 
@@ -121,6 +121,7 @@ class RowBlocks:
             y = np.concatenate([np.array(row_sources.map_npy(path)) for path in row_sources.files(y)])
         y, weight = (None if part is None else as_array(part, name) for part, name in ((y, "y"), (weight, "weight")))
         rows = cls(lambda: row_sources.file_blocks(read, paths, y, weight), cache=cache)
+        rows._source = source_of_files(paths)
         if len(paths) == 1:
             X = read(paths[0])
             for part, name in ((y, "y"), (weight, "weight")):
@@ -149,7 +150,7 @@ class RowBlocks:
         """
         source = ParquetSource(path, target, features, weight)
         rows = cls(source.blocks, cache=cache)
-        rows.feature_names = source.feature_names
+        rows.feature_names, rows._source = source.feature_names, source_of_files(path)
         return rows
 
     rows = property(lambda self: self._read()[0],
@@ -163,11 +164,17 @@ class RowBlocks:
     def X(self):
         """The features (n, d): a read-only array in a file, or of sparse blocks a csr_array over three such arrays."""
         if isinstance(self.rows, Streamed):
-            raise self.rows.refuse("an array of the rows")
+            raise self.rows.refuse("an array of the rows", "LogisticRegression, LogisticRegressionCV and Trainer do "
+                                                           "without, if fit is passed the RowBlocks")
         return _as_users_have_it(self.rows)
 
     def __len__(self):
         return self.shape[0]
+
+    def __repr__(self):
+        source = source_of(self._blocks) if self._source is None else self._source
+        kept = None if self._rows is None else self._rows[0]
+        return described(source, kept, self.feature_names, self._n_blocks, of_files=self._source is not None)
 
     def predictions(self, model, method="predict"):
         """Results of a fitted model's `method`, block by block: an iterator of arrays.
@@ -239,32 +246,30 @@ class RowBlocks:
     def _read(self):
         self.check_unchanged()
         if self._rows is None:
-            folder = tempfile.gettempdir() if self._cache is None else os.fspath(Path(self._cache).expanduser())
-            keeper = Keeper(folder)
+            keeper, n_blocks = Keeper(folder_of(self._cache)), 0
             try:
                 for block in checked(self._iterate()):
                     keeper.add(block)
+                    n_blocks += len(block.X) > 0
                     if keeper.no_room:
-                        self._refuse_what_needs_room(block, keeper.no_room)
+                        self._refuse_what_is_read_once(keeper.no_room)
                 rows = keeper.arrays()
             except BaseException:
                 keeper.drop()
                 raise
             if keeper.no_room:
-                rows[0] = Streamed(self._iterate, keeper.d, keeper.dtype, keeper.no_room)
-                rows[0].take(keeper.n, rows[1])
-            self._rows = rows
+                rows[0] = Streamed(self._iterate, keeper, rows[1])
+                rows[0].warn()
+            self._rows, self._n_blocks = rows, n_blocks
             if keeper.names is not None:
                 self.feature_names = keeper.names
         return self._rows
 
-    def _refuse_what_needs_room(self, block, error):
+    def _refuse_what_is_read_once(self, error):
         """Raise the error of a file that has no room, if the blocks cannot be read pass by pass."""
         if not callable(self._blocks) and iter(self._blocks) is self._blocks:
             raise OSError(error.errno, f"{error.strerror}; or pass a function that returns an iterator, whose blocks "
                                        f"can be read again in each pass") from error
-        if isinstance(block.X, Csr):
-            raise OSError(error.errno, f"{error.strerror}; sparse blocks need it") from error
 
     def __reduce__(self):
         raise TypeError("RowBlocks cannot be pickled: their rows lie in a file without a name; make them anew")
@@ -288,5 +293,8 @@ def take_blocks(X, y, sample_weight):
     for given, own, name in ((y, X.y, "y"), (sample_weight, X.weight, "sample_weight")):
         if given is not None and own is not None and given is not own:
             raise ValueError(f"{name} was passed, and the blocks have their own; expected one of the two")
-    return X, X.y if y is None else y, X.weight if sample_weight is None else sample_weight
+    y = X.y if y is None else y
+    if y is None:
+        refuse_no_labels()
+    return X, y, X.weight if sample_weight is None else sample_weight
 

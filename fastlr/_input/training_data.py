@@ -16,15 +16,13 @@ def check_rows(X, n_threads, n_features=None, names=None, *, name="X"):
             from fastlr._input.estimator import convert_frame  # scikit-learn, which arrays do not need
 
             X, names = convert_frame("Trainer", X, names, n_features)
-    if isinstance(X, Streamed):
-        raise X.refuse("a Trainer")
     if sparse:
         X = check_csr(X, n_threads, finite=True, name=name)
-    elif not isinstance(X, Csr):  # as RowBlocks have it
+    elif not isinstance(X, Csr | Streamed):  # as RowBlocks have it
         X = check_X(X, name)
     if n_features not in (None, X.shape[1]):
         raise ValueError(f"{name} has {X.shape[1]} features, but Trainer is expecting {n_features} features as input.")
     check_size(X, name)
-    if not isinstance(X, Csr):
+    if not isinstance(X, Csr | Streamed):
         check_finite(X, n_threads, name)
     return X, names

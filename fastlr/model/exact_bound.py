@@ -27,7 +27,7 @@ def promised_exactly(objective, point):
 def exact_bound(objective, w):
     """The Point w and a number that the optimal value is not below."""
     W, s = objective.matrix(w), objective.rows.total_weight
-    total, G = loss_and_grad_in_float64(objective.rows, W)
+    total, G = objective.rows.over_parts(loss_and_grad_in_float64, W)
     value = total / s + objective.penalty.value(W)
     bound = _dual(objective).of_point(W, total / s, G / s, most=value)
     return Point(w, value, (G / s + objective.penalty.gradient(W)).ravel()), bound

@@ -69,6 +69,11 @@ def leave_one_out(objective, w):
         L = cholesky(H, len(H) // rows.D, rows.loss)
         step[logits] = lapack.dpotrs(L, grad[logits].ravel(), lower=1)[0].reshape(-1, rows.D)
         parts.append((logits, lapack.dtrtri(L, lower=1)[0] / np.sqrt(rows.total_weight)))
+    return rows.row_by_row(_left_out, W, step, parts)
+
+
+def _left_out(rows, W, step, parts):
+    """The logits (n, k) of some rows, from W and a Newton step (k, D), and (logits, root) of the Hessians' inverses."""
     move = _move_of_classes if rows.loss == "softmax" else _move_of_label
     k = rows.k if rows.loss == "softmax" else 1
     size = max(1, BLOCK_VALUES // (3 * (rows.D + rows.k) + k**2 * (rows.D + 3)))

@@ -34,13 +34,24 @@ class DenseRows(Rows):
 
     def within_range(self):
         """The rows, or a copy of them with features divided by powers of two, and the exponents (d,)."""
-        exponent = rows_moments.far_exponents(self._X, *self.moments(), SAFE[self.real.itemsize])
+        exponent = rows_moments.far_exponents(self._exponents, *self.moments(), SAFE[self.real.itemsize])
         if not exponent.any():
             return self, exponent
         part = copy.copy(self)
-        part._X, part._moments = np.ldexp(self._X.astype(self.real, copy=False), -exponent), None
+        part._X, part._moments = self._divided(exponent), None
         part._whole = None
         return part, exponent
+
+    def _exponents(self):
+        return rows_moments.exponents(self._X)
+
+    def _divided(self, exponent):
+        return self.divided(self._X, exponent, self.real)
+
+    @staticmethod
+    def divided(X, exponent, real):
+        """X (n, d) in the real type, each feature divided by a power of two."""
+        return np.ldexp(X.astype(real, copy=False), -exponent)
 
     def with_features(self, X, part):
         """Some of the rows, indices (m,), with other features X (m, d'), float64."""

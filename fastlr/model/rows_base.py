@@ -12,6 +12,7 @@ import numpy as np
 from fastlr import _core
 from fastlr.model.affine import Affine
 from fastlr.model.memory import BLOCK_VALUES
+from fastlr.model.rows_loss import gradient_of_constants
 from fastlr.model.rows_targets import base_rate, dense_targets, gradient_of_classes, link, target_offsets
 
 SMALL = 1 << 19  # values of X: up to here they are computed with in float64, whatever their type
@@ -121,6 +122,10 @@ class Rows:
         """function(rows, *args); of rows in parts the results of all parts, two at a time joined into one."""
         return function(self, *args)
 
+    def row_by_row(self, function, *args):
+        """function(rows, *args), an array (n, ...) whose rows belong to these; of blocks the results of all."""
+        return function(self, *args)
+
     def mean_over_parts(self, function, W, Z=None):
         """function(rows, activations) at W (k, D) or logits Z (n, k): a mean over the rows by their weights."""
         return function(self, self.activations_at(W, Z))
@@ -169,11 +174,8 @@ class Rows:
                 means = sums / self.total_weight
                 self._constant_gradient = gradient_of_classes(means, self.base_rate, self.loss, self.affine)
         if self._constant_gradient is None:
-            self.n_passes += 1
-            _, G, _ = self._pass(weight=self.weight, with_offset=False).loss_and_grad(
-                np.zeros((self.k, self.d)), link(self.base_rate, self.loss) * self.intercept
-            )
-            self._constant_gradient = G / self.total_weight
+            c = link(self.base_rate, self.loss) * self.intercept
+            self._constant_gradient = self.over_parts(gradient_of_constants, c) / self.total_weight
         return self._constant_gradient
 
     def _sums_of_classes(self):

@@ -47,6 +47,19 @@ def sparse_columns(X, scale, features, root):
     return table.data, table.indices.astype(np.int32, copy=False), table.indptr.astype(np.int64)
 
 
+def joined_columns(parts, n_columns):
+    """(values, rows, starts) of parts, each the number of its first row and the same of its own rows."""
+    values, rows, counts = [], [], []
+    for first, (some, row, starts) in parts:
+        values.append(some)
+        rows.append(row + np.int32(first))
+        counts.append(np.diff(starts))
+    column = np.concatenate([np.repeat(np.arange(n_columns), count) for count in counts])
+    order = np.argsort(column, kind="stable")
+    starts = np.append(0, np.cumsum(np.sum(counts, axis=0))).astype(np.int64)
+    return np.concatenate(values)[order], np.concatenate(rows)[order], starts
+
+
 def _all_columns(X, scale, root):
     table = csr_array((X.data, X.indices, X.indptr), shape=X.shape).tocsc()
     X.release()

@@ -42,19 +42,35 @@ def _class_sums(views, n_groups):
     """For each view the weighted sums of its classes' rows of X (n_groups, d), and their weight; X is read once."""
     rows, m = views[0], len(views) * n_groups
     if m > MOST_SUMS:
-        sums, weights = rows_moments.group_sums(rows._X, rows.y, n_groups, rows.weight, rows.n_threads)
+        sums, weights = rows.over_parts(_group_sums, n_groups)
         return [(sums, weights.sum())]
-    size = max(1, BLOCK_VALUES // (rows.d + m))
+
+    def block(part, X, n_threads):
+        R = np.zeros((len(X), m), rows.real)
+        for i, view in enumerate(views):
+            R[np.arange(len(R)), i * n_groups + (rows.y[part] if n_groups > 1 else 0)] = view.weight[part]
+        return _core.Problem(X, None, m, n_threads=n_threads).outer(R)[0]
+
+    sums = np.sum(_by_blocks(rows, block, max(1, BLOCK_VALUES // (rows.d + m))), axis=0)
+    return [(sums[i * n_groups : (i + 1) * n_groups], view.total_weight) for i, view in enumerate(views)]
+
+
+def _by_blocks(rows, work, size):
+    """[work(part, X, n_threads) of blocks of so many rows, or as they come: a slice and X as it is]."""
+    if not rows.is_at_hand:
+        return rows.by_blocks(work)
+    n_blocks = -(-rows.n // size)
+    n_threads = rows.n_threads if n_blocks == 1 else 1
 
     def block(j):
         part = slice(j * size, (j + 1) * size)
-        R = np.zeros((len(rows.y[part]), m), rows.real)
-        for i, view in enumerate(views):
-            R[np.arange(len(R)), i * n_groups + (rows.y[part] if n_groups > 1 else 0)] = view.weight[part]
-        return _core.Problem(rows._X[part], None, m).outer(R)[0]
+        return work(part, rows._X[part], n_threads)
 
-    sums = np.sum(_core.parallel_for(block, -(-rows.n // size), rows.n_threads), axis=0)
-    return [(sums[i * n_groups : (i + 1) * n_groups], view.total_weight) for i, view in enumerate(views)]
+    return [block(0)] if n_blocks == 1 else _core.parallel_for(block, n_blocks, rows.n_threads)
+
+
+def _group_sums(rows, n_groups):
+    return rows_moments.group_sums(rows._X, rows.y, n_groups, rows.weight, rows.n_threads)
 
 
 def constant_features(X, mean, weight):
@@ -72,6 +88,8 @@ def constant_features(X, mean, weight):
 
 def logits_of(rows, W, some):
     """Z (m, k) of some rows, indices (m,), in the real type; no more than a block of them is copied at a time."""
+    if not rows.is_at_hand:  # a trip for each block would be one for all
+        return rows.logits(W, some)
     size = max(1, BLOCK_VALUES * rows.n // max(rows.n_values, 1))
     Z = np.empty((len(some), rows.k), rows.real)
     for start in range(0, len(some), size):
@@ -100,12 +118,10 @@ def losses_and_grads(views, models):
     V = np.concatenate([W[:, :d] for W in models]) * scale  # of X itself
     c = np.array([W[0, d] if first.intercept else 0.0 for W in models]) - np.sum(V * shift, axis=1)
     size = first.n if first.is_sparse else max(1, BLOCK_VALUES // (d + K))
-    n_blocks = -(-first.n // size)
     logits = np.empty((K, first.n, 1), first.real) if K * first.n <= KEPT_VALUES else [None] * K
 
-    def block(j):
-        part = slice(j * size, (j + 1) * size)
-        problem = first._problem(first._X[part], None, K, n_threads=first.n_threads if n_blocks == 1 else 1)
+    def block(part, X, n_threads):
+        problem = first._problem(X, None, K, n_threads=n_threads)
         Z, losses = problem.logits(V, c), np.empty(K)
         for i, rows in enumerate(views):
             z = Z[:, i : i + 1].copy()
@@ -121,7 +137,7 @@ def losses_and_grads(views, models):
                 losses[i] = Z[:, i] = 0.0
         return losses, *problem.outer(Z)
 
-    parts = [block(0)] if n_blocks == 1 else _core.parallel_for(block, n_blocks, first.n_threads)
+    parts = _by_blocks(first, block, size)
     losses, G, g = (np.sum(sums, axis=0) for sums in zip(*parts, strict=True))
     first.n_passes += 1
     G = (G - g[:, None] * shift) * scale

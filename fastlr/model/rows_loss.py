@@ -1,9 +1,19 @@
-"""The loss of rows in float64, whatever their real type: for figures that are published, not for steps."""
+"""The loss of rows in float64, whatever their real type: for figures that are published, not for steps.
+
+And the gradient of a constant model.
+"""
 
 import numpy as np
 
 from fastlr import _core
 from fastlr.model.memory import BLOCK_VALUES
+
+
+def gradient_of_constants(rows, c):
+    """The sum of the losses' gradients (k, d) where all logits are c (k,), without offsets."""
+    rows.n_passes += 1
+    problem = rows._pass(weight=rows.weight, with_offset=False)
+    return problem.loss_and_grad(np.zeros((rows.k, rows.d)), c)[1]
 
 
 def loss_in_float64(rows, W):

@@ -96,12 +96,21 @@ def exponents(X):
     return np.frexp(largest.astype(np.float64))[1].astype(np.intc)
 
 
-def far_exponents(X, mean, deviation, safe):
-    """The powers of two (d,) to divide features by, 0 for all where none leaves 2^-safe to 2^safe."""
+def with_weight(rows):
+    """Means and deviations (d,) of some rows' own features, and the rows' weight between them."""
+    mean, deviation = rows.moments()
+    return mean, rows.total_weight, deviation
+
+
+def far_exponents(find, mean, deviation, safe):
+    """The powers of two (d,) to divide features by, 0 for all where none leaves 2^-safe to 2^safe.
+
+    `find` makes the `exponents` of the features.
+    """
     size = np.frexp(np.abs(mean) + deviation)[1]
     if (np.isfinite(deviation) & (np.abs(size) <= safe)).all():
         return np.zeros(len(mean), np.intc)
-    found = exponents(X)
+    found = find()
     return np.where(np.abs(found) > safe, found, 0).astype(np.intc)
 
 

@@ -53,8 +53,7 @@ class PartRows:
         self.total_weight, squares, rates, least = parts.reduce(_facts, join=_join_facts)
         self.effective_rows, self.base_rate = self.total_weight**2 / squares, rates / self.total_weight
         self.least_weight = least
-        wanted = max(FEATURE_ROWS * self.D, CLASS_ROWS * self.k, SAMPLE_ROWS, n // SAMPLE_PART)
-        self.least_step = max(1, -(-n // max(1, min(wanted, SAMPLE_VALUES // d))))
+        self.least_step = sample_step(n, self.D, n_logits, self.n_values)
 
     def through(self, affine):
         """The same rows, their features seen through another map of X."""
@@ -65,19 +64,15 @@ class PartRows:
     def moments(self):
         """Weighted means and rough deviations (d,) of X's own features."""
         if self._moments is None:
-            mean, _, deviation = self.parts.reduce(_moments, join=_join_moments, size=2 * self.d)
+            mean, _, deviation = self.parts.reduce(_moments, join=join_moments, size=2 * self.d)
             self._moments = mean, deviation
         return self._moments
 
     def within_range(self):
         """The rows, or copies of them with features divided by powers of two, and the exponents (d,)."""
-        mean, deviation = self.moments()
-        size = np.frexp(np.abs(mean) + deviation)[1]
-        safe = SAFE[self.real.itemsize]
-        exponent = np.zeros(self.d, np.intc)
-        if not (np.isfinite(deviation) & (np.abs(size) <= safe)).all():
-            found = self.parts.reduce(_exponents, join=np.maximum, size=self.d)
-            exponent = np.where(np.abs(found) > safe, found, 0).astype(np.intc)
+        exponent = rows_moments.far_exponents(
+            lambda: self.parts.reduce(_exponents, join=np.maximum, size=self.d), *self.moments(),
+            SAFE[self.real.itemsize])
         if not exponent.any():
             return self, exponent
         divided = copy.copy(self)
@@ -144,6 +139,12 @@ class PartRows:
         return self.parts.reduce(partial(_seen, function), self.affine, *args, join=join, size=size)
 
 
+def sample_step(n, n_features, n_logits, n_values):
+    """Every how many-th of n rows can be brought here at most, and are enough."""
+    wanted = max(FEATURE_ROWS * n_features, CLASS_ROWS * n_logits, SAMPLE_ROWS, n // SAMPLE_PART)
+    return max(1, -(-n // max(1, min(wanted, SAMPLE_VALUES // max(1, n_values // max(1, n))))))
+
+
 # ---- functions of a Part: of one without rows they return None ----------------------------------------------------
 def _seen(function, part, affine, *args):
     return None if part.rows is None else function(part.through(affine), *args)
@@ -167,13 +168,10 @@ def _join_facts(a, b):
 
 def _moments(part):
     rows = part.rows
-    if rows is None:
-        return None
-    mean, deviation = rows.moments()
-    return mean, rows.total_weight, deviation
+    return None if rows is None else rows_moments.with_weight(rows)
 
 
-def _join_moments(a, b):
+def join_moments(a, b):
     """Equal means of features that are constant stay as they are, and deviations of 0 stay 0."""
     (mean_a, weight_a, deviation_a), (mean_b, weight_b, deviation_b) = a, b
     total = weight_a + weight_b
@@ -191,7 +189,7 @@ def _divided(part, exponent):
     if part.rows is None:
         return part
     rows = copy.copy(part.rows)
-    rows._X, rows._moments = np.ldexp(rows._X.astype(rows.real, copy=False), -exponent), None
+    rows._X, rows._moments = rows._divided(exponent), None
     rows._take_size()
     return Part(rows, part.first)
 

@@ -62,14 +62,30 @@ class CsrRows(Rows):
         exponent = np.frexp(self._column_sums("largest")["largest"])[1].astype(np.intc)
         exponent[np.abs(exponent) <= safe] = 0
         part = copy.copy(self)
-        part._X, part._moments = self._X.with_data(np.ldexp(self._X.data, -exponent[self._X.indices])), None
+        part._X, part._moments = self._divided(exponent), None
         part._whole = None
         return part, exponent
 
+    def _divided(self, exponent):
+        return self.divided(self._X, exponent)
+
+    @staticmethod
+    def divided(X, exponent):
+        """X, a `Csr`, each feature divided by a power of two."""
+        return X.with_data(np.ldexp(X.data, -exponent[X.indices]))
+
     def _column_sums(self, *want):
-        X = self._X
         self.n_passes += 0.5
-        return _core.csr_column_sums(X.data, X.indices, X.indptr, self.d, self.weight, self.n_threads, want=want)
+        return self._sums_of_columns(self.weight, *want)
+
+    def _sums_of_columns(self, weight, *want):
+        X = self._X
+        return _core.csr_column_sums(X.data, X.indices, X.indptr, self.d, weight, self.n_threads, want=want)
+
+    def _gram_of_columns(self, columns, weight):
+        """Weighted sums of the products of some columns (m, m), and of their values (m,)."""
+        X = self._X
+        return _core.csr_gram(X.data, X.indices, X.indptr, self.d, columns, weight, self.n_threads)
 
     def moments(self):
         """Weighted means and deviations (d,) of X's own features."""
@@ -195,9 +211,8 @@ class CsrRows(Rows):
 
         The covariance comes from n_rows rows at least, and from as many as so many passes cost.
         """
-        X, scale = self._X, self.affine.scale
-        sums = _core.csr_column_sums(X.data, X.indices, X.indptr, self.d, weight, self.n_threads,
-                                     want=("sums", "squares"))
+        scale = self.affine.scale
+        sums = self._sums_of_columns(weight, "sums", "squares")
         total = max(weight.sum(), _TINY)
         variance = np.maximum(sums["squares"] / total - (sums["sums"] / total) ** 2, 0.0) * scale**2
         products = self._products_of(columns)
@@ -206,7 +221,7 @@ class CsrRows(Rows):
         some[::step] = weight[::step]
         if not some.any():
             some, step = weight, 1
-        G, s = _core.csr_gram(X.data, X.indices, X.indptr, self.d, columns, some, self.n_threads)
+        G, s = self._gram_of_columns(columns, some)
         self.n_passes += 0.5 + products / step / max(self.n_values, 1)
         total, scale = max(some.sum(), _TINY), scale[columns]
         G, s = G / total, s / total

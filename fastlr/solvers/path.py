@@ -84,14 +84,15 @@ class Curvature:
 
     @cached_property
     def _metric(self):
-        n_rows = block_rows(self._objective.rows, self._passes)
-        return BlockMetric(self._objective, self._point, n_rows, CALM)
+        hand = self._objective.at_hand
+        n_rows = min(block_rows(self._objective.rows, self._passes), hand.rows.n)
+        return BlockMetric(hand, self._point, n_rows, CALM)
 
     @cached_property
     def hessian(self):
         """Of the mean loss (size, size)."""
         part, rows = _sampled(self._objective), self._objective.rows
-        H = hessian(part.rows, part.activations(self._point))
+        H = part.rows.mean_over_parts(hessian, part.matrix(self._point.w))
         if part is not self._objective:
             rows.n_passes += part.n_passes * part.rows.n / rows.n
         return H
