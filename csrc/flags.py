@@ -12,8 +12,7 @@ CFLAGS = ["-std=gnu11", "-O3", "-ffp-contract=off", "-Wall", "-Wextra"]
 CFLAGS += ["-fno-math-errno", "-fno-trapping-math", "-Wno-psabi"]
 LINK, BINDINGS = [], ["-Os"]  # what Cython writes is long, and called once for many rows
 if SYSTEM != "Windows":  # which has threads of its own, and needs tables to unwind
-    CFLAGS += ["-fvisibility=hidden", "-fno-asynchronous-unwind-tables", "-pthread"]
-    BINDINGS += ["-fno-unwind-tables"]
+    CFLAGS += ["-fvisibility=hidden", "-fno-asynchronous-unwind-tables", "-fno-unwind-tables", "-pthread"]
     LINK += ["-pthread"]
 
 # instruction set -> bytes in a vector, and the flags its kernels are compiled with

@@ -131,8 +131,8 @@ static void do_part(void *context, int64_t part, int worker) {
     block *b = context;
     csr_job *j = b->j;
     const int64_t all = b->starts[j->p->X.d] - b->starts[0], ldg = j->ldg;
-    const int64_t begin = b->starts[0] + (int64_t)((__int128)all * part / b->n_parts);
-    const int64_t end = b->starts[0] + (int64_t)((__int128)all * (part + 1) / b->n_parts);
+    const int64_t begin = b->starts[0] + flr_part_begin(all, part, b->n_parts);
+    const int64_t end = b->starts[0] + flr_part_begin(all, part + 1, b->n_parts);
     int64_t first = column_at(b, begin), last = column_at(b, end);
     (void)worker;
     for (int side = 0; side < 2; side++) b->cut[part][side] = -1;

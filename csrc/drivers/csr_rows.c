@@ -3,12 +3,11 @@
 
 int64_t flr_csr_chunk_begin(const flr_csr *X, int64_t row_cost, int64_t chunk, int64_t n_chunks) {
     const int64_t first = flr_csr_start(X, 0);
-    const __int128 work = (__int128)(flr_csr_nonzeros(X) - first) + (__int128)X->n * row_cost;
-    const __int128 before = work * chunk / n_chunks;
+    const int64_t before = flr_part_begin(flr_csr_nonzeros(X) - first + X->n * row_cost, chunk, n_chunks);
     int64_t low = 0, high = X->n; /* the first row with at least so much before it */
     while (low < high) {
         const int64_t middle = low + (high - low) / 2;
-        if ((__int128)(flr_csr_start(X, middle) - first) + (__int128)middle * row_cost < before)
+        if (flr_csr_start(X, middle) - first + middle * row_cost < before)
             low = middle + 1;
         else
             high = middle;

@@ -51,8 +51,8 @@ static void do_chunk(void *context, int64_t chunk, int worker) {
     job *j = context;
     const flr_matrix *X = &j->p->X;
     const int64_t n = X->n, d = X->d, size = j->kernels->size, ld = j->tiling.ld, rows = j->tiling.rows;
-    const int64_t begin = (int64_t)((__int128)n * chunk / j->n_chunks);
-    const int64_t end = (int64_t)((__int128)n * (chunk + 1) / j->n_chunks);
+    const int64_t begin = flr_part_begin(n, chunk, j->n_chunks);
+    const int64_t end = flr_part_begin(n, chunk + 1, j->n_chunks);
     flr_arena arena = flr_worker_arena(&j->scratch, worker);
     const scratch s = lay_out(j, &arena);
 

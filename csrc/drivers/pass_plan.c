@@ -62,7 +62,7 @@ void flr_plan_pass(pass_job *j) {
 /* Long chunks are made of whole tiles, so that none is short. */
 int64_t flr_chunk_begin(const pass_job *j, int64_t chunk) {
     const int64_t n = j->p->X.n, rows = j->tiling.rows, grain = n / j->n_chunks >= 8 * rows ? rows : 1;
-    const int64_t begin = (int64_t)((__int128)((n + grain - 1) / grain) * chunk / j->n_chunks) * grain;
+    const int64_t begin = flr_part_begin((n + grain - 1) / grain, chunk, j->n_chunks) * grain;
     return begin < n ? begin : n;
 }
 

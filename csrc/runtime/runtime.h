@@ -27,6 +27,11 @@ static inline int flr_workers_for(int n_threads, int64_t n_tasks) {
     const int64_t most = n_tasks < FLR_MAX_WORKERS ? n_tasks : FLR_MAX_WORKERS, n = n_threads < most ? n_threads : most;
     return n < 1 ? 1 : (int)n;
 }
+/* Where a part of n things begins: floor(n * part / n_parts), of fewer than 3e9 parts.  A division of 128 bits would take
+ * the compiler's library; zig links the whole of it, and its memcpy and expl in place of libc's. */
+static inline int64_t flr_part_begin(int64_t n, int64_t part, int64_t n_parts) {
+    return n / n_parts * part + n % n_parts * part / n_parts;
+}
 /* Run fn on up to n_threads workers at once, the caller being worker 0; return when all have. */
 void flr_gang(flr_gang_fn fn, void *context, int n_threads);
 /* Run tasks 0 .. n_tasks - 1, each once, handed out in order; worker < n_threads. */
