@@ -111,8 +111,11 @@ def _run_wide(objective, w, progress, solver):
     """Solve for the rows' multipliers, unless it is done in the passes that their matrix costs."""
     n_lead = objective.rows.n // ROWS_A_PASS
     if solver == "auto" and n_lead >= LEAST_LEAD:
-        progress.begin_at_best(w)
         progress.solver = "lbfgs"
+        if w is None:
+            progress.see(objective.constant_model())
+        else:
+            progress.begin_at_best(w)
         minimise_over_gradients(objective, progress, n_lead, partial(_run_on_features, solver="auto"))
         if progress.message not in ("", STALLED):
             return
