@@ -187,10 +187,11 @@ class Objective:
     def constant_model(self):
         """The Point of the base rates."""
         w, rows = self.start(), self.rows
-        if rows.offset is not None or not rows.intercept or not rows.adds_up_classes:
+        if rows.offset is not None or not rows.intercept or not rows.knows_classes:
             return self.at(w)
         c = self.matrix(w)[:, -1]
-        value = float(np.log(np.exp(c).sum()) - rows.base_rate @ c)
+        lost = np.logaddexp(0, c).sum() if rows.loss == "sigmoid" else np.log(np.exp(c).sum())
+        value = float(lost - rows.base_rate @ c)
         return Point(w, value, np.column_stack([rows.constant_gradient(), np.zeros(rows.k)]).ravel())
 
     def constant_value(self):

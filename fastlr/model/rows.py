@@ -14,6 +14,8 @@ from fastlr.model.rows_taken import every, taken
 
 FAR = 16  # rows so far apart are copied when sampled: passes over them would wait for memory
 
+NEAR = 16  # deviations of a mean, to which float32 keeps the digits of what products need
+
 
 class DenseRows(Rows):
     """Rows of X, an ndarray (n, d) of a dtype in `_core.DTYPES`, any layout; see `Rows`."""
@@ -60,6 +62,24 @@ class DenseRows(Rows):
             X, as_computed(y, 0), self.k, loss=self.loss, weight=weight, offset=as_computed(offset, 0),
             intercept=self.intercept, n_threads=self.n_threads,
         )
+
+    def in_float32(self):
+        """The rows with X copied to float32; None where they are in float32, or would lose digits or range."""
+        mean, deviation = self.moments()
+        size = np.where(deviation > 0, deviation, 1.0)
+        if self.real == np.float32 or not (np.abs(np.frexp(size)[1]) < SAFE[4]).all() or (
+                np.abs(mean) > NEAR * size).any():
+            return None
+        part, size = copy.copy(self), max(1, BLOCK_VALUES // self.d)
+        part._X, part.real = np.empty(self._X.shape, np.float32), np.dtype(np.float32)
+        part._whole, part.n_passes = None, 1.0
+        blocks = [slice(start, start + size) for start in range(0, self.n, size)]
+
+        def convert(i):
+            part._X[blocks[i]] = self._X[blocks[i]]
+
+        _core.parallel_for(convert, len(blocks), self.n_threads)
+        return part
 
     def moments(self):
         """Weighted means and rough deviations (d,) of X's own features."""

@@ -157,11 +157,11 @@ class Rows:
         return self._joined(*self._all.hessp_at(Z, *self._parts(U)))
 
     def outer(self, R, part=slice(None), n_threads=None):
-        """sum_i r_i u_i' (k, D) of values R (m, k) of part of the rows.
+        """sum_i r_i u_i' (p, D) of values R (m, p) of part of the rows.
 
         Callers on threads of their own say n_threads and count the trip themselves.
         """
-        problem = self._pass(part, n_threads=n_threads)
+        problem = self._columns_of(R.shape[1], part, n_threads)
         if n_threads is None:
             self.n_passes += 0.5 * problem.n / max(self.n, 1)
         return self._joined(*problem.outer(np.ascontiguousarray(R, self.real)))
@@ -184,6 +184,11 @@ class Rows:
 
     adds_up_classes = False
     """Whether adding up the features of each class's rows costs less than a pass."""
+
+    @property
+    def knows_classes(self):
+        """Whether the gradient of a constant model costs less than a pass."""
+        return self.adds_up_classes or self._class_sums is not None
 
     # ---- row by row -------------------------------------------------------------------------------------------------
     def logits(self, W, part=slice(None), *, with_offset=True, n_threads=None):
@@ -221,8 +226,7 @@ class Rows:
 
     def project(self, T, part=slice(None)):
         """U T (m, p) in the real type of part of the rows U (m, D) and T (D, p)."""
-        map_, X = self.affine, self._at(part)
-        problem = self._problem(X, None, T.shape[1], scale=map_.scale, shift=map_.shift, n_threads=self.n_threads)
+        problem = self._columns_of(T.shape[1], part)
         self.n_passes += 0.5 * problem.n / max(self.n, 1)
         return problem.logits(np.ascontiguousarray(T[: self.d].T), T[self.d :].sum(axis=0))
 
@@ -268,6 +272,12 @@ class Rows:
             self._at(part), np.ascontiguousarray(self.y[part]), self.k, loss=self.loss, weight=weight, offset=offset,
             scale=self.affine.scale, shift=self.affine.shift, n_threads=n_threads or self.n_threads,
         )
+
+    def _columns_of(self, p, part, n_threads=None):
+        """Passes over part of the rows for products with p columns."""
+        map_ = self.affine
+        return self._problem(self._at(part), None, p, scale=map_.scale, shift=map_.shift,
+                             n_threads=n_threads or self.n_threads)
 
     def _at(self, part):
         """Part of the rows of X."""

@@ -18,6 +18,7 @@ from fastlr._runtime.threads import blas_limit
 from fastlr.model.row_space import RowSpace, is_wide
 from fastlr.solvers.block_metric import BlockMetric
 from fastlr.solvers.class_metric import ClassMetric, Covariance, first_point
+from fastlr.solvers.gradient_span import minimise_over_gradients
 from fastlr.solvers.lbfgs import Pairs, lbfgs
 from fastlr.solvers.line_search import search
 from fastlr.solvers.many_classes import ClassModel, Spectrum, serves
@@ -110,11 +111,12 @@ def _run_wide(objective, w, progress, solver):
     """Solve for the rows' multipliers, unless it is done in the passes that their matrix costs."""
     n_lead = objective.rows.n // ROWS_A_PASS
     if solver == "auto" and n_lead >= LEAST_LEAD:
-        progress.begin_at_best(w)
-        progress.solver, pairs, limit = "lbfgs", Pairs(), objective.n_passes + n_lead
-        while objective.n_passes < limit and not progress.message:
-            metric = SparseMetric(objective, progress.point)
-            lbfgs(objective, progress, metric.solve, pairs, METRIC_PASSES, scaled=True)
+        progress.solver = "lbfgs"
+        if w is None:
+            progress.see(objective.constant_model())
+        else:
+            progress.begin_at_best(w)
+        minimise_over_gradients(objective, progress, n_lead, partial(_run_on_features, solver="auto"))
         if progress.message not in ("", STALLED):
             return
         w, progress.message = progress.point.w, ""
