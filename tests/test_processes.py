@@ -160,6 +160,34 @@ def test_a_forked_child_fits_while_its_parent_does():
     """) == ["True"]
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="threads are looked at by Linux's /proc")
+def test_workers_that_a_call_has_no_use_for_sleep_on():
+    """A call on many threads makes no later one on two slower."""
+    run("""
+        import re
+        from pathlib import Path
+
+        Z = np.random.default_rng(0).normal(size=(200_000, 10)).astype(np.float32)
+        others = set(os.listdir("/proc/self/task"))
+        fastlr.softmax(Z, n_threads=40)
+        workers = set(os.listdir("/proc/self/task")) - others
+        assert len(workers) == 39
+
+        def switches(task):
+            status = Path(f"/proc/self/task/{task}/status").read_text()
+            return re.search(r"State:\\s*S", status) and re.findall(r"ctxt_switches:\\s*(\\d+)", status)
+
+        before = {}
+        while not all(before.get(task) for task in workers):
+            time.sleep(0.1)
+            before = {task: switches(task) for task in workers}
+        for _ in range(20):
+            fastlr.softmax(Z, n_threads=2)
+        time.sleep(0.1)
+        assert sum(switches(task) != count for task, count in before.items()) == 1
+    """)
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the library loaded before others is for glibc")
 @pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 class TestWithout:

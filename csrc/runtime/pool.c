@@ -1,8 +1,9 @@
 /* pool.c -- a small thread pool: lazily started, fork-safe, one job at a time.
  *
- * A job is a gang: fn(context, worker, n_workers) on every worker at once, the caller being worker 0.  A second caller
- * that finds the pool busy runs its job alone.  Workers spin for some microseconds after a job (the next batch is often
- * near) and then sleep.  One that is woken must not start on the caller's CPU, to wait there for a time slice of some
+ * A job is a gang: fn(context, worker, n_workers) on so many workers at once, the caller being worker 0; those beyond
+ * sleep on.  A second caller that finds the pool busy runs its job alone.  Workers spin for some microseconds after a
+ * job (the next batch is often near) and then sleep: by the clock, for where the machine has other work a thread that
+ * yields may be away for milliseconds.  One that is woken must not start on the caller's CPU, to wait there for a time slice of some
  * milliseconds; but that is where Linux puts it on some virtual machines, though another CPU is idle.  After fork() the
  * child has no workers; pthread_atfork resets the pool and the next job starts them anew.  libgomp, which hangs there, is
  * why this file exists.
@@ -13,33 +14,36 @@
 #include "runtime/clock.h"
 #include "runtime/threads.h"
 
+#include <stdalign.h>
 #include <stddef.h>
 #include <string.h>
 
-enum { SPINS_BEFORE_YIELD = 512, SPINS_BEFORE_SLEEP = 1024 };
+enum { SPINS_BEFORE_YIELD = 512 };
+static const double SECONDS_BEFORE_SLEEP = 2e-4; /* of yielding */
 
 static struct {
     atomic_flag busy;            /* held for the length of a job */
     thread_mutex mutex;          /* guards the sleep of workers and of the caller */
-    thread_condition wake, done;
+    thread_condition done;
     int n_started;               /* workers that exist, the caller not counted */
-    atomic_uint job;             /* changes when a job begins */
     atomic_int n_running;        /* workers that have not finished the job */
     flr_gang_fn fn;
     void *context;
     int n_workers;
     int counting;                /* whether the caller's time in jobs is added up, */
     double seconds;              /* and what it came to */
-    struct { thread_id thread; int asleep, sent_away; } worker[FLR_MAX_WORKERS]; /* guarded by mutex; 0 is the caller */
+    struct {
+        alignas(64) atomic_uint job; /* changes when one begins for it */
+        thread_condition wake;
+        thread_id thread;
+        int asleep, sent_away; /* guarded by mutex */
+    } worker[FLR_MAX_WORKERS];   /* 0 is the caller */
 #ifdef __linux__
     cpu_set_t cpus;              /* that the caller may run on, and so may workers */
 #endif
 } pool = {.busy = ATOMIC_FLAG_INIT,
           .mutex = THREAD_MUTEX_INIT,
-          .wake = THREAD_CONDITION_INIT,
           .done = THREAD_CONDITION_INIT};
-
-typedef struct { int index; unsigned seen; } worker_start;
 
 void flr_relax(int *spins) {
     if (++*spins < SPINS_BEFORE_YIELD) {
@@ -51,6 +55,14 @@ void flr_relax(int *spins) {
     } else {
         thread_yield();
     }
+}
+
+/* Whether to go on spinning, until a time that is set with the first yield. */
+static int is_patient(int spins, double *until) {
+    if (spins < SPINS_BEFORE_YIELD) return 1;
+    const double now = clock_seconds();
+    if (spins == SPINS_BEFORE_YIELD) *until = now + SECONDS_BEFORE_SLEEP;
+    return now < *until;
 }
 
 /* Sleeping workers may wake on the caller's CPUs but the one it is running on, until they have woken. */
@@ -76,25 +88,25 @@ static void come_back(int index) {
 }
 
 static thread_result THREAD_CALL work(void *argument) {
-    const worker_start start = *(worker_start *)argument;
-    unsigned seen = start.seen;
+    const int index = *(int *)argument;
+    atomic_uint *job = &pool.worker[index].job;
     /* the starter waits until its argument was read: n_running counts this worker too */
     atomic_fetch_sub(&pool.n_running, 1);
-    for (;;) {
-        for (int spins = 0; atomic_load(&pool.job) == seen;) {
-            if (spins < SPINS_BEFORE_SLEEP) {
+    for (unsigned seen = 0;; seen++) { /* a worker finishes a job before its next one begins */
+        double until = 0.0;
+        for (int spins = 0; atomic_load(job) == seen;) {
+            if (is_patient(spins, &until)) {
                 flr_relax(&spins);
                 continue;
             }
             thread_lock(&pool.mutex);
-            pool.worker[start.index].asleep = 1;
-            while (atomic_load(&pool.job) == seen) thread_wait(&pool.wake, &pool.mutex);
-            pool.worker[start.index].asleep = 0;
-            come_back(start.index);
+            pool.worker[index].asleep = 1;
+            while (atomic_load(job) == seen) thread_wait(&pool.worker[index].wake, &pool.mutex);
+            pool.worker[index].asleep = 0;
+            come_back(index);
             thread_unlock(&pool.mutex);
         }
-        seen = atomic_load(&pool.job);
-        if (start.index < pool.n_workers) pool.fn(pool.context, start.index, pool.n_workers);
+        pool.fn(pool.context, index, pool.n_workers);
         if (atomic_fetch_sub(&pool.n_running, 1) == 1) {
             thread_lock(&pool.mutex);
             thread_wake_one(&pool.done);
@@ -107,9 +119,11 @@ static thread_result THREAD_CALL work(void *argument) {
 /* Start workers until n exist or the system refuses. */
 static void start_workers(int n) {
     while (pool.n_started < n) {
-        worker_start start = {pool.n_started + 1, atomic_load(&pool.job)};
+        int index = pool.n_started + 1;
+        thread_condition_init(&pool.worker[index].wake);
+        atomic_store(&pool.worker[index].job, 0);
         atomic_store(&pool.n_running, 1);
-        if (thread_start(&pool.worker[start.index].thread, work, &start) != 0) break;
+        if (thread_start(&pool.worker[index].thread, work, &index) != 0) break;
         for (int spins = 0; atomic_load(&pool.n_running) != 0;) flr_relax(&spins);
         pool.n_started++;
     }
@@ -128,16 +142,19 @@ void flr_gang(flr_gang_fn fn, void *context, int n_threads) {
     pool.fn = fn;
     pool.context = context;
     pool.n_workers = n_threads;
-    atomic_store(&pool.n_running, pool.n_started);
+    atomic_store(&pool.n_running, n_threads - 1);
     thread_lock(&pool.mutex);
     send_away(n_threads);
-    atomic_fetch_add(&pool.job, 1);
-    thread_wake_all(&pool.wake);
+    for (int i = 1; i < n_threads; i++) {
+        atomic_fetch_add(&pool.worker[i].job, 1);
+        if (pool.worker[i].asleep) thread_wake_one(&pool.worker[i].wake);
+    }
     thread_unlock(&pool.mutex);
 
     fn(context, 0, n_threads);
+    double until = 0.0;
     for (int spins = 0; atomic_load(&pool.n_running) != 0;) {
-        if (spins < SPINS_BEFORE_SLEEP) {
+        if (is_patient(spins, &until)) {
             flr_relax(&spins);
             continue;
         }
@@ -183,7 +200,6 @@ int flr_pool_init(void) { return FLR_OK; } /* no process is forked */
 #else
 static void forget_workers(void) {
     pthread_mutex_init(&pool.mutex, NULL);
-    pthread_cond_init(&pool.wake, NULL);
     pthread_cond_init(&pool.done, NULL);
     pool.n_started = 0;
     memset(pool.worker, 0, sizeof pool.worker);

@@ -22,7 +22,7 @@ static inline void thread_wait(thread_condition *condition, thread_mutex *mutex)
     SleepConditionVariableSRW(condition, mutex, INFINITE, 0);
 }
 static inline void thread_wake_one(thread_condition *condition) { WakeConditionVariable(condition); }
-static inline void thread_wake_all(thread_condition *condition) { WakeAllConditionVariable(condition); }
+static inline void thread_condition_init(thread_condition *condition) { InitializeConditionVariable(condition); }
 static inline void thread_yield(void) { SwitchToThread(); }
 
 /* 0, or not if there is no such thread */
@@ -52,7 +52,7 @@ static inline void thread_wait(thread_condition *condition, thread_mutex *mutex)
     pthread_cond_wait(condition, mutex);
 }
 static inline void thread_wake_one(thread_condition *condition) { pthread_cond_signal(condition); }
-static inline void thread_wake_all(thread_condition *condition) { pthread_cond_broadcast(condition); }
+static inline void thread_condition_init(thread_condition *condition) { pthread_cond_init(condition, NULL); }
 static inline void thread_yield(void) { sched_yield(); }
 
 /* 0, or not if there is no such thread; signals stay with the threads of the user */
