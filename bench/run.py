@@ -25,21 +25,20 @@ SUITES = {
     "wide": ("wide", "tables"),
     "streams": ("streams", "tables"),
     "blocks": ("blocks", "tables"),
+    "mapped": ("mapped", "tables"),
     "scale": ("scale", "tables"),
 }
 """Suite -> the module of this package and the function in it that yields its tables."""
-LONG = ("fits", "probes", "sweeps", "sparse", "wide", "streams", "blocks", "scale")
+LONG = ("fits", "probes", "sweeps", "sparse", "wide", "streams", "blocks", "mapped", "scale")
 """Suites that run only when named, or with "all"."""
 
 
 def main(argv=None):
     """Run the suites named in `argv`; see `fastlr.bench.main`."""
     args = _parser().parse_args(argv)
-    settings = Settings(resolve_n_threads(args.threads), args.quick)
-    if args.suite == "default":
-        suites = [name for name in SUITES if name not in LONG]
-    else:
-        suites = list(SUITES) if args.suite == "all" else [args.suite]
+    settings = Settings(resolve_n_threads(args.threads), args.quick, args.gigabytes)
+    named = {"default": [name for name in SUITES if name not in LONG], "all": list(SUITES)}
+    suites = [suite for name in args.suites or ["default"] for suite in named.get(name, [name])]
     if args.quick:
         print("A quick run, to see that everything runs: its figures mean nothing.\n")
     done = []
@@ -58,13 +57,22 @@ def main(argv=None):
     return 0
 
 
+def _suite(name):
+    if name not in (*SUITES, "default", "all"):
+        raise argparse.ArgumentTypeError(f"{name!r} is no suite; expected one of {', '.join(SUITES)}, default, all")
+    return name
+
+
 def _parser():
     parser = argparse.ArgumentParser(prog="fastlr bench")
     parser.description = "Measure fastlr and its peers in one run, against limits of the machine measured on the spot."
     parser.add_argument(
-        "suite", nargs="?", default="default", choices=[*SUITES, "default", "all"],
-        help=f"what to measure; default: everything but {', '.join(LONG)}, which takes long",
+        "suites", nargs="*", metavar="suite", type=_suite,
+        help=f"what to measure: {', '.join(SUITES)}, all, or default: everything but {', '.join(LONG)}, which takes "
+             f"long",
     )
+    parser.add_argument("--gigabytes", type=float, default=1.0, metavar="G",
+                        help="size of each file of the suite mapped (default: 1)")
     parser.add_argument("--quick", action="store_true", help="small sizes and one round: a trial run")
     parser.add_argument("--json", metavar="FILE", help="write the tables to FILE as well")
     parser.add_argument("--threads", type=int, metavar="N", help="of all contestants (default: CPUs of this process)")

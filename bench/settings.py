@@ -7,13 +7,14 @@ from . import limits
 
 @dataclass(frozen=True)
 class Settings:
-    """Threads of all contestants, and whether it is only to be seen that everything runs.
+    """Threads of all contestants, whether it is only to be seen that everything runs, and the size of large files.
 
     A quick run takes few rows, columns, classes and settings, and one round; its figures mean nothing.
     """
 
     n_threads: int
     quick: bool = False
+    gigabytes: float = 1.0
 
     @property
     def effort(self):

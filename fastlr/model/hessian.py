@@ -181,20 +181,24 @@ def hessian(rows, activations):
             weight = None if rows.weight is None else rows.weight[part]
             add_hessian(H, rows, rows.features(part), A, weight)
         rows.n_passes += 0.5
+        H /= rows.total_weight
     else:
         for c, block in enumerate(label_blocks(rows, activations)):
             H[c, :, c] = block
-    H /= rows.total_weight
     return H.reshape(k * D, k * D)
 
 
 def label_blocks(rows, activations):
-    """H_c (D, D) of the sum of the losses, exactly, for one logit after the other: of labels these are the Hessian."""
-    slopes = _slopes(activations(slice(None)).astype(np.float64), rows.loss)
-    if rows.weight is not None:
-        slopes *= rows.weight[:, None]
-    for c in range(rows.k):
-        yield rows.gram(slopes[:, c].copy())
+    """H_c of the mean loss (k, D, D), exactly, for each logit: of labels these are the Hessian."""
+    H, size = np.zeros((rows.k, rows.D, rows.D)), max(1, BLOCK_VALUES // rows.k)
+    for start in range(0, rows.n, size):
+        part = slice(start, start + size)
+        slopes = _slopes(activations(part).astype(np.float64), rows.loss)
+        if rows.weight is not None:
+            slopes *= rows.weight[part, None]
+        for c in range(rows.k):
+            H[c] += rows.gram(slopes[:, c].copy(), part)
+    return H / rows.total_weight
 
 
 def cholesky(H, n_logits, loss):

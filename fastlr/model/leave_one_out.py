@@ -100,8 +100,7 @@ def _hessians(objective, point):
     if rows.loss == "softmax":
         yield slice(None), objective.hessian(point)
         return
-    for c, H in enumerate(label_blocks(rows, objective.activations(point))):
-        H /= rows.total_weight
+    for c, H in enumerate(rows.mean_over_parts(label_blocks, objective.matrix(point.w), point.logits)):
         objective.penalty.add_curvature(H)
         yield slice(c, c + 1), H
 

@@ -106,14 +106,6 @@ class _Streaming:
         self.n_passes += 1
         return self._sum(lambda rows, part: rows.hessp_at(Z[part], U))
 
-    def gram(self, weight=None, part=slice(None), n_threads=None):
-        """As of the rows that blocks are."""
-        if not (isinstance(part, slice) and part == slice(None)):
-            return super().gram(weight, part, n_threads)
-        self.n_passes += 1
-        blocks = self._blocks(every=True)
-        return sum(rows.gram(None if weight is None else weight[some], n_threads=n_threads) for some, rows in blocks)
-
     # ---- row by row -------------------------------------------------------------------------------------------------
     def logits(self, W, part=slice(None), *, with_offset=True, n_threads=None):
         """As of `Rows`."""
