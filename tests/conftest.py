@@ -1,8 +1,13 @@
 """Fixtures shared by the tests."""
 
+import signal
+
 import pytest
 
 from fastlr import _core
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # a job in the background: tests of Ctrl-C hang
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(params=_core.available_isas())
