@@ -191,8 +191,7 @@ class Objective:
             return self.at(w)
         c = self.matrix(w)[:, -1]
         lost = np.logaddexp(0, c).sum() if rows.loss == "sigmoid" else np.log(np.exp(c).sum())
-        value = float(lost - rows.base_rate @ c)
-        return Point(w, value, np.column_stack([rows.constant_gradient(), np.zeros(rows.k)]).ravel())
+        return Point(w, float(lost - rows.base_rate @ c), np.column_stack([rows.constant_gradient(), np.zeros(rows.k)]).ravel())
 
     def constant_value(self):
         """F of the model of the base rates."""

@@ -185,10 +185,8 @@ class Rows:
     adds_up_classes = False
     """Whether adding up the features of each class's rows costs less than a pass."""
 
-    @property
-    def knows_classes(self):
-        """Whether the gradient of a constant model costs less than a pass."""
-        return self.adds_up_classes or self._class_sums is not None
+    knows_classes = property(lambda self: self.adds_up_classes or self._class_sums is not None,
+                             doc="Whether the gradient of a constant model costs less than a pass.")
 
     # ---- row by row -------------------------------------------------------------------------------------------------
     def logits(self, W, part=slice(None), *, with_offset=True, n_threads=None):

@@ -36,7 +36,7 @@ from fastlr.solvers.plan import (
 )
 from fastlr.solvers.primal_dual import primal_dual
 from fastlr.solvers.proximal_newton import run_proximal
-from fastlr.solvers.sparse import SparseMetric, run_sparse, solves_by_hessian
+from fastlr.solvers.sparse import run_sparse, solves_by_hessian
 from fastlr.solvers.state import EXHAUSTED, STALLED, Progress
 
 SOLVERS = ("auto", "lbfgs", "newton-cholesky", "newton-cg")
@@ -46,7 +46,6 @@ EARLY = 12  # passes over the sample, or at least before class blocks are made
 OVERFITTED = 2.5  # times its own value, a sample's optimum has on all rows where it is no start
 METRIC_PASSES = 4  # that the first class metric serves
 REFRESH = 50  # passes that class blocks serve
-ROWS_A_PASS, LEAST_LEAD = 40, 20  # of wide data: the products of so many rows with all cost a pass; passes worth a try
 EASIER = 0.02  # times as much as those before, are class blocks damped
 MODEL_PASSES = 2  # passes that a class model serves after its own step,
 MODEL_GAIN = 1e-3  # unless that lowered F by more: then the next model's step does
@@ -108,15 +107,14 @@ def _run(objective, w, progress, solver):
 
 
 def _run_wide(objective, w, progress, solver):
-    """Solve for the rows' multipliers, unless it is done in the passes that their matrix costs."""
-    n_lead = objective.rows.n // ROWS_A_PASS
-    if solver == "auto" and n_lead >= LEAST_LEAD:
-        progress.solver = "lbfgs"
+    """Solve over the span of some gradients, or where these are too many, for the rows' multipliers."""
+    if solver == "auto":
+        progress.solver = "gradient-span"
         if w is None:
             progress.see(objective.constant_model())
         else:
             progress.begin_at_best(w)
-        minimise_over_gradients(objective, progress, n_lead, partial(_run_on_features, solver="auto"))
+        minimise_over_gradients(objective, progress, partial(_run_on_features, solver="auto"))
         if progress.message not in ("", STALLED):
             return
         w, progress.message = progress.point.w, ""

@@ -16,38 +16,52 @@ Trips over X in float64 wait for memory, and directions need no more than float3
 looked at where that promises a proof.
 """
 
+from functools import partial
+
 import numpy as np
 from scipy.linalg import lapack
 
+from fastlr.model.duality import intercept_step
+from fastlr.model.exact_bound import exact_bound, promised_exactly
+from fastlr.model.hessian import mean_slopes
 from fastlr.model.line import Point
 from fastlr.model.objective import Objective
 from fastlr.solvers.line_search import DECREASE
 from fastlr.solvers.state import Progress
 
-SHARE = 4  # rows for each direction
+SHARE = 2  # rows for each direction
 EXACTNESS = 0.1  # part of tol that the problem of the directions is solved to
 LEAST_TOL = 1e-5  # that float32's logits tell
+BALANCED = 2  # Newton steps of the intercept that follow
 SHORTEST = 1e-6  # of a Newton step
 RESOLVED = 1e-10  # of a direction's square: what is left of others is rounding
 
 
-def minimise_over_gradients(objective, progress, n_passes, solve):
-    """Minimise from the point of `progress` for about so many passes, or until directions are too many.
+def minimise_over_gradients(objective, progress, solve):
+    """Minimise from the point of `progress` until directions are too many.
 
     solve(objective, v, progress) minimises the problem of the directions from v.
     """
-    span, limit = _Span(objective, progress, solve), objective.n_passes + n_passes
+    span = _Span(objective, progress, solve)
     grad, others = objective.matrix(progress.point.grad), np.zeros((0, objective.rows.d))
-    while not progress.stop() and objective.n_passes < limit and span.add(grad, others):
+    while not progress.stop() and span.add(grad, others):
         W, grad, others = span.minimum()
         point = Point(W.ravel(), span.value, grad.ravel())
-        if not span.is_copy:
+        if span.is_copy:
+            progress.keep(point.w, point.value, 0.0)
+            promised, look = objective.promised_bound(point), objective.at
+        else:
             progress.see(point)
-            continue
-        progress.keep(point.w, point.value, 0.0)
-        promised = objective.promised_bound(point)
-        if point.value - promised <= progress.tol * promised:
-            progress.see(objective.at(point.w))
+            promised, look = promised_exactly(objective, point), partial(_exactly, objective, progress)
+        if progress.suboptimality > progress.tol and point.value - promised <= progress.tol * promised:
+            progress.see(look(point.w))
+
+
+def _exactly(objective, progress, w):
+    """The Point w in float64, whose bound is taken note of."""
+    point, bound = exact_bound(objective, w)
+    progress.see_bound(bound)
+    return point
 
 
 class _Span:
@@ -93,6 +107,8 @@ class _Span:
     def _take(self, D, T):
         """Take directions D (p, d) of multipliers T (n, p), or what is new of them, if anything."""
         before = np.einsum("cj,j,cj->c", D, self.strength, D).max()
+        if not np.isfinite(before):
+            return False
         for _ in range(2):  # what the first time leaves is rounding
             C = (D * self.strength) @ self.B.T
             D, T = D - C @ self.B, T - self.T @ C.T
@@ -111,23 +127,30 @@ class _Span:
 
     def _at(self, V, b):
         """The mean loss at V (k, m) and b (k,), and the rows' residuals and slopes (n, k), their shares of the mean."""
-        Z = self.M @ V.T + b
-        if self.exact.offset is not None:
-            Z += self.exact.offset
-        slopes = np.ones_like(Z)
-        if self.rows.loss != "squared_error":
-            A = self.exact.activations(Z.copy())
-            slopes = A * (1 - A)
+        Z, A = self._logits(V, b)
+        slopes = np.ones_like(Z) if self.rows.loss == "squared_error" else A * (1 - A)
         loss = self.exact.residuals(Z, slice(None)) / self.rows.total_weight
         return loss, Z / self.rows.total_weight, self.share * slopes
 
+    def _logits(self, V, b):
+        """Logits (n, k) and activations."""
+        Z = self.M @ V.T + b
+        if self.exact.offset is not None:
+            Z += self.exact.offset
+        return Z, self.exact.activations(Z.copy())
+
     def _minimise(self):
+        """The minimum for several logits."""
         part = Objective(self.rows.with_features(self.M, slice(None)), alpha=1.0)
         inner = Progress(part, EXACTNESS * self.progress.tol, self.progress.max_iter, None, self.progress.deadline)
         self.solve(part, part.start(self.V, self.b), inner)
         self.V, self.b = part.coefficients(inner.point.w)
-        self.value = inner.value
-        _, self.R, self.slopes = self._at(self.V, self.b)
+        for _ in range(BALANCED if self.rows.intercept else 0):  # what is left of its gradient loosens bounds
+            A = self._logits(self.V, self.b)[1]
+            slopes = mean_slopes(self.exact, lambda part, A=A: A[part])
+            self.b = self.b + intercept_step(slopes, self._at(self.V, self.b)[1].sum(axis=0), self.rows.loss)
+        loss, self.R, self.slopes = self._at(self.V, self.b)
+        self.value = loss + 0.5 * float(np.vdot(self.V, self.V))
 
     def _newton(self):
         """The minimum for one logit: a last step is taken where it hardly matters, and balances the intercept."""
