@@ -8,6 +8,8 @@ right the classes are separable; if some lie on the border they are so quasi-com
 import numpy as np
 from scipy.sparse import csr_array, vstack
 
+from fastlr.model.numerics import EPS, TINY
+
 MOST_VALUES = 1 << 22  # of the program's matrix
 MOST_STEPS = 10_000  # of the simplex method, which may go in circles where rows are nearly dependent
 TOLERANCE = 1e-7
@@ -23,7 +25,7 @@ def are_separable(rows):
     rows = rows if rows.is_at_hand else rows.sample(1)
     part = slice(None) if rows.weight is None else rows.weight > 0
     U, Y = _directions(rows.features(part)), rows.targets(part)
-    U /= np.maximum(np.abs(U).max(axis=1, keepdims=True), np.finfo(float).tiny)
+    U /= np.maximum(np.abs(U).max(axis=1, keepdims=True), TINY)
     D, parts = U.shape[1], []
     for a in range(k):
         for b in range(k if rows.loss == "softmax" else 1):
@@ -49,6 +51,6 @@ def are_separable(rows):
 
 def _directions(U):
     """Orthonormal columns (n, r) that span those of U (n, D): nearly dependent ones cost the simplex method most."""
-    U = U / np.maximum(np.abs(U).max(axis=0, keepdims=True), np.finfo(float).tiny)
+    U = U / np.maximum(np.abs(U).max(axis=0, keepdims=True), TINY)
     left, size, _ = np.linalg.svd(U, full_matrices=False)
-    return left[:, size > max(U.shape) * np.finfo(float).eps * size.max(initial=0.0)]
+    return left[:, size > max(U.shape) * EPS * size.max(initial=0.0)]

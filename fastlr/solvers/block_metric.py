@@ -10,10 +10,10 @@ from scipy.linalg import lapack
 from fastlr import _core
 from fastlr.model.hessian import class_blocks
 from fastlr.model.model_blocks import threads_for
+from fastlr.model.numerics import TINY_SINGLE
 
 SAMPLED, WHOLE, LEAST = 0.15, 1e-3, 1e-8  # damping of blocks of some rows, of all, and at least: of the mean diagonal
 BLOCK_ROWS = 4  # rows a feature of a class block at least
-_TINY = np.finfo(np.float32).tiny
 
 
 class BlockMetric:
@@ -39,7 +39,7 @@ class BlockMetric:
 
     def solve(self, grad):
         """The step M^-1 grad (size,)."""
-        size = np.abs(grad).max() + _TINY
+        size = np.abs(grad).max() + TINY_SINGLE
         G = (grad.reshape(self.shape) / size).astype(np.float32)
 
         def solve(c):
@@ -56,7 +56,7 @@ class BlockMetric:
 def _inverse_factor(H, penalty, damping):
     """L^-1 in float32 of H + diag(penalty) + damping = L L'."""
     diagonal = np.einsum("jj->j", H)
-    diagonal += damping * diagonal.mean() + _TINY
+    diagonal += damping * diagonal.mean() + TINY_SINGLE
     diagonal += penalty
     L, failed = lapack.spotrf(H.astype(np.float32, order="F"), lower=1, overwrite_a=1)
     if failed:

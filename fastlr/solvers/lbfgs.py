@@ -10,6 +10,7 @@ from collections import deque
 
 import numpy as np
 
+from fastlr.model.numerics import TINY
 from fastlr.solvers.line_search import search
 
 MEMORY = 20  # pairs
@@ -42,7 +43,7 @@ class Pairs:
         q = solve(q)
         if self.pairs and scaled:
             _, y, rho = self.pairs[-1]
-            q /= rho * max(float(y @ solve(y)), np.finfo(float).tiny)
+            q /= rho * max(float(y @ solve(y)), TINY)
         for (s, y, rho), a in zip(self.pairs, reversed(parts), strict=True):
             q += np.multiply(a - rho * float(y @ q), s, out=part)
         return np.negative(q, out=q)

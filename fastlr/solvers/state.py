@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastlr.model.line import Point
+from fastlr.model.numerics import EPS
 
 IDLE = 60  # iterations: gradients go on falling, and with them the gap, long after values have
 SLOW_PASSES = 1000  # in fewer iterations, for one of newton-cg may take hundreds,
@@ -166,9 +167,9 @@ class Progress:
 
         Losses of rows are right to an eps, and no more is of a first value above 1.
         """
-        if self.lower_bound > 0 or not self.value < np.finfo(float).eps * max(self.first_value, 1.0):
+        if self.lower_bound > 0 or not self.value < EPS * max(self.first_value, 1.0):
             return False
-        return self.value < np.finfo(float).eps * self.first_value or not self._reaches_0()
+        return self.value < EPS * self.first_value or not self._reaches_0()
 
     def _reaches_0(self):
         """Whether the loss does: then an F of 0 is optimal."""
