@@ -17,13 +17,12 @@ import numpy as np
 from scipy.linalg import blas, lapack
 
 from fastlr import _core
-from fastlr.model.memory import KEPT_VALUES
+from fastlr.model.memory import CACHED_VALUES, KEPT_VALUES
 from fastlr.model.numerics import TINY, TINY_SINGLE
 
 _OWN, _LEAST, _MOST = 2.4, 32, 192  # m: times the rows of a class, and its limits
 _COUPLED = 1.2  # times the curvature of a class alone: what classes that share rows do to each other
 _CLASSES = 16  # treated at a time
-_PAIRS = 1 << 17  # of a row and a class, looked at at a time
 _FLOOR = 1e-3  # of a class's curvature, at least, is spread like Gram
 _STEPS, _LONGEST, _CLOSE = 12, 2.0, 0.1  # Newton steps in the logits: how many, how long, when short enough
 
@@ -169,7 +168,7 @@ def _telling_rows(A, weight, m, n_threads):
     """
     n, k = A.shape
     threshold = np.quantile(A[:: max(1, n // 512)], max(0.0, 1 - 2 * m / n)) if m < n else -1.0
-    size = max(1, _PAIRS // k)
+    size = max(1, CACHED_VALUES // k)
 
     def block(i):
         part = slice(i * size, (i + 1) * size)
