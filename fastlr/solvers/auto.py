@@ -18,7 +18,7 @@ from fastlr._runtime.threads import blas_limit
 from fastlr.model.row_space import RowSpace, is_wide
 from fastlr.solvers.block_metric import BlockMetric
 from fastlr.solvers.class_metric import ClassMetric, Covariance, first_point
-from fastlr.solvers.lbfgs import Pairs, lbfgs
+from fastlr.solvers.lbfgs import METRIC_PASSES, REFRESH, Pairs, lbfgs
 from fastlr.solvers.line_search import search
 from fastlr.solvers.many_classes import ClassModel, Spectrum, serves
 from fastlr.solvers.newton import hessian_solver, newton_cg, newton_cholesky
@@ -43,12 +43,9 @@ SOLVERS = ("auto", "lbfgs", "newton-cholesky", "newton-cg")
 SAMPLE_TOL = 1e-3  # proved on the sample, which is no nearer to the optimum of all rows
 EARLY = 12  # passes over the sample, or at least before class blocks are made
 OVERFITTED = 2.5  # times its own value, a sample's optimum has on all rows where it is no start
-METRIC_PASSES = 4  # that the first class metric serves
-REFRESH = 50  # passes that class blocks serve
 ROWS_A_PASS, LEAST_LEAD = 40, 20  # of wide data: the products of so many rows with all cost a pass; passes worth a try
-EASIER = 0.02  # times as much as those before, are class blocks damped
-MODEL_PASSES = 2  # passes that a class model serves after its own step,
-MODEL_GAIN = 1e-3  # unless that lowered F by more: then the next model's step does
+EASIER = 0.02  # times as much as those before are class blocks damped, for they are made nearer to a solution
+MODEL_GAIN = 1e-3  # part of F from which on the step of one class model is followed by that of the next
 
 
 def minimise(objective, w0=None, *, solver="auto", tol=1e-4, max_iter=1000, max_time=math.inf, callback=None):
@@ -241,7 +238,7 @@ def _by_class_models(objective, progress, spectrum):
             progress.see(found)
             pairs.add(found.w - point.w, found.grad - point.grad)
         if found is None or point.value - found.value <= MODEL_GAIN * point.value:
-            lbfgs(objective, progress, model.solve, pairs, MODEL_PASSES)
+            lbfgs(objective, progress, model.solve, pairs, METRIC_PASSES)
 
 
 def _start_on_discriminants(objective, progress, covariance, spectrum):

@@ -14,6 +14,8 @@ from fastlr.model.numerics import TINY
 from fastlr.solvers.line_search import search
 
 MEMORY = 20  # pairs
+METRIC_PASSES = 4  # passes that a metric serves whose successor costs about as much,
+REFRESH = 50  # and one that costs many
 
 
 class Pairs:

@@ -11,9 +11,9 @@ from functools import cached_property
 from fastlr.model.hessian import hessian
 from fastlr.model.line import Point
 from fastlr.model.row_space import is_wide
-from fastlr.solvers.auto import minimise
+from fastlr.solvers.auto import EASIER, minimise
 from fastlr.solvers.block_metric import BlockMetric
-from fastlr.solvers.lbfgs import MEMORY, Pairs, lbfgs
+from fastlr.solvers.lbfgs import MEMORY, REFRESH, Pairs, lbfgs
 from fastlr.solvers.newton import factorised
 from fastlr.solvers.plan import (
     BLOCK_PASSES,
@@ -26,9 +26,7 @@ from fastlr.solvers.plan import (
 )
 from fastlr.solvers.state import STALLED, Progress
 
-NEAR = 60  # passes after which class blocks have not served,
-WHOLE = 8  # and whole Hessians
-CALM = 0.05  # damping of class blocks, as a part of what it is far from a solution
+WHOLE = 8  # passes after which a whole Hessian has not served
 SAMPLE_ROWS = 16  # rows a parameter that a Hessian is made from, and at least every SAMPLE_STEP-th row
 SAMPLE_STEP = 8
 
@@ -85,7 +83,7 @@ class Curvature:
     @cached_property
     def _metric(self):
         n_rows = block_rows(self._objective.rows, self._passes)
-        return BlockMetric(self._objective, self._point, n_rows, CALM)
+        return BlockMetric(self._objective, self._point, n_rows, EASIER)
 
     @cached_property
     def hessian(self):
@@ -145,7 +143,7 @@ def go_on(objective, points, curvature=None, *, bound=0.0, solver="auto", tol=1e
             return progress.result(), progress.point
     if curvature is not None and max_iter > 0 and progress.point is not None:
         pairs = curvature.pairs(objective)
-        lbfgs(objective, progress, curvature.solver(objective), pairs, WHOLE if curvature.is_whole else NEAR,
+        lbfgs(objective, progress, curvature.solver(objective), pairs, WHOLE if curvature.is_whole else REFRESH,
               scaled=not curvature.is_whole)
         if first:
             curvature.learn(objective, pairs)
