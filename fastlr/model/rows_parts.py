@@ -12,14 +12,11 @@ from fastlr.model import rows_moments
 from fastlr.model.affine import Affine
 from fastlr.model.memory import KEPT_VALUES
 from fastlr.model.rows import DenseRows
-from fastlr.model.rows_base import SAFE, add
+from fastlr.model.rows_base import ALL_ROWS, CLASS_ROWS, FEATURE_ROWS, SAFE, SAMPLE_STEP, add
 from fastlr.model.rows_engine import Part, weighted_rows
 from fastlr.model.rows_targets import link
 
 SAMPLE_VALUES = KEPT_VALUES // 2  # of rows that are brought here
-SAMPLE_PART = 16  # every so many-th row is enough,
-SAMPLE_ROWS = 1 << 13  # or so many rows,
-FEATURE_ROWS, CLASS_ROWS = 32, 64  # so many a feature, and a class
 
 
 class PartRows:
@@ -53,7 +50,7 @@ class PartRows:
         self.total_weight, squares, rates, least = parts.reduce(_facts, join=_join_facts)
         self.effective_rows, self.base_rate = self.total_weight**2 / squares, rates / self.total_weight
         self.least_weight = least
-        wanted = max(FEATURE_ROWS * self.D, CLASS_ROWS * self.k, SAMPLE_ROWS, n // SAMPLE_PART)
+        wanted = max(FEATURE_ROWS * self.D, CLASS_ROWS * self.k, ALL_ROWS, n // SAMPLE_STEP)
         self.least_step = max(1, -(-n // max(1, min(wanted, SAMPLE_VALUES // d))))
 
     def through(self, affine):

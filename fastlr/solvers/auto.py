@@ -24,6 +24,7 @@ from fastlr.solvers.many_classes import ClassModel, Spectrum, serves
 from fastlr.solvers.newton import hessian_solver, newton_cg, newton_cholesky
 from fastlr.solvers.plan import (
     BLOCK_PASSES,
+    EARLY,
     NEWTON_SIZE,
     block_rows,
     blocks_cost,
@@ -40,8 +41,6 @@ from fastlr.solvers.state import EXHAUSTED, STALLED, Progress
 
 SOLVERS = ("auto", "lbfgs", "newton-cholesky", "newton-cg")
 
-SAMPLE_TOL = 1e-3  # proved on the sample, which is no nearer to the optimum of all rows
-EARLY = 12  # passes over the sample, or at least before class blocks are made
 OVERFITTED = 2.5  # times its own value, a sample's optimum has on all rows where it is no start
 ROWS_A_PASS, LEAST_LEAD = 40, 20  # of wide data: the products of so many rows with all cost a pass; passes worth a try
 EASIER = 0.02  # times as much as those before are class blocks damped, for they are made nearer to a solution
@@ -197,8 +196,7 @@ def _run_on_features(objective, w, progress, solver):
                 least = 0 if sampled else EARLY  # passes that show whether blocks are needed
                 budget = max(least, blocks_cost(rows)) if fits else np.inf
                 _by_class_metrics(objective, progress, covariance(), pairs, budget)
-            n_metrics = 1 if solver == "auto" and objective.size <= NEWTON_SIZE else progress.max_iter
-            _by_blocks(objective, progress, metric, pairs, n_metrics)
+            _by_blocks(objective, progress, metric, pairs)
         if progress.message not in ("", STALLED):
             break
     ended = progress.message == STALLED or (progress.message == EXHAUSTED and not objective.has_dual)
@@ -215,10 +213,10 @@ def _by_class_metrics(objective, progress, covariance, pairs, budget):
         serves *= 2
 
 
-def _by_blocks(objective, progress, metric, pairs, n_metrics):
-    """L-BFGS in up to so many metrics, each for long."""
+def _by_blocks(objective, progress, metric, pairs):
+    """L-BFGS in metrics that serve for long, one after the other."""
     factor, stalls, made = 1.0, progress.message == STALLED, 0
-    while made < n_metrics and (not progress.message or stalls == 1):
+    while not progress.message or stalls == 1:
         progress.message = ""
         solve = metric(progress.point, factor, renewed=made > 0).solve
         lbfgs(objective, progress, solve, pairs, REFRESH, scaled=True)
@@ -262,7 +260,7 @@ def _start_on_sample(objective, whole, solver):
     if step is None:
         return False, None
     part = objective.sample(step)
-    progress = Progress(part, SAMPLE_TOL, EARLY, None)
+    progress = Progress(part, whole.tol, EARLY, None)
     progress.begin(part.start())
     if solver == "newton-cholesky":
         newton_cholesky(part, progress)

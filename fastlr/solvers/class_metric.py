@@ -22,11 +22,10 @@ from fastlr.model.hessian import mean_gram, weighted_means
 from fastlr.model.memory import KEPT_VALUES
 from fastlr.model.model_blocks import threads_for
 from fastlr.model.numerics import TINY_SINGLE
+from fastlr.model.rows_base import CLASS_ROWS, FEATURE_ROWS
 from fastlr.solvers.block_metric import SAMPLED, WHOLE
 
-COVARIANCE_ROWS = 8  # a feature, of S: its eigenvalues are then right to a factor of 2
 INTERCEPT = 0.01  # variance that stands for the intercept's, which is 0
-CLASS_ROWS = 64  # a class, of rho_c and m_c
 FEW_ROWS = 8  # what part of all rows stand for an S that is too large: to apply them costs so much of a pass
 _PARTS = (1.0, 1 / 8, 1 / 64)  # of the constant model's curvature, tried for the first point
 _TRIAL_ROWS = 256  # that choose among them
@@ -86,7 +85,7 @@ class _Gram:
     """S as a matrix."""
 
     def __init__(self, rows):
-        step = max(1, rows.n // (COVARIANCE_ROWS * rows.d))
+        step = max(1, rows.n // (FEATURE_ROWS * rows.d))
         self.gram = mean_gram(rows, slice(None, None, step))
         mean = self.gram[-1] * rows.intercept
         self.S = self.gram - np.outer(mean, mean)

@@ -11,12 +11,14 @@ from functools import cached_property
 from fastlr.model.hessian import hessian
 from fastlr.model.line import Point
 from fastlr.model.row_space import is_wide
+from fastlr.model.rows_base import FEATURE_ROWS, SAMPLE_STEP
 from fastlr.solvers.auto import EASIER, minimise
 from fastlr.solvers.block_metric import BlockMetric
 from fastlr.solvers.lbfgs import MEMORY, REFRESH, Pairs, lbfgs
 from fastlr.solvers.newton import factorised
 from fastlr.solvers.plan import (
     BLOCK_PASSES,
+    EARLY,
     NEWTON_SIZE,
     block_rows,
     blocks_fit,
@@ -25,10 +27,6 @@ from fastlr.solvers.plan import (
     samples_weigh,
 )
 from fastlr.solvers.state import STALLED, Progress
-
-WHOLE = 8  # passes after which a whole Hessian has not served
-SAMPLE_ROWS = 16  # rows a parameter that a Hessian is made from, and at least every SAMPLE_STEP-th row
-SAMPLE_STEP = 8
 
 
 class Curvature:
@@ -143,7 +141,7 @@ def go_on(objective, points, curvature=None, *, bound=0.0, solver="auto", tol=1e
             return progress.result(), progress.point
     if curvature is not None and max_iter > 0 and progress.point is not None:
         pairs = curvature.pairs(objective)
-        lbfgs(objective, progress, curvature.solver(objective), pairs, WHOLE if curvature.is_whole else REFRESH,
+        lbfgs(objective, progress, curvature.solver(objective), pairs, EARLY if curvature.is_whole else REFRESH,
               scaled=not curvature.is_whole)
         if first:
             curvature.learn(objective, pairs)
@@ -159,7 +157,7 @@ def go_on(objective, points, curvature=None, *, bound=0.0, solver="auto", tol=1e
 def _sampled(objective):
     """The objective, or that of some of its rows where they tell enough of its curvature."""
     rows = objective.rows
-    step = rows.n // max(SAMPLE_ROWS * objective.size, rows.n // SAMPLE_STEP)
+    step = rows.n // max(FEATURE_ROWS * objective.size, rows.n // SAMPLE_STEP)
     if step < 2 or has_cheap_hessian(objective) or not samples_weigh(rows, step):
         return objective
     return objective.sample(step)

@@ -1,15 +1,13 @@
 """Which way to the optimum is worth its cost: sizes at which a sample, class blocks, the whole Hessian pay."""
 
 from fastlr.model.memory import KEPT_VALUES
+from fastlr.model.rows_base import ALL_ROWS, FEATURE_ROWS, SAMPLE_STEP, SMALL
 from fastlr.solvers.block_metric import BLOCK_ROWS
 from fastlr.solvers.primal_dual import serves as keeps_probabilities
 
-SAMPLE_ROWS = 14  # rows a feature of the sample that is solved first
-SAMPLE_STEP = 16  # but at least every 16th row
 LEAST_STEP = 4  # of a sample whose passes are worth it
-SAMPLE_VALUES = 1 << 20  # values of X below which a pass costs too little to save any
 BLOCK_PASSES = 2  # or as many rows as cost the operations of so many passes, when they are first made
-ALL_ROWS = 2048  # so few rows are never sampled for a metric
+EARLY = 8  # passes over the sample, in the Hessian of a sample or a neighbour, and at least before class blocks
 NEWTON_SIZE = 1000  # parameters whose Hessian is worth factorising
 NEWTON_WORK = 2e8  # operations of one whole Hessian that are still cheaper than the other solvers' fixed costs
 TINY_WORK = 1e6  # the same where a Hessian a pass costs no more than what surrounds it
@@ -61,11 +59,11 @@ def blocks_cost(rows):
 def sample_step(rows):
     """Every how many-th row makes a sample whose solution is a start, None where none pays."""
     n_logits = rows.k if rows.loss == "softmax" else 1  # fitted to the same rows
-    least = max(SAMPLE_ROWS, n_logits) * rows.D
+    least = max(FEATURE_ROWS, n_logits) * rows.D
     step = max(rows.n // max(least, rows.n // SAMPLE_STEP), rows.least_step)
     if step * least > rows.n:
         return None
-    return step if step >= LEAST_STEP and rows.n_values >= SAMPLE_VALUES and samples_weigh(rows, step) else None
+    return step if step >= LEAST_STEP and rows.n_values > SMALL and samples_weigh(rows, step) else None
 
 
 def samples_weigh(rows, step):
