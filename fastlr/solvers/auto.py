@@ -41,9 +41,7 @@ from fastlr.solvers.state import EXHAUSTED, STALLED, Progress
 
 SOLVERS = ("auto", "lbfgs", "newton-cholesky", "newton-cg")
 
-OVERFITTED = 2.5  # times its own value, a sample's optimum has on all rows where it is no start
 ROWS_A_PASS, LEAST_LEAD = 40, 20  # of wide data: the products of so many rows with all cost a pass; passes worth a try
-EASIER = 0.02  # times as much as those before are class blocks damped, for they are made nearer to a solution
 MODEL_GAIN = 1e-3  # part of F from which on the step of one class model is followed by that of the next
 
 
@@ -169,13 +167,13 @@ def _run_on_features(objective, w, progress, solver):
         if not by_probabilities and cold:
             progress.begin(w)
 
-    def metric(point, factor=1.0, renewed=False):
+    def metric(point, renewed=False):
         if spectrum is not None:
             return ClassModel(spectrum(), point)
         if not fits:
             return ClassMetric(objective.at_hand, covariance(), point)
         n_rows, hand = block_rows(rows, REFRESH if renewed else BLOCK_PASSES), objective.at_hand
-        return BlockMetric(hand, point, n_rows if rows.is_at_hand else min(n_rows, hand.rows.n - 1), factor)
+        return BlockMetric(hand, point, n_rows if rows.is_at_hand else min(n_rows, hand.rows.n - 1), renewed)
 
     for name in plan:
         progress.solver, progress.message = name, ""
@@ -215,13 +213,12 @@ def _by_class_metrics(objective, progress, covariance, pairs, budget):
 
 def _by_blocks(objective, progress, metric, pairs):
     """L-BFGS in metrics that serve for long, one after the other."""
-    factor, stalls, made = 1.0, progress.message == STALLED, 0
+    stalls, made = progress.message == STALLED, 0
     while not progress.message or stalls == 1:
         progress.message = ""
-        solve = metric(progress.point, factor, renewed=made > 0).solve
+        solve = metric(progress.point, renewed=made > 0).solve
         lbfgs(objective, progress, solve, pairs, REFRESH, scaled=True)
         stalls = stalls + 1 if progress.message == STALLED else 0  # once, it may be for the metric
-        factor *= EASIER
         made += 1
 
 
@@ -268,7 +265,7 @@ def _start_on_sample(objective, whole, solver):
         _by_class_metrics(part, progress, Covariance(part), Pairs(), EARLY)
     rows.n_passes += part.n_passes * part.rows.n / rows.n
     point = objective.at(progress.point.w)
-    if not (point.value <= OVERFITTED * progress.value and point.value <= objective.constant_value()):
+    if not point.value <= objective.constant_value():
         return False, None
     whole.see(point)
     if objective.size > NEWTON_SIZE or not has_cheap_hessian(part) or whole.suboptimality <= whole.tol:

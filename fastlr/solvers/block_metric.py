@@ -12,23 +12,23 @@ from fastlr.model.hessian import class_blocks
 from fastlr.model.model_blocks import threads_for
 from fastlr.model.numerics import TINY_SINGLE
 
-SAMPLED, WHOLE, LEAST = 0.15, 1e-3, 1e-8  # damping of blocks of some rows, of all, and at least: of the mean diagonal
+SAMPLED, WHOLE = 0.15, 1e-4  # damping of the curvature of some rows and of all: of its mean diagonal
 BLOCK_ROWS = 4  # rows a feature of a class block at least
 
 
 class BlockMetric:
-    """The Hessian's own class blocks at a Point, from n_rows rows each; `factor` multiplies their damping.
+    """The Hessian's own class blocks at a Point, from n_rows rows each.
 
-    Damping, in units of a block's mean diagonal, stands for what a sample of rows or the change of the curvature on the
-    way leaves out.
+    Damping stands for what a sample of rows leaves out, and for the change of the curvature on the way, which is little
+    where the Point `is_near` the optimum.
     """
 
-    def __init__(self, objective, point, n_rows, factor=1.0):
+    def __init__(self, objective, point, n_rows, is_near=False):
         rows = objective.rows
         self.shape, self.centred, self.n_threads = (rows.k, rows.D), rows.loss == "softmax", rows.n_threads
         blocks = class_blocks(rows, objective.activations(point), n_rows)
-        sampling = SAMPLED * min(1.0, (BLOCK_ROWS * rows.d / n_rows) ** 0.5)
-        damping = WHOLE if n_rows >= rows.n else max(LEAST, factor * sampling)
+        is_near = is_near or n_rows >= rows.n
+        damping = WHOLE if is_near else SAMPLED * min(1.0, (BLOCK_ROWS * rows.d / n_rows) ** 0.5)
         workers = min(rows.n_threads, len(blocks))
         n_threads = max(1, rows.n_threads // workers)
 

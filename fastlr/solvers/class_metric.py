@@ -22,16 +22,15 @@ from fastlr.model.hessian import mean_gram, weighted_means
 from fastlr.model.memory import KEPT_VALUES
 from fastlr.model.model_blocks import threads_for
 from fastlr.model.numerics import TINY_SINGLE
-from fastlr.model.rows_base import CLASS_ROWS, FEATURE_ROWS
+from fastlr.model.rows_base import CLASS_ROWS, FEATURE_ROWS, SAMPLE_STEP
 from fastlr.solvers.block_metric import SAMPLED, WHOLE
 
 INTERCEPT = 0.01  # variance that stands for the intercept's, which is 0
-FEW_ROWS = 8  # what part of all rows stand for an S that is too large: to apply them costs so much of a pass
 _PARTS = (1.0, 1 / 8, 1 / 64)  # of the constant model's curvature, tried for the first point
 _TRIAL_ROWS = 256  # that choose among them
 _POWER = 4.0  # between the rho whose inverses are made
 LEAST = 1e-9  # of the largest rho, and what of it a penalty may outweigh
-_CLASSES, _COLUMNS = 64, 256  # treated at a time
+CLASSES, _COLUMNS = 16, 256  # treated at a time, whatever the threads
 
 
 class Covariance:
@@ -65,7 +64,7 @@ class Covariance:
         parts = []
         for e in powers:
             classes = np.flatnonzero(power == e)
-            parts += [(classes[i : i + _CLASSES], self.inverses[e]) for i in range(0, len(classes), _CLASSES)]
+            parts += [(classes[i : i + CLASSES], self.inverses[e]) for i in range(0, len(classes), CLASSES)]
         n_threads = threads_for(len(rho) * len(self.penalty) ** 2, self.n_threads)
 
         def solve(G):
@@ -134,7 +133,7 @@ class _FewRows:
     gram = None
 
     def __init__(self, rows):
-        m = max(1, min(rows.n // FEW_ROWS, KEPT_VALUES // (4 * rows.D)))
+        m = max(1, min(rows.n // SAMPLE_STEP, KEPT_VALUES // (4 * rows.D)))
         self.U = rows.features(slice(None, None, -(-rows.n // m)), np.float32)
         self.U -= self.U.mean(axis=0) * rows.intercept
         self.U /= np.float32(np.sqrt(len(self.U)))

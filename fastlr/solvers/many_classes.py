@@ -19,11 +19,11 @@ from scipy.linalg import blas, lapack
 from fastlr import _core
 from fastlr.model.memory import CACHED_VALUES, KEPT_VALUES
 from fastlr.model.numerics import TINY, TINY_SINGLE
+from fastlr.solvers.block_metric import WHOLE
+from fastlr.solvers.class_metric import CLASSES
 
 _OWN, _LEAST, _MOST = 2.4, 32, 192  # m: times the rows of a class, and its limits
 _COUPLED = 1.2  # times the curvature of a class alone: what classes that share rows do to each other
-_CLASSES = 16  # treated at a time
-_FLOOR = 1e-3  # of a class's curvature, at least, is spread like Gram
 _STEPS, _LONGEST, _CLOSE = 12, 2.0, 0.1  # Newton steps in the logits: how many, how long, when short enough
 
 
@@ -154,9 +154,9 @@ class ClassModel:
 
     def _by_class(self, work):
         """work(slice) for slices of the classes, on all threads."""
-        n_parts = -(-len(self.K) // _CLASSES)
+        n_parts = -(-len(self.K) // CLASSES)
         _core.parallel_for(
-            lambda i: work(slice(i * _CLASSES, (i + 1) * _CLASSES)), n_parts, self.spectrum.objective.rows.n_threads
+            lambda i: work(slice(i * CLASSES, (i + 1) * CLASSES)), n_parts, self.spectrum.objective.rows.n_threads
         )
 
 
@@ -184,7 +184,7 @@ def _telling_rows(A, weight, m, n_threads):
     rank = np.arange(len(pair)) - np.searchsorted(column[order], np.arange(k))[column[order]]
     few, others = order[rank < m], order[rank >= m]
     rest = np.maximum(rest, 0) + np.bincount(column[others], q[others], k)
-    rest += _FLOOR * np.bincount(column, q, k) + TINY_SINGLE
+    rest += WHOLE * np.bincount(column, q, k) + TINY_SINGLE
     at = column[few], rank[rank < m]
     rows, chosen, weights = np.zeros((k, m), np.intp), np.zeros((k, m)), np.zeros((k, m))
     rows[at], chosen[at], weights[at] = row[few], a[few], weight[row[few]]

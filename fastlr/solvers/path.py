@@ -12,7 +12,7 @@ from fastlr.model.hessian import hessian
 from fastlr.model.line import Point
 from fastlr.model.row_space import is_wide
 from fastlr.model.rows_base import FEATURE_ROWS, SAMPLE_STEP
-from fastlr.solvers.auto import EASIER, minimise
+from fastlr.solvers.auto import minimise
 from fastlr.solvers.block_metric import BlockMetric
 from fastlr.solvers.lbfgs import MEMORY, REFRESH, Pairs, lbfgs
 from fastlr.solvers.newton import factorised
@@ -81,7 +81,7 @@ class Curvature:
     @cached_property
     def _metric(self):
         n_rows = block_rows(self._objective.rows, self._passes)
-        return BlockMetric(self._objective, self._point, n_rows, EASIER)
+        return BlockMetric(self._objective, self._point, n_rows, is_near=True)
 
     @cached_property
     def hessian(self):
