@@ -13,11 +13,11 @@ from scipy.sparse import csr_array
 
 from fastlr import _core
 from fastlr.model.memory import BLOCK_VALUES
+from fastlr.model.rows_base import ALL_ROWS, SAMPLE_STEP
 
 GROUPS = 16
 MANY_GROUPS = 64  # from here on a sparse product costs less than a pass
 SMALL = 1 << 17  # values of X; up to here they are measured
-ROWS = 1 << 14  # rows that tell the variance, unless a feature is constant in them
 SMALLEST, LARGEST = 1e-140, 1e140  # deviations whose squares are told without care
 NOISE = 64  # machine epsilons of a mean that sums of groups may scatter by
 
@@ -43,11 +43,10 @@ def moments(X, weight, rng, n_threads, labels=None):
     """
     if X.size <= SMALL:
         return *measured(X, weight), None
-    step = len(X) // ROWS
-    if step > 8:
-        part = None if weight is None else weight[::step].copy()
+    if len(X) >= SAMPLE_STEP * ALL_ROWS:  # some rows tell the variance, unless a feature is constant in them
+        part = None if weight is None else weight[::SAMPLE_STEP].copy()
         if part is None or part.any():
-            about, deviation = _group_moments(X[::step], part, rng, n_threads)
+            about, deviation = _group_moments(X[::SAMPLE_STEP], part, rng, n_threads)
             if deviation.all():
                 group = np.zeros(len(X), np.int32) if labels is None else labels
                 sums, weights = group_sums(X, group, int(group.max()) + 1, weight, n_threads)

@@ -16,8 +16,6 @@ from fastlr.model.rows_base import ALL_ROWS, CLASS_ROWS, FEATURE_ROWS, SAFE, SAM
 from fastlr.model.rows_engine import Part, weighted_rows
 from fastlr.model.rows_targets import link
 
-SAMPLE_VALUES = KEPT_VALUES // 2  # of rows that are brought here
-
 
 class PartRows:
     """Rows that an engine has the parts of, with the methods of `DenseRows` that need no single rows.
@@ -51,7 +49,7 @@ class PartRows:
         self.effective_rows, self.base_rate = self.total_weight**2 / squares, rates / self.total_weight
         self.least_weight = least
         wanted = max(FEATURE_ROWS * self.D, CLASS_ROWS * self.k, ALL_ROWS, n // SAMPLE_STEP)
-        self.least_step = max(1, -(-n // max(1, min(wanted, SAMPLE_VALUES // d))))
+        self.least_step = max(1, -(-n // max(1, min(wanted, KEPT_VALUES // d))))
 
     def through(self, affine):
         """The same rows, their features seen through another map of X."""

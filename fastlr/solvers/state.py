@@ -9,7 +9,7 @@ import numpy as np
 from fastlr.model.line import Point
 from fastlr.model.numerics import EPS
 
-IDLE = 60  # iterations: gradients go on falling, and with them the gap, long after values have
+IDLE = 60  # iterations without gain: gradients go on falling, and with them the gap, long after values have
 SLOW_PASSES = 1000  # in fewer iterations, for one of newton-cg may take hundreds,
 SLOW = 0.1  # and a fall of the value, in units of tol, that is not worth them
 EXHAUSTED = "reached max_iter"
