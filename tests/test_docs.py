@@ -1,6 +1,8 @@
 """README.md and docs/: python blocks run, links and file names lead somewhere, lines are of at most 120 characters."""
 
+import ast
 import re
+from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -64,6 +66,25 @@ def test_constants_that_switch_paths_are_where_the_notes_say():
         missing += [name for name in names if text and not re.search(rf"\b{name}\b", text)]
     assert count > 150
     assert not missing
+
+
+def test_tuning_constants_are_listed():
+    """Names in capitals of fastlr/model/ and fastlr/solvers/ are those of the notes' two lists."""
+    names = Counter(
+        (path.name, name.id)
+        for folder in ("model", "solvers") for path in (ROOT / "fastlr" / folder).glob("*.py")
+        for node in ast.parse(path.read_text()).body if isinstance(node, ast.Assign)
+        for target in node.targets for name in ast.walk(target) if isinstance(name, ast.Name) and name.id.isupper()
+    )
+    text = (ROOT / "docs/notes/tuning.md").read_text()
+    lists = [
+        Counter((row[2], name) for row in re.finditer(r"^\| (`.*`) \| (\w+\.py) \|", part, re.MULTILINE)
+                for name in re.findall(r"`(\w+)`", row[1]))
+        for part in text.split("\n## ")[1:]
+    ]
+    assert len(lists) == 2
+    assert lists[0] + lists[1] == names
+    assert f"There are {lists[0].total()} tuning constants" in text
 
 
 def test_environment_variables_are_listed():

@@ -73,9 +73,9 @@ def test_many_rows(k):
     check_fit(*task(200_000, 10, k), evaluations=4)
 
 
-@pytest.mark.parametrize("n", [147_455, 147_456])
+@pytest.mark.parametrize("n", [32_767, 32_768])
 @pytest.mark.parametrize("kind", ["17 classes", "3 classes", "probabilities", "labels", "two columns"])
-@pytest.mark.parametrize("d", [1, 2])
+@pytest.mark.parametrize("d", [5, 6])
 def test_rows_whose_variance_is_sampled(kind, n, d):
     rng = np.random.default_rng(n)
     if kind.endswith("classes"):
@@ -104,7 +104,7 @@ def test_few_and_many_features(shape, dtype):
 FITS = [
     (3000, 99, 10), (3000, 100, 10),  # NEWTON_SIZE
     (20_000, 99, 2), (20_100, 99, 2), (100, 99, 2), (101, 99, 2),  # NEWTON_WORK, TINY_WORK
-    (10_485, 100, 3), (10_487, 100, 3), (40_000, 30, 2), (60_000, 30, 5),  # SAMPLE_VALUES and what samples take
+    (5242, 100, 3), (5243, 100, 3), (40_000, 30, 2), (60_000, 30, 5),  # SMALL of samples, and what they take
     (8200, 16, 15), (8200, 16, 16), (8200, 16, 17),  # GROUPS
     (9000, 20, 63), (9000, 20, 64), (9000, 20, 65),  # MANY_GROUPS
     (30_000, 20, 64),  # BLOCK of moments
@@ -129,7 +129,7 @@ def test_each_solver(shape, solver):
 
 @pytest.mark.parametrize("ratio", [1, 3e3, 3e4])
 def test_features_of_unlike_scales(ratio):
-    """UNEVEN."""
+    """Scales 10,000 fold apart: class blocks are a poor metric of such features."""
     X, y = task(4000, 6, 3, np.float64)
     check_fit(X * np.array([ratio, 1, 1, 1, 1, 1]), y)
 

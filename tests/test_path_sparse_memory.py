@@ -17,11 +17,11 @@ from fastlr.solvers import proximal_newton
 @pytest.mark.parametrize("wide", [1, 399, 400, 401])
 @pytest.mark.parametrize("l1_ratio", [0.0, 0.5])
 def test_sums_a_few_columns_at_a_time(monkeypatch, wide, l1_ratio):
-    """WIDE_VALUES: bounds and penalties of 400 features and the intercept."""
+    """CACHED_VALUES: bounds and penalties of 400 features and the intercept."""
     X, y = text(300, 400, 10)
     options = {"C": 3.0, "l1_ratio": l1_ratio, "tol": 1e-7}
     whole = LogisticRegression(**options).fit(X, y)
-    monkeypatch.setattr(model_blocks, "WIDE_VALUES", wide)
+    monkeypatch.setattr(model_blocks, "CACHED_VALUES", wide)
     model = LogisticRegression(**options).fit(X, y)
     assert model.suboptimality_ <= 1e-7
     assert abs(model.objective_ - whole.objective_) <= 2e-7 * whole.objective_

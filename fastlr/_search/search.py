@@ -19,7 +19,7 @@ from fastlr._verdict import are_hard, certain_separation
 from fastlr.model.leave_one_out import check_leverages
 from fastlr.model.line import Point
 from fastlr.model.objective import Objective
-from fastlr.solvers.auto import REFRESH
+from fastlr.solvers.lbfgs import REFRESH
 from fastlr.solvers.path import Curvature, go_on, share_curvature
 from fastlr.solvers.plan import NEWTON_SIZE
 

@@ -23,12 +23,12 @@ from scipy import special
 from scipy.linalg import lapack
 
 from fastlr.model.model_blocks import in_blocks
+from fastlr.model.numerics import EPS, TINY
 from fastlr.model.penalty import soft
 from fastlr.model.rounding import Rounding, together
 
-_TINY = np.finfo(float).tiny
 _ALWAYS = 1e-12  # what a rate may be short of 1 that is taken for it
-_MEANS = 16 * np.finfo(float).eps  # what means of the targets and offsets, and logarithms near 0, are off by
+_MEANS = 16 * EPS  # what means of the targets and offsets, and logarithms near 0, are off by
 _REFINED = 3  # solutions, each of what the one before has left
 _SURE = 1e-4  # what a value may be off by, relatively, that need not be known well
 _PARTS = (0.0, 1e-4, 1e-3, 1e-2, 0.1, 0.5, 1.0)  # of the way between the least mu and that at which nothing is outside
@@ -121,7 +121,7 @@ class Dual:
                 largest = max(self._in_blocks(
                     lambda at: float(np.maximum.reduce(self.rounding.of_gradient(G[at], at[1]), None, initial=0.0)), G))
                 scattered = largest**2 * len(G)
-                dual -= _SLOPE * scattered / max(dual, _TINY) if self.loss != "squared_error" else scattered
+                dual -= _SLOPE * scattered / max(dual, TINY) if self.loss != "squared_error" else scattered
                 dual, G, g = self._without_absent(dual, G, g)
                 dual, theta = self._balanced(dual, g)
 
@@ -177,9 +177,9 @@ class Dual:
         rate = self.base_rate
         if self.loss == "squared_error":  # the residuals r - g: standardised features have mean 0
             return dual + 0.5 * float(g @ g) + float(g @ (rate - self.mean_offset)), 0.0
-        need = g / np.maximum(rate, _TINY)
+        need = g / np.maximum(rate, TINY)
         if self.loss == "sigmoid":
-            need = np.maximum(need, -g / np.maximum(1 - rate, _TINY))
+            need = np.maximum(need, -g / np.maximum(1 - rate, TINY))
         ratio = max(float(need.max()), 0.0)
         if ratio == 0:
             return dual, 0.0

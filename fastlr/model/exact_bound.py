@@ -6,13 +6,10 @@ tolerance then. Blocks of rows are converted, so that this costs a few passes bu
 
 from dataclasses import replace
 
-import numpy as np
-
 from fastlr.model.line import Point
+from fastlr.model.numerics import EPS
 from fastlr.model.rounding import Rounding
 from fastlr.model.rows_loss import loss_and_grad_in_float64
-
-EPS = float(np.finfo(np.float64).eps)
 
 
 def promised_exactly(objective, point):

@@ -18,11 +18,11 @@ from scipy.linalg import lapack
 
 from fastlr import _core
 from fastlr.model.memory import BLOCK_VALUES, KEPT_VALUES
+from fastlr.model.numerics import EPS, TINY
 
 _PILOT_VALUES = 1 << 22  # probabilities computed at most to draw samples from
 _SUMS = 24  # parts of a sum over all rows, whatever the number of threads
 _LEAST_ERROR = 1e-9  # whose logit is finite
-_TINY = np.finfo(float).tiny
 
 
 def mean_slopes(rows, activations):
@@ -30,7 +30,7 @@ def mean_slopes(rows, activations):
     step = max(1, -(-rows.n * rows.k // KEPT_VALUES))
     A = activations(slice(None, None, step))
     weight = None if rows.weight is None else np.ascontiguousarray(rows.weight[::step])
-    total = len(A) if weight is None else max(weight.sum(), _TINY)
+    total = len(A) if weight is None else max(weight.sum(), TINY)
     mean = np.average(A, axis=0, weights=weight) if weight is not None else A.mean(axis=0, dtype=np.float64)
     squares = _core.Problem(A, None, 1, weight=weight, n_threads=rows.n_threads).gram()[0] / total
     if rows.loss == "softmax":
@@ -66,7 +66,7 @@ def weighted_means(rows, activations, step):
     sums = sum(_core.parallel_for(partial_sum, n_sums, rows.n_threads))
     rows.n_passes += 0.5 / step
     total = n if rows.weight is None else rows.weight[::step].sum()
-    weight = np.maximum(sums[:, -1], _TINY)
+    weight = np.maximum(sums[:, -1], TINY)
     return weight / total, sums[:, :-1] / weight[:, None]
 
 
@@ -80,7 +80,7 @@ def class_blocks(rows, activations, n_rows):
     part = slice(None, None, step)
     Q = _mending_slopes(activations(part), rows.targets(part), rows.loss)
     weight = np.ones(len(Q)) if rows.weight is None else rows.weight[part]
-    Q *= (weight * (rows.total_weight / max(weight.sum(), _TINY))).astype(Q.dtype)[:, None]
+    Q *= (weight * (rows.total_weight / max(weight.sum(), TINY))).astype(Q.dtype)[:, None]
     own = _own_curvature(rows, Q, step) if n_rows < len(Q) else np.zeros((rows.k, 1))
     offset = rows.rng.random(rows.k)
 
@@ -150,7 +150,7 @@ def _sample(q, m, offset):
     if m >= len(q):
         taken = np.flatnonzero(q)
         return taken, np.ones(len(taken))
-    probability = q * (m / max(q.sum(), np.finfo(float).tiny))
+    probability = q * (m / max(q.sum(), TINY))
     np.minimum(probability, 1.0, out=probability)
     for _ in range(4):  # what certain rows cannot take is left to the others
         certain = probability >= 1
@@ -213,7 +213,7 @@ def cholesky(H, n_logits, loss):
         D = len(curvature)
         of_same_feature = np.einsum("ajbj->abj", H.reshape(n_logits, D, n_logits, D))
         of_same_feature += curvature
-    relative = np.finfo(float).eps
+    relative = EPS
     while True:
         diagonal *= 1 + relative
         L, failed = lapack.dpotrf(H, lower=1)

@@ -21,9 +21,10 @@ from scipy.linalg import lapack
 from fastlr import _core
 from fastlr.model.hessian import cholesky, label_blocks
 from fastlr.model.memory import BLOCK_VALUES, KEPT_VALUES
+from fastlr.model.numerics import EPS
 from fastlr.model.row_space import RowSpace, is_wide
 
-LEAST = 4 * np.finfo(float).eps  # of 1 - h: less is rounding's
+LEAST = 4 * EPS  # of 1 - h: less is rounding's
 
 
 def check_leverages(objective):

@@ -13,12 +13,11 @@ own to those, so that Z is made anew after RENEWED steps.
 import numpy as np
 
 from fastlr import _core
-from fastlr.model.memory import KEPT_VALUES
+from fastlr.model.memory import CACHED_VALUES, KEPT_VALUES
 from fastlr.model.penalty import square
 
 CLASSES = 30  # and 8 times as many features, from which the halves of a pass cost about what a whole one does
 RENEWED = 16  # steps: then the rows' errors have about doubled
-CACHED_VALUES = 1 << 15  # logits that are worked on at a time
 
 
 class Point:

@@ -21,3 +21,6 @@ it, and with it the last digits."""
 
 BLOCK_VALUES = 1 << 20
 """Values of rows, or of what is made of them, that are made at a time."""
+
+CACHED_VALUES = 1 << 15
+"""Values that are worked on at a time where several arrays of so many are to stay in a core's cache."""

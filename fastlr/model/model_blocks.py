@@ -4,9 +4,8 @@ What is made of a block stays in the cache, where arrays of all entries would go
 """
 
 from fastlr import _core
+from fastlr.model.memory import CACHED_VALUES
 
-CACHED_VALUES = 1 << 13  # entries of some classes at a time: what is made of them needs no new pages
-WIDE_VALUES = 1 << 18  # columns at a time, where arrays of all of them would cost more memory than X
 SMALL = 1 << 18  # multiplications that are done before other threads have begun
 
 
@@ -22,8 +21,8 @@ def in_blocks(work, shape, n_threads):
     """
     k, D = shape
     size = max(1, CACHED_VALUES // max(D, 1))
-    if k <= size and D <= WIDE_VALUES:
+    if k <= size and D <= CACHED_VALUES:
         return [work((slice(0, k), slice(0, D)))]
-    blocks = [(slice(c, c + size), slice(j, j + WIDE_VALUES))
-              for c in range(0, k, size) for j in range(0, max(D, 1), WIDE_VALUES)]
+    blocks = [(slice(c, c + size), slice(j, j + CACHED_VALUES))
+              for c in range(0, k, size) for j in range(0, max(D, 1), CACHED_VALUES)]
     return _core.parallel_for(lambda i: work(blocks[i]), len(blocks), n_threads)

@@ -19,9 +19,9 @@ taken off H before it is factorised.  Where columns depend on each other H then 
 import numpy as np
 from scipy.linalg import lapack
 
+from fastlr.model.numerics import EPS
 from fastlr.model.rows_base import add
 
-_EPS = np.finfo(float).eps
 _LEAST_CURVATURE = 1e-100  # of a feature: products with what is smaller underflow
 _BLAS = 16  # epsilons of what is added up that a sum of products may be off by
 
@@ -76,9 +76,9 @@ def _expansion(rows, penalty, W):
         slope = S.sum(axis=0)
         S = S - slope / k
     G += S
-    E += 4 * _EPS * (strength * np.abs(W) + np.abs(G))
+    E += 4 * EPS * (strength * np.abs(W) + np.abs(G))
     value += penalty.value(W)
-    least = value - lost - 8 * _EPS * value
+    least = value - lost - 8 * EPS * value
     if rows.loss == "softmax":
         least -= penalty.worth_of_shift(slope, W, value)
     own = (own + strength).ravel()
@@ -94,7 +94,7 @@ def _expansion(rows, penalty, W):
     H *= 1 - 8 * shaken
     H[~used] = H[:, ~used] = 0.0
     H[~used, ~used] = 1.0
-    H -= np.diag(np.full(len(H), (_BLAS + 4 * np.sqrt(len(H))) * _EPS * len(H) ** 0.5))
+    H -= np.diag(np.full(len(H), (_BLAS + 4 * np.sqrt(len(H))) * EPS * len(H) ** 0.5))
     L, failed = lapack.dpotrf(H, lower=1, clean=1)
     if failed:
         return value, least, None
@@ -117,13 +117,13 @@ def _sums(rows, W):
     shaken = 0.0
     for U, Y, offset, weight in rows.blocks():
         Z = U @ W.T + offset
-        shake = _EPS * (_BLAS * (np.abs(U) @ np.abs(W).T) + np.abs(offset) + np.abs(Z)).max(axis=1)  # of logits
+        shake = EPS * (_BLAS * (np.abs(U) @ np.abs(W).T) + np.abs(offset) + np.abs(Z)).max(axis=1)  # of logits
         losses, A, R, slopes = _parts(rows.loss, Z, Y)
-        error = _EPS * (8 * np.abs(R) + 2 * Y * A) + 4 * shake[:, None] * slopes
+        error = EPS * (8 * np.abs(R) + 2 * Y * A) + 4 * shake[:, None] * slopes
         value += float(weight @ losses)
-        lost += float(weight @ (np.abs(R).sum(axis=1) * 2 * shake + 8 * _EPS * losses))
+        lost += float(weight @ (np.abs(R).sum(axis=1) * 2 * shake + 8 * EPS * losses))
         G += (R * weight[:, None]).T @ U
-        E += ((error + _BLAS * _EPS * np.abs(R)) * weight[:, None]).T @ np.abs(U)
+        E += ((error + _BLAS * EPS * np.abs(R)) * weight[:, None]).T @ np.abs(U)
         shaken = max(shaken, float(shake[weight > 0].max(initial=0.0)))
         _add_curvature(H, own, rows.loss, U, A, slopes, weight)
         squares += weight @ (U * U)

@@ -16,6 +16,7 @@ from fastlr.model.duality import Dual, entropies, intercept_step
 from fastlr.model.hessian import hessian, mean_slopes
 from fastlr.model.line import LogitLine, PassLine, Point, keeps_logits
 from fastlr.model.newton_bound import newton_bound
+from fastlr.model.numerics import TINY
 from fastlr.model.penalty import penalty_of
 from fastlr.model.rounding import Rounding, together
 from fastlr.model.rows_folds import losses_and_grads, weighted
@@ -62,9 +63,8 @@ class Objective:
     def _take(self, rows):
         self.rows, self._dual = rows, None
         self.size = rows.k * rows.D
-        self.resolution = float(np.finfo(rows.real).eps)
-        affine, offset = self.coordinates.rows.affine, rows.offset
-        self.rounding = Rounding(self.resolution, affine.centre, rows.effective_rows,
+        self.resolution, offset = float(np.finfo(rows.real).eps), rows.offset
+        self.rounding = Rounding(self.resolution, self.coordinates.rows.affine.centre, rows.effective_rows,
                                  0.0 if offset is None else float(np.abs(offset).max(initial=0.0)), rows.n_threads)
 
     n_passes = property(lambda self: self.rows.n_passes, doc="Passes over the rows so far.")
@@ -191,7 +191,8 @@ class Objective:
             return self.at(w)
         c = self.matrix(w)[:, -1]
         lost = np.logaddexp(0, c).sum() if rows.loss == "sigmoid" else np.log(np.exp(c).sum())
-        return Point(w, float(lost - rows.base_rate @ c), np.column_stack([rows.constant_gradient(), np.zeros(rows.k)]).ravel())
+        grad = np.column_stack([rows.constant_gradient(), np.zeros(rows.k)]).ravel()
+        return Point(w, float(lost - rows.base_rate @ c), grad)
 
     def constant_value(self):
         """F of the model of the base rates."""
@@ -203,7 +204,7 @@ class Objective:
         """The objective of every step-th row, in the same coordinates and with the same C: its alpha is larger."""
         part = copy.copy(self)
         part._take(self.rows.sample(step))
-        part.penalty = self.penalty.times(self.rows.total_weight / max(part.rows.total_weight, np.finfo(float).tiny))
+        part.penalty = self.penalty.times(self.rows.total_weight / max(part.rows.total_weight, TINY))
         return part
 
     @property

@@ -9,12 +9,12 @@ Coefficients come as W (k, D), a row a class, with the intercept, which is never
 import numpy as np
 
 from fastlr.model.model_blocks import in_blocks
+from fastlr.model.numerics import TINY
 
 NEGLIGIBLE = 1e-26  # strength, in units of a standardised feature's, that holds nothing: counted when all is done
 FAR_POWER = 600  # of two: what alpha may be from 1, and what is beyond goes to the factors
 LARGEST_FACTOR = 1e300  # of a feature; larger ones are reached without a penalty only
 SURE = 1e-12  # relatively, by what a penalty must fall
-_TINY = np.finfo(float).tiny
 
 
 class Ridge:
@@ -88,10 +88,6 @@ class Ridge:
         """What `value` leaves out, since no solver could tell."""
         return 0.5 * float(np.sum(self._neglected * W**2))
 
-    def is_uneven(self, ratio):
-        """Whether the largest factor is more than so many times the least."""
-        return self.factors.max() > ratio * self.factors.min()
-
     def is_on_all(self, but):
         """Whether every feature is penalised, but those of the mask (d,)."""
         return bool(((self.strength[: len(but)] > 0) | but).all())
@@ -148,7 +144,7 @@ class ElasticNet(Ridge):
         if balanced:  # by what the coefficients that are 0 leave free
             excess = (S[:, :d] + s).sum(axis=0)
             room = np.where(V == 0, np.maximum(self.l1 + np.sign(excess) * s, 0.0), 0.0)
-            s -= np.sign(excess) * room * np.minimum(np.abs(excess) / np.maximum(room.sum(axis=0), _TINY), 1.0)
+            s -= np.sign(excess) * room * np.minimum(np.abs(excess) / np.maximum(room.sum(axis=0), TINY), 1.0)
         S[:, :d] += s
         return S
 

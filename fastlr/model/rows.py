@@ -7,12 +7,10 @@ import numpy as np
 from fastlr import _core
 from fastlr.model import rows_folds, rows_moments
 from fastlr.model.memory import BLOCK_VALUES
-from fastlr.model.rows_base import SAFE, Rows, as_computed
+from fastlr.model.rows_base import SAFE, SAMPLE_STEP, Rows, as_computed
 from fastlr.model.rows_columns import dense_columns
 from fastlr.model.rows_kernel import kernel
 from fastlr.model.rows_taken import every, taken
-
-FAR = 16  # rows so far apart are copied when sampled: passes over them would wait for memory
 
 NEAR = 16  # deviations of a mean, to which float32 keeps the digits of what products need
 
@@ -24,8 +22,8 @@ class DenseRows(Rows):
     is_measured = property(lambda self: self._X.size <= rows_moments.SMALL)
 
     def _some(self, part):
-        """Every so many-th row of X."""
-        return every(self._X, part.step) if part.step >= FAR else self._X[part]
+        """Every so many-th row of X; a copy where they lie so far apart that passes would wait for memory."""
+        return every(self._X, part.step) if part.step >= SAMPLE_STEP else self._X[part]
 
     def _at(self, part):
         return taken(self._X, part)

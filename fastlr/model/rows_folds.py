@@ -9,8 +9,6 @@ from fastlr.model import rows_moments
 from fastlr.model.memory import BLOCK_VALUES, KEPT_VALUES
 
 NEAR = 1e-5  # relative rounding of a mean in float32
-BLOCK_ROWS = 4096
-MOST_SUMS = 64  # of classes and views that are made at once; more classes are a matter of sparse products
 
 
 def weighted(rows, weights):
@@ -29,7 +27,7 @@ def weighted(rows, weights):
     elif rows.intercept:
         by_class = rows.y.ndim == 1 and rows.loss != "squared_error"
         n_groups = max(rows.k, 2) if by_class else 1
-        at_once = max(1, MOST_SUMS // n_groups)
+        at_once = max(1, rows_moments.MANY_GROUPS // n_groups)
         for start in range(0, len(views), at_once):
             some = views[start : start + at_once]
             for view, (sums, total) in zip(some, _class_sums(some, n_groups), strict=True):
@@ -41,7 +39,7 @@ def weighted(rows, weights):
 def _class_sums(views, n_groups):
     """For each view the weighted sums of its classes' rows of X (n_groups, d), and their weight; X is read once."""
     rows, m = views[0], len(views) * n_groups
-    if m > MOST_SUMS:
+    if m > rows_moments.MANY_GROUPS:
         sums, weights = rows.over_parts(_group_sums, n_groups)
         return [(sums, weights.sum())]
 
@@ -78,11 +76,12 @@ def constant_features(X, mean, weight):
     counted = np.flatnonzero(weight)
     value = X[counted[0]].astype(np.float64)
     mask = np.abs(mean - value) <= NEAR * np.abs(value)  # a sum of zeros is 0
-    for start in range(0, len(counted), BLOCK_ROWS):
+    size = max(1, BLOCK_VALUES // len(mask))
+    for start in range(0, len(counted), size):
         some = np.flatnonzero(mask)
         if not len(some):
             break
-        mask[some] = (X[counted[start : start + BLOCK_ROWS, None], some] == value[some]).all(axis=0)
+        mask[some] = (X[counted[start : start + size, None], some] == value[some]).all(axis=0)
     return mask
 
 

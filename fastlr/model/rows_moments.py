@@ -13,12 +13,12 @@ from scipy.sparse import csr_array
 
 from fastlr import _core
 from fastlr.model.memory import BLOCK_VALUES
+from fastlr.model.rows_base import ALL_ROWS, SAMPLE_STEP
 
 GROUPS = 16
 MANY_GROUPS = 64  # from here on a sparse product costs less than a pass
 SMALL = 1 << 17  # values of X; up to here they are measured
-ROWS = 1 << 14  # rows that tell the variance, unless a feature is constant in them
-WIDE_ROWS = 64  # the same of more features than rows, where the other sums are most of a fit
+WIDE_ROWS = 64  # rows that tell the variance of more features, where the other sums are most of a fit
 SMALLEST, LARGEST = 1e-140, 1e140  # deviations whose squares are told without care
 NOISE = 64  # machine epsilons of a mean that sums of groups may scatter by
 
@@ -44,8 +44,9 @@ def moments(X, weight, rng, n_threads, labels=None):
     """
     if X.size <= SMALL:
         return *measured(X, weight), None
-    step = len(X) // (ROWS if len(X) > X.shape[1] else WIDE_ROWS)
-    if step > 8:
+    # some rows tell the variance, unless a feature is constant in them
+    enough, step = (ALL_ROWS, SAMPLE_STEP) if len(X) > X.shape[1] else (WIDE_ROWS, len(X) // WIDE_ROWS)
+    if len(X) >= SAMPLE_STEP * enough:
         part = None if weight is None else weight[::step].copy()
         if part is None or part.any():
             about, deviation = _group_moments(X[::step], part, rng, n_threads)

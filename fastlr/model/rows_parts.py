@@ -12,14 +12,9 @@ from fastlr.model import rows_moments
 from fastlr.model.affine import Affine
 from fastlr.model.memory import KEPT_VALUES
 from fastlr.model.rows import DenseRows
-from fastlr.model.rows_base import SAFE, add
+from fastlr.model.rows_base import ALL_ROWS, CLASS_ROWS, FEATURE_ROWS, SAFE, SAMPLE_STEP, add
 from fastlr.model.rows_engine import Part, weighted_rows
 from fastlr.model.rows_targets import link
-
-SAMPLE_VALUES = KEPT_VALUES // 2  # of rows that are brought here
-SAMPLE_PART = 16  # every so many-th row is enough,
-SAMPLE_ROWS = 1 << 13  # or so many rows,
-FEATURE_ROWS, CLASS_ROWS = 32, 64  # so many a feature, and a class
 
 
 class PartRows:
@@ -141,8 +136,8 @@ class PartRows:
 
 def sample_step(n, n_features, n_logits, n_values):
     """Every how many-th of n rows can be brought here at most, and are enough."""
-    wanted = max(FEATURE_ROWS * n_features, CLASS_ROWS * n_logits, SAMPLE_ROWS, n // SAMPLE_PART)
-    return max(1, -(-n // max(1, min(wanted, SAMPLE_VALUES // max(1, n_values // max(1, n))))))
+    wanted = max(FEATURE_ROWS * n_features, CLASS_ROWS * n_logits, ALL_ROWS, n // SAMPLE_STEP)
+    return max(1, -(-n // max(1, min(wanted, KEPT_VALUES // max(1, n_values // max(1, n))))))
 
 
 # ---- functions of a Part: of one without rows they return None ----------------------------------------------------

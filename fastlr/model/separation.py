@@ -13,13 +13,14 @@ import numpy as np
 from scipy.linalg import eigh
 from scipy.special import softmax
 
+from fastlr.model.numerics import EPS, TINY
+
 MOST_VALUES = 1 << 20  # of the program's matrix
 MOST_PARAMETERS = 1500  # of which directions along the border are looked for
 MOST_STEPS = 10_000  # of the simplex method, which may go in circles where rows are nearly dependent
 BORDER = 0.01  # probability of another class from which on a row may be one of the border
 PAIRS = 4  # of such a row and a class, for each parameter
 TOLERANCE = 1e-7
-_TINY = np.finfo(float).tiny
 
 
 def are_separable(rows, W):
@@ -84,7 +85,7 @@ def _blocks(rows, W, label):
         U, Y, Z = U[weight > 0], Y[weight > 0], (U @ W.T + offset)[weight > 0]
         if label is not None:
             Y, Z = np.column_stack([Y[:, label], 1 - Y[:, label]]), np.column_stack([Z[:, label], np.zeros(len(Z))])
-        yield U / np.maximum(np.abs(U).max(axis=1, keepdims=True), _TINY), Y.argmax(axis=1), softmax(Z, axis=1)
+        yield U / np.maximum(np.abs(U).max(axis=1, keepdims=True), TINY), Y.argmax(axis=1), softmax(Z, axis=1)
 
 
 def _is_step(gains):
@@ -94,9 +95,9 @@ def _is_step(gains):
     """
     from scipy.optimize import linprog
 
-    left, length, _ = np.linalg.svd(gains / np.maximum(np.abs(gains).max(axis=0), _TINY), full_matrices=False)
-    gains = left[:, length > max(gains.shape) * np.finfo(float).eps * length[0]]
-    gains /= np.maximum(np.abs(gains).max(axis=1, keepdims=True), _TINY)
+    left, length, _ = np.linalg.svd(gains / np.maximum(np.abs(gains).max(axis=0), TINY), full_matrices=False)
+    gains = left[:, length > max(gains.shape) * EPS * length[0]]
+    gains /= np.maximum(np.abs(gains).max(axis=1, keepdims=True), TINY)
     found = linprog(-gains.sum(axis=0), A_ub=-gains, b_ub=np.zeros(len(gains)), bounds=(-1, 1), method="highs",
                     options={"maxiter": MOST_STEPS})
     if found.x is None:

@@ -19,12 +19,13 @@ from fastlr.model.row_space import RowSpace, is_wide
 from fastlr.solvers.block_metric import BlockMetric
 from fastlr.solvers.class_metric import ClassMetric, Covariance, first_point
 from fastlr.solvers.gradient_span import minimise_over_gradients
-from fastlr.solvers.lbfgs import Pairs, lbfgs
+from fastlr.solvers.lbfgs import METRIC_PASSES, REFRESH, Pairs, lbfgs
 from fastlr.solvers.line_search import search
 from fastlr.solvers.many_classes import ClassModel, Spectrum, serves
 from fastlr.solvers.newton import hessian_solver, newton_cg, newton_cholesky
 from fastlr.solvers.plan import (
     BLOCK_PASSES,
+    EARLY,
     NEWTON_SIZE,
     block_rows,
     blocks_cost,
@@ -41,14 +42,7 @@ from fastlr.solvers.state import EXHAUSTED, STALLED, Progress
 
 SOLVERS = ("auto", "lbfgs", "newton-cholesky", "newton-cg")
 
-SAMPLE_TOL = 1e-3  # proved on the sample, which is no nearer to the optimum of all rows
-EARLY = 12  # passes over the sample, or at least before class blocks are made
-OVERFITTED = 2.5  # times its own value, a sample's optimum has on all rows where it is no start
-METRIC_PASSES = 4  # that the first class metric serves
-REFRESH = 50  # passes that class blocks serve
-EASIER = 0.02  # times as much as those before, are class blocks damped
-MODEL_PASSES = 2  # passes that a class model serves after its own step,
-MODEL_GAIN = 1e-3  # unless that lowered F by more: then the next model's step does
+MODEL_GAIN = 1e-3  # part of F from which on the step of one class model is followed by that of the next
 
 
 def minimise(objective, w0=None, *, solver="auto", tol=1e-4, max_iter=1000, max_time=math.inf, callback=None):
@@ -173,13 +167,13 @@ def _run_on_features(objective, w, progress, solver):
         if not by_probabilities and cold:
             progress.begin(w)
 
-    def metric(point, factor=1.0, renewed=False):
+    def metric(point, renewed=False):
         if spectrum is not None:
             return ClassModel(spectrum(), point)
         if not fits:
             return ClassMetric(objective.at_hand, covariance(), point)
         n_rows, hand = block_rows(rows, REFRESH if renewed else BLOCK_PASSES), objective.at_hand
-        return BlockMetric(hand, point, n_rows if rows.is_at_hand else min(n_rows, hand.rows.n - 1), factor)
+        return BlockMetric(hand, point, n_rows if rows.is_at_hand else min(n_rows, hand.rows.n - 1), renewed)
 
     for name in plan:
         progress.solver, progress.message = name, ""
@@ -200,8 +194,7 @@ def _run_on_features(objective, w, progress, solver):
                 least = 0 if sampled else EARLY  # passes that show whether blocks are needed
                 budget = max(least, blocks_cost(rows)) if fits else np.inf
                 _by_class_metrics(objective, progress, covariance(), pairs, budget)
-            n_metrics = 1 if solver == "auto" and objective.size <= NEWTON_SIZE else progress.max_iter
-            _by_blocks(objective, progress, metric, pairs, n_metrics)
+            _by_blocks(objective, progress, metric, pairs)
         if progress.message not in ("", STALLED):
             break
     ended = progress.message == STALLED or (progress.message == EXHAUSTED and not objective.has_dual)
@@ -218,15 +211,14 @@ def _by_class_metrics(objective, progress, covariance, pairs, budget):
         serves *= 2
 
 
-def _by_blocks(objective, progress, metric, pairs, n_metrics):
-    """L-BFGS in up to so many metrics, each for long."""
-    factor, stalls, made = 1.0, progress.message == STALLED, 0
-    while made < n_metrics and (not progress.message or stalls == 1):
+def _by_blocks(objective, progress, metric, pairs):
+    """L-BFGS in metrics that serve for long, one after the other."""
+    stalls, made = progress.message == STALLED, 0
+    while not progress.message or stalls == 1:
         progress.message = ""
-        solve = metric(progress.point, factor, renewed=made > 0).solve
+        solve = metric(progress.point, renewed=made > 0).solve
         lbfgs(objective, progress, solve, pairs, REFRESH, scaled=True)
         stalls = stalls + 1 if progress.message == STALLED else 0  # once, it may be for the metric
-        factor *= EASIER
         made += 1
 
 
@@ -241,7 +233,7 @@ def _by_class_models(objective, progress, spectrum):
             progress.see(found)
             pairs.add(found.w - point.w, found.grad - point.grad)
         if found is None or point.value - found.value <= MODEL_GAIN * point.value:
-            lbfgs(objective, progress, model.solve, pairs, MODEL_PASSES)
+            lbfgs(objective, progress, model.solve, pairs, METRIC_PASSES)
 
 
 def _start_on_discriminants(objective, progress, covariance, spectrum):
@@ -265,7 +257,7 @@ def _start_on_sample(objective, whole, solver):
     if step is None:
         return False, None
     part = objective.sample(step)
-    progress = Progress(part, SAMPLE_TOL, EARLY, None)
+    progress = Progress(part, whole.tol, EARLY, None)
     progress.begin(part.start())
     if solver == "newton-cholesky":
         newton_cholesky(part, progress)
@@ -273,7 +265,7 @@ def _start_on_sample(objective, whole, solver):
         _by_class_metrics(part, progress, Covariance(part), Pairs(), EARLY)
     rows.n_passes += part.n_passes * part.rows.n / rows.n
     point = objective.at(progress.point.w)
-    if not (point.value <= OVERFITTED * progress.value and point.value <= objective.constant_value()):
+    if not point.value <= objective.constant_value():
         return False, None
     whole.see(point)
     if objective.size > NEWTON_SIZE or not has_cheap_hessian(part) or whole.suboptimality <= whole.tol:

@@ -10,25 +10,25 @@ from scipy.linalg import lapack
 from fastlr import _core
 from fastlr.model.hessian import class_blocks
 from fastlr.model.model_blocks import threads_for
+from fastlr.model.numerics import TINY_SINGLE
 
-SAMPLED, WHOLE, LEAST = 0.15, 1e-3, 1e-8  # damping of blocks of some rows, of all, and at least: of the mean diagonal
+SAMPLED, WHOLE = 0.15, 1e-4  # damping of the curvature of some rows and of all: of its mean diagonal
 BLOCK_ROWS = 4  # rows a feature of a class block at least
-_TINY = np.finfo(np.float32).tiny
 
 
 class BlockMetric:
-    """The Hessian's own class blocks at a Point, from n_rows rows each; `factor` multiplies their damping.
+    """The Hessian's own class blocks at a Point, from n_rows rows each.
 
-    Damping, in units of a block's mean diagonal, stands for what a sample of rows or the change of the curvature on the
-    way leaves out.
+    Damping stands for what a sample of rows leaves out, and for the change of the curvature on the way, which is little
+    where the Point `is_near` the optimum.
     """
 
-    def __init__(self, objective, point, n_rows, factor=1.0):
+    def __init__(self, objective, point, n_rows, is_near=False):
         rows = objective.rows
         self.shape, self.centred, self.n_threads = (rows.k, rows.D), rows.loss == "softmax", rows.n_threads
         blocks = class_blocks(rows, objective.activations(point), n_rows)
-        sampling = SAMPLED * min(1.0, (BLOCK_ROWS * rows.d / n_rows) ** 0.5)
-        damping = WHOLE if n_rows >= rows.n else max(LEAST, factor * sampling)
+        is_near = is_near or n_rows >= rows.n
+        damping = WHOLE if is_near else SAMPLED * min(1.0, (BLOCK_ROWS * rows.d / n_rows) ** 0.5)
         workers = min(rows.n_threads, len(blocks))
         n_threads = max(1, rows.n_threads // workers)
 
@@ -39,7 +39,7 @@ class BlockMetric:
 
     def solve(self, grad):
         """The step M^-1 grad (size,)."""
-        size = np.abs(grad).max() + _TINY
+        size = np.abs(grad).max() + TINY_SINGLE
         G = (grad.reshape(self.shape) / size).astype(np.float32)
 
         def solve(c):
@@ -56,7 +56,7 @@ class BlockMetric:
 def _inverse_factor(H, penalty, damping):
     """L^-1 in float32 of H + diag(penalty) + damping = L L'."""
     diagonal = np.einsum("jj->j", H)
-    diagonal += damping * diagonal.mean() + _TINY
+    diagonal += damping * diagonal.mean() + TINY_SINGLE
     diagonal += penalty
     L, failed = lapack.spotrf(H.astype(np.float32, order="F"), lower=1, overwrite_a=1)
     if failed:

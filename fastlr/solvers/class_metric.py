@@ -21,18 +21,16 @@ from fastlr import _core
 from fastlr.model.hessian import mean_gram, weighted_means
 from fastlr.model.memory import KEPT_VALUES
 from fastlr.model.model_blocks import threads_for
+from fastlr.model.numerics import TINY_SINGLE
+from fastlr.model.rows_base import CLASS_ROWS, FEATURE_ROWS, SAMPLE_STEP
 from fastlr.solvers.block_metric import SAMPLED, WHOLE
 
-COVARIANCE_ROWS = 8  # a feature, of S: its eigenvalues are then right to a factor of 2
 INTERCEPT = 0.01  # variance that stands for the intercept's, which is 0
-CLASS_ROWS = 64  # a class, of rho_c and m_c
-FEW_ROWS = 8  # what part of all rows stand for an S that is too large: to apply them costs so much of a pass
 _PARTS = (1.0, 1 / 8, 1 / 64)  # of the constant model's curvature, tried for the first point
 _TRIAL_ROWS = 256  # that choose among them
 _POWER = 4.0  # between the rho whose inverses are made
 LEAST = 1e-9  # of the largest rho, and what of it a penalty may outweigh
-_CLASSES, _COLUMNS = 64, 256  # treated at a time
-_TINY = np.finfo(np.float32).tiny
+CLASSES, _COLUMNS = 16, 256  # treated at a time, whatever the threads
 
 
 class Covariance:
@@ -66,7 +64,7 @@ class Covariance:
         parts = []
         for e in powers:
             classes = np.flatnonzero(power == e)
-            parts += [(classes[i : i + _CLASSES], self.inverses[e]) for i in range(0, len(classes), _CLASSES)]
+            parts += [(classes[i : i + CLASSES], self.inverses[e]) for i in range(0, len(classes), CLASSES)]
         n_threads = threads_for(len(rho) * len(self.penalty) ** 2, self.n_threads)
 
         def solve(G):
@@ -86,12 +84,12 @@ class _Gram:
     """S as a matrix."""
 
     def __init__(self, rows):
-        step = max(1, rows.n // (COVARIANCE_ROWS * rows.d))
+        step = max(1, rows.n // (FEATURE_ROWS * rows.d))
         self.gram = mean_gram(rows, slice(None, None, step))
         mean = self.gram[-1] * rows.intercept
         self.S = self.gram - np.outer(mean, mean)
         diagonal = np.einsum("jj->j", self.S)
-        diagonal += (WHOLE if step == 1 else SAMPLED) * diagonal.mean() + _TINY
+        diagonal += (WHOLE if step == 1 else SAMPLED) * diagonal.mean() + TINY_SINGLE
         if rows.intercept:
             diagonal[-1] = INTERCEPT
         self.n_values, self.n_threads = self.S.size, rows.n_threads
@@ -135,12 +133,12 @@ class _FewRows:
     gram = None
 
     def __init__(self, rows):
-        m = max(1, min(rows.n // FEW_ROWS, KEPT_VALUES // (4 * rows.D)))
+        m = max(1, min(rows.n // SAMPLE_STEP, KEPT_VALUES // (4 * rows.D)))
         self.U = rows.features(slice(None, None, -(-rows.n // m)), np.float32)
         self.U -= self.U.mean(axis=0) * rows.intercept
         self.U /= np.float32(np.sqrt(len(self.U)))
         own = np.einsum("ij,ij->j", self.U, self.U)
-        self.damping = SAMPLED * own.mean() + np.maximum(1 - own, 0) + _TINY
+        self.damping = SAMPLED * own.mean() + np.maximum(1 - own, 0) + TINY_SINGLE
         if rows.intercept:
             self.damping[-1] = INTERCEPT
         self.n_values = len(self.U) ** 2
@@ -166,7 +164,7 @@ class ClassMetric:
         self.shape, self.centred = (rows.k, rows.D), rows.loss == "softmax"
         step = max(1, rows.n // (CLASS_ROWS * rows.k))
         rho, mean = weighted_means(rows, objective.activations(point), step)
-        self.rho = np.maximum(rho, LEAST * rho.max() + _TINY)
+        self.rho = np.maximum(rho, LEAST * rho.max() + TINY_SINGLE)
         self.mean = mean.astype(np.float32)
         self.by_covariance = covariance.solver(self.rho)
         self.tilted = self.by_covariance(self.mean)
@@ -175,7 +173,7 @@ class ClassMetric:
     def solve(self, grad):
         """The step M^-1 grad (size,)."""
         G = grad.reshape(self.shape) / self.rho[:, None]
-        size = np.abs(G).max() + _TINY
+        size = np.abs(G).max() + TINY_SINGLE
         S = self.by_covariance((G / size).astype(np.float32))
         along = np.einsum("cj,cj->c", self.mean, S, dtype=np.float64) / self.inner
         S = size * (S - along[:, None] * self.tilted)
@@ -194,12 +192,12 @@ def first_point(objective, covariance, constant):
     rho = rate * (1 - rate) if rows.loss != "squared_error" else np.ones(rows.k)
     few = slice(None, None, max(1, rows.n // _TRIAL_ROWS))
     Z = rows.logits(objective.matrix(constant.w), few)
-    total = len(Z) if rows.weight is None else float(rows.weight[few].sum()) + _TINY
+    total = len(Z) if rows.weight is None else float(rows.weight[few].sum()) + TINY_SINGLE
 
     def trial(i):
         part = _PARTS[i]
         G = grad / -(part * rho)[:, None]
-        size = np.abs(G).max() + _TINY
+        size = np.abs(G).max() + TINY_SINGLE
         W = size * covariance.solver(part * rho)((G / size).astype(np.float32)).astype(np.float64)
         W -= W.mean(axis=0) * (rows.loss == "softmax")
         along, penalty = rows.logits(W, few, with_offset=False, n_threads=1), objective.penalty.value(W)

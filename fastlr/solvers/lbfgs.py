@@ -10,9 +10,12 @@ from collections import deque
 
 import numpy as np
 
+from fastlr.model.numerics import TINY
 from fastlr.solvers.line_search import search
 
 MEMORY = 20  # pairs
+METRIC_PASSES = 4  # passes that a metric serves whose successor costs about as much,
+REFRESH = 50  # and one that costs many
 
 
 class Pairs:
@@ -42,7 +45,7 @@ class Pairs:
         q = solve(q)
         if self.pairs and scaled:
             _, y, rho = self.pairs[-1]
-            q /= rho * max(float(y @ solve(y)), np.finfo(float).tiny)
+            q /= rho * max(float(y @ solve(y)), TINY)
         for (s, y, rho), a in zip(self.pairs, reversed(parts), strict=True):
             q += np.multiply(a - rho * float(y @ q), s, out=part)
         return np.negative(q, out=q)

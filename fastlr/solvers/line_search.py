@@ -7,6 +7,8 @@ method with guaranteed descent and an efficient line search, section 4).
 
 import numpy as np
 
+from fastlr.model.numerics import TINY
+
 DECREASE = 0.1  # part of the first slope that the value must fall by
 MAX_EVALUATIONS = 20  # lengths tried: then rounding hides the descent
 MOST = 4.0  # times a length, that extrapolation may go
@@ -18,7 +20,7 @@ def search(objective, point, direction):
     The objective's `along` has the line, which says by how much a slope has to fall.
     """
     value, slope0 = point.value, float(point.grad @ direction)
-    if not slope0 < -np.finfo(float).tiny:
+    if not slope0 < -TINY:
         return None
     line = objective.along(point, direction)
     noise = objective.resolution * abs(value)  # values closer than this are equal

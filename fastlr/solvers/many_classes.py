@@ -17,13 +17,13 @@ import numpy as np
 from scipy.linalg import blas, lapack
 
 from fastlr import _core
-from fastlr.model.memory import KEPT_VALUES
+from fastlr.model.memory import CACHED_VALUES, KEPT_VALUES
+from fastlr.model.numerics import TINY, TINY_SINGLE
+from fastlr.solvers.block_metric import WHOLE
+from fastlr.solvers.class_metric import CLASSES
 
 _OWN, _LEAST, _MOST = 2.4, 32, 192  # m: times the rows of a class, and its limits
 _COUPLED = 1.2  # times the curvature of a class alone: what classes that share rows do to each other
-_CLASSES = 16  # treated at a time
-_PAIRS = 1 << 17  # of a row and a class, looked at at a time
-_FLOOR = 1e-3  # of a class's curvature, at least, is spread like Gram
 _STEPS, _LONGEST, _CLOSE = 12, 2.0, 0.1  # Newton steps in the logits: how many, how long, when short enough
 
 
@@ -61,7 +61,7 @@ class Spectrum:
 
     def _product(self, A, B):
         """A (k, D) times B (D, D) in float32, on all threads: steps need not be exact."""
-        size = np.abs(A).max() + np.finfo(np.float64).tiny
+        size = np.abs(A).max() + TINY
         n_threads = self.objective.rows.n_threads
         problem = _core.Problem((A / size).astype(np.float32), None, B.shape[1], n_threads=n_threads)
         return size * problem.logits(np.ascontiguousarray(B.T), np.zeros(B.shape[1])).astype(np.float64)
@@ -87,7 +87,7 @@ class ClassModel:
         step = max(1, -(-rows.n * rows.k // KEPT_VALUES))
         A = objective.activations(point)(slice(None, None, step))
         weight = np.ones(len(A)) if rows.weight is None else rows.weight[::step]
-        weight = weight * (_COUPLED / max(weight.sum(), np.finfo(float).tiny))
+        weight = weight * (_COUPLED / max(weight.sum(), TINY))
         m = min(len(A), _MOST, max(_LEAST, int(_OWN * rows.n / rows.k)))
         telling, self.a, self.weight, rest = _telling_rows(A, weight, m, rows.n_threads)
         del A
@@ -154,9 +154,9 @@ class ClassModel:
 
     def _by_class(self, work):
         """work(slice) for slices of the classes, on all threads."""
-        n_parts = -(-len(self.K) // _CLASSES)
+        n_parts = -(-len(self.K) // CLASSES)
         _core.parallel_for(
-            lambda i: work(slice(i * _CLASSES, (i + 1) * _CLASSES)), n_parts, self.spectrum.objective.rows.n_threads
+            lambda i: work(slice(i * CLASSES, (i + 1) * CLASSES)), n_parts, self.spectrum.objective.rows.n_threads
         )
 
 
@@ -168,7 +168,7 @@ def _telling_rows(A, weight, m, n_threads):
     """
     n, k = A.shape
     threshold = np.quantile(A[:: max(1, n // 512)], max(0.0, 1 - 2 * m / n)) if m < n else -1.0
-    size = max(1, _PAIRS // k)
+    size = max(1, CACHED_VALUES // k)
 
     def block(i):
         part = slice(i * size, (i + 1) * size)
@@ -184,7 +184,7 @@ def _telling_rows(A, weight, m, n_threads):
     rank = np.arange(len(pair)) - np.searchsorted(column[order], np.arange(k))[column[order]]
     few, others = order[rank < m], order[rank >= m]
     rest = np.maximum(rest, 0) + np.bincount(column[others], q[others], k)
-    rest += _FLOOR * np.bincount(column, q, k) + np.finfo(np.float32).tiny
+    rest += WHOLE * np.bincount(column, q, k) + TINY_SINGLE
     at = column[few], rank[rank < m]
     rows, chosen, weights = np.zeros((k, m), np.intp), np.zeros((k, m)), np.zeros((k, m))
     rows[at], chosen[at], weights[at] = row[few], a[few], weight[row[few]]

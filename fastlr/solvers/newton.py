@@ -11,15 +11,13 @@ import numpy as np
 from scipy.linalg import lapack
 
 from fastlr.model.hessian import cholesky
-from fastlr.solvers.lbfgs import Pairs, lbfgs
+from fastlr.solvers.lbfgs import METRIC_PASSES, REFRESH, Pairs, lbfgs
 from fastlr.solvers.line_search import search
 from fastlr.solvers.state import STALLED
 
 MAX_CG = 200  # products of a step
 PRODUCT_SIZE = 8  # parameters for each of which a Hessian takes the operations of one product
-REUSED = 3  # passes that a Hessian serves
 FLAT = 0.25  # curvature of a feature at most, added where rows far on the wrong side have none, for steps too long
-FLAT_PASSES = 30  # that such a Hessian serves
 
 
 def newton_cholesky(objective, progress):
@@ -33,10 +31,10 @@ def newton_cholesky(objective, progress):
         if not objective.has_dual and decrement <= min(progress.tol * progress.value, 0.1 * tried):
             tried = decrement
             progress.see_exactly(*objective.newton_bound(point.w))
-        lbfgs(objective, progress, solve, Pairs(), REUSED)
+        lbfgs(objective, progress, solve, Pairs(), METRIC_PASSES)
         if progress.message == STALLED and progress.value < (1 - progress.tol) * stalled_at:
             stalled_at, progress.message = progress.value, ""
-            lbfgs(objective, progress, hessian_solver(objective, progress.point, FLAT), Pairs(), FLAT_PASSES)
+            lbfgs(objective, progress, hessian_solver(objective, progress.point, FLAT), Pairs(), REFRESH)
 
 
 def hessian_solver(objective, point, damping=0.0):

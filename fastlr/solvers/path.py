@@ -11,12 +11,14 @@ from functools import cached_property
 from fastlr.model.hessian import hessian
 from fastlr.model.line import Point
 from fastlr.model.row_space import is_wide
+from fastlr.model.rows_base import FEATURE_ROWS, SAMPLE_STEP
 from fastlr.solvers.auto import minimise
 from fastlr.solvers.block_metric import BlockMetric
-from fastlr.solvers.lbfgs import MEMORY, Pairs, lbfgs
+from fastlr.solvers.lbfgs import MEMORY, REFRESH, Pairs, lbfgs
 from fastlr.solvers.newton import factorised
 from fastlr.solvers.plan import (
     BLOCK_PASSES,
+    EARLY,
     NEWTON_SIZE,
     block_rows,
     blocks_fit,
@@ -25,12 +27,6 @@ from fastlr.solvers.plan import (
     samples_weigh,
 )
 from fastlr.solvers.state import STALLED, Progress
-
-NEAR = 60  # passes after which class blocks have not served,
-WHOLE = 8  # and whole Hessians
-CALM = 0.05  # damping of class blocks, as a part of what it is far from a solution
-SAMPLE_ROWS = 16  # rows a parameter that a Hessian is made from, and at least every SAMPLE_STEP-th row
-SAMPLE_STEP = 8
 
 
 class Curvature:
@@ -86,7 +82,7 @@ class Curvature:
     def _metric(self):
         hand = self._objective.at_hand
         n_rows = min(block_rows(self._objective.rows, self._passes), hand.rows.n)
-        return BlockMetric(hand, self._point, n_rows, CALM)
+        return BlockMetric(hand, self._point, n_rows, is_near=True)
 
     @cached_property
     def hessian(self):
@@ -146,7 +142,7 @@ def go_on(objective, points, curvature=None, *, bound=0.0, solver="auto", tol=1e
             return progress.result(), progress.point
     if curvature is not None and max_iter > 0 and progress.point is not None:
         pairs = curvature.pairs(objective)
-        lbfgs(objective, progress, curvature.solver(objective), pairs, WHOLE if curvature.is_whole else NEAR,
+        lbfgs(objective, progress, curvature.solver(objective), pairs, EARLY if curvature.is_whole else REFRESH,
               scaled=not curvature.is_whole)
         if first:
             curvature.learn(objective, pairs)
@@ -162,7 +158,7 @@ def go_on(objective, points, curvature=None, *, bound=0.0, solver="auto", tol=1e
 def _sampled(objective):
     """The objective, or that of some of its rows where they tell enough of its curvature."""
     rows = objective.rows
-    step = rows.n // max(SAMPLE_ROWS * objective.size, rows.n // SAMPLE_STEP)
+    step = rows.n // max(FEATURE_ROWS * objective.size, rows.n // SAMPLE_STEP)
     if step < 2 or has_cheap_hessian(objective) or not samples_weigh(rows, step):
         return objective
     return objective.sample(step)

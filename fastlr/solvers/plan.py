@@ -1,20 +1,17 @@
 """Which way to the optimum is worth its cost: sizes at which a sample, class blocks, the whole Hessian pay."""
 
 from fastlr.model.memory import KEPT_VALUES
+from fastlr.model.rows_base import ALL_ROWS, FEATURE_ROWS, SAMPLE_STEP, SMALL
 from fastlr.solvers.block_metric import BLOCK_ROWS
 from fastlr.solvers.primal_dual import serves as keeps_probabilities
 
-SAMPLE_ROWS = 14  # rows a feature of the sample that is solved first
-SAMPLE_STEP = 16  # but at least every 16th row
 LEAST_STEP = 4  # of a sample whose passes are worth it
-SAMPLE_VALUES = 1 << 20  # values of X below which a pass costs too little to save any
 BLOCK_PASSES = 2  # or as many rows as cost the operations of so many passes, when they are first made
-ALL_ROWS = 2048  # so few rows are never sampled for a metric
+EARLY = 8  # passes over the sample, in the Hessian of a sample or a neighbour, and at least before class blocks
 NEWTON_SIZE = 1000  # parameters whose Hessian is worth factorising
 NEWTON_WORK = 2e8  # operations of one whole Hessian that are still cheaper than the other solvers' fixed costs
 TINY_WORK = 1e6  # the same where a Hessian a pass costs no more than what surrounds it
 BLOCK_COST = 3  # times the passes that class blocks cost, the class metric serves before
-UNEVEN = 1e8  # ratio of penalty factors from which the Hessian is no longer like blocks of it: scales 10,000 fold apart
 
 
 def solvers_of(objective, solver):
@@ -22,8 +19,7 @@ def solvers_of(objective, solver):
     if solver != "auto":
         return [solver]
     if objective.size <= NEWTON_SIZE:
-        exact_at_once = has_cheap_hessian(objective) or is_uneven(objective)
-        return ["newton-cholesky"] if exact_at_once else ["lbfgs", "newton-cholesky"]
+        return ["newton-cholesky"] if has_cheap_hessian(objective) else ["lbfgs", "newton-cholesky"]
     return ["lbfgs"]
 
 
@@ -32,15 +28,9 @@ def has_cheap_hessian(objective, work=NEWTON_WORK):
     return objective.rows.n * objective.size**2 <= work
 
 
-def is_uneven(objective):
-    """Whether penalty factors are so far apart that blocks of the Hessian are no metric."""
-    return objective.penalty.is_uneven(UNEVEN)
-
-
 def pays_for_probabilities(objective):
-    """Whether a Hessian a pass costs little, or fewer passes are worth it."""
-    pays = has_cheap_hessian(objective, TINY_WORK) or (has_cheap_hessian(objective) and is_uneven(objective))
-    return pays and keeps_probabilities(objective)
+    """Whether a Hessian a pass costs little."""
+    return has_cheap_hessian(objective, TINY_WORK) and keeps_probabilities(objective)
 
 
 def blocks_fit(rows):
@@ -61,11 +51,11 @@ def blocks_cost(rows):
 def sample_step(rows):
     """Every how many-th row makes a sample whose solution is a start, None where none pays."""
     n_logits = rows.k if rows.loss == "softmax" else 1  # fitted to the same rows
-    least = max(SAMPLE_ROWS, n_logits) * rows.D
+    least = max(FEATURE_ROWS, n_logits) * rows.D
     step = max(rows.n // max(least, rows.n // SAMPLE_STEP), rows.least_step)
     if step * least > rows.n:
         return None
-    return step if step >= LEAST_STEP and rows.n_values >= SAMPLE_VALUES and samples_weigh(rows, step) else None
+    return step if step >= LEAST_STEP and rows.n_values > SMALL and samples_weigh(rows, step) else None
 
 
 def samples_weigh(rows, step):

@@ -26,10 +26,9 @@ from fastlr.model.hessian import add_hessian
 from fastlr.model.memory import BLOCK_VALUES, KEPT_VALUES
 from fastlr.solvers import dual
 from fastlr.solvers.newton import factorised
+from fastlr.solvers.state import IDLE
 
-LEAST = 3e-3  # factor of a probability in a step
-FIRST = 1e-8  # probability at least, of a start: far from an optimum all slopes may vanish
-MOST_STEPS = 100  # then L-BFGS goes on
+LEAST = 3e-3  # factor of a probability in a step, and probability of a start: far from an optimum slopes may vanish
 
 
 def serves(objective):
@@ -46,10 +45,10 @@ def serves(objective):
 
 
 def primal_dual(objective, progress, w):
-    """Minimise from w until `progress` is done; if MOST_STEPS are not enough, it has the gradient to go on."""
+    """Minimise from w until `progress` is done; if IDLE steps are not enough, it has the gradient to go on."""
     blocks, W = _Blocks(objective.rows), objective.matrix(w)
     L = np.empty((objective.rows.n, objective.rows.k))
-    for step in range(MOST_STEPS):
+    for step in range(IDLE):
         value, bound, H, rhs = _pass(objective, blocks, W, L, follow=step > 0)
         if not np.isfinite(value):
             break
@@ -70,7 +69,7 @@ def _pass(objective, blocks, W, L, *, follow):
         Z = U @ W.T + offset
         losses = dual.losses(rows.loss, Z, Y)
         before = dual.rows(rows.loss, L[part] if follow else Z)
-        L[part] = before.following(Z, LEAST) if follow else before.raised(FIRST)
+        L[part] = before.following(Z, LEAST) if follow else before.raised(LEAST)
         p = dual.rows(rows.loss, L[part])
         R, lag = p.p - Y, p.lag(Z)
         entropies = p.entropies() + np.einsum("ij,ij->i", R, offset)

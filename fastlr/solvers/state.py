@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastlr.model.line import Point
+from fastlr.model.numerics import EPS
 
-IDLE = 60  # iterations: gradients go on falling, and with them the gap, long after values have
+IDLE = 60  # iterations without gain: gradients go on falling, and with them the gap, long after values have
 SLOW_PASSES = 1000  # in fewer iterations, for one of newton-cg may take hundreds,
 SLOW = 0.1  # and a fall of the value, in units of tol, that is not worth them
-PATIENCE = 3  # passes until a bound that costs one and a half is tried again
 EXHAUSTED = "reached max_iter"
 LATE = "reached max_time"
 FITTED = "the loss is 0 but for rounding"
@@ -75,7 +75,6 @@ class Progress:
         self.point, self.value, self.lower_bound = None, np.inf, 0.0
         self.first_value = np.inf
         self.n_iter = 0
-        self.next_proof = 0.0
         self.message, self.solver = "", ""
         self.idle, self.marked_value, self.marked_gap = 0, np.inf, np.inf
         self.slow_since, self.slow_value = 0.0, np.inf
@@ -125,13 +124,10 @@ class Progress:
             self._prove(point)
 
     def _prove(self, point):
-        """Pay for a better bound where one that proves convergence is in reach, but not again at once."""
-        if self.objective.n_passes < self.next_proof:
-            return
+        """Pay for a better bound where one that proves convergence is in reach."""
         promised = self.objective.promised_bound(point)
         if self.value - promised <= self.tol * promised:
             self.see_bound(self.objective.shifted_bound(point))
-            self.next_proof = self.objective.n_passes + PATIENCE
 
     def see_bound(self, lower_bound):
         """Take note of a number that the optimal value is proved not to be below."""
@@ -166,9 +162,9 @@ class Progress:
 
         Losses of rows are right to an eps, and no more is of a first value above 1.
         """
-        if self.lower_bound > 0 or not self.value < np.finfo(float).eps * max(self.first_value, 1.0):
+        if self.lower_bound > 0 or not self.value < EPS * max(self.first_value, 1.0):
             return False
-        return self.value < np.finfo(float).eps * self.first_value or not self._reaches_0()
+        return self.value < EPS * self.first_value or not self._reaches_0()
 
     def _reaches_0(self):
         """Whether the loss does: then an F of 0 is optimal."""
