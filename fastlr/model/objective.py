@@ -189,10 +189,7 @@ class Objective:
         w, rows = self.start(), self.rows
         if rows.offset is not None or not rows.intercept or not rows.knows_classes:
             return self.at(w)
-        c = self.matrix(w)[:, -1]
-        lost = np.logaddexp(0, c).sum() if rows.loss == "sigmoid" else np.log(np.exp(c).sum())
-        grad = np.column_stack([rows.constant_gradient(), np.zeros(rows.k)]).ravel()
-        return Point(w, float(lost - rows.base_rate @ c), grad)
+        return Point(w, self.constant_value(), np.column_stack([rows.constant_gradient(), np.zeros(rows.k)]).ravel())
 
     def constant_value(self):
         """F of the model of the base rates."""

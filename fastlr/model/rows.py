@@ -7,10 +7,11 @@ import numpy as np
 from fastlr import _core
 from fastlr.model import rows_folds, rows_moments
 from fastlr.model.memory import BLOCK_VALUES
-from fastlr.model.rows_base import SAFE, SAMPLE_STEP, Rows, as_computed
+from fastlr.model.rows_base import SAFE, Rows, as_computed
 from fastlr.model.rows_columns import dense_columns
 from fastlr.model.rows_kernel import kernel
 from fastlr.model.rows_taken import every, taken
+from fastlr.model.sample_size import SAMPLE_STEP
 
 NEAR = 16  # deviations of a mean, to which float32 keeps the digits of what products need
 

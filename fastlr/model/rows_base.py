@@ -16,10 +16,6 @@ from fastlr.model.rows_loss import gradient_of_constants
 from fastlr.model.rows_targets import base_rate, dense_targets, gradient_of_classes, link, target_offsets
 
 SMALL = 1 << 19  # values of X: up to here they are computed with in float64, whatever their type
-FEATURE_ROWS = 16  # a feature, of samples: the eigenvalues of their covariance are right to a factor of 2
-CLASS_ROWS = 64  # a class, of samples that tell its curvature and the mean features under it
-ALL_ROWS = 2048  # so few rows are never sampled for a metric
-SAMPLE_STEP = 16  # of samples: every so many-th row is enough
 SAFE = {4: 60, 8: 400}  # powers of two that X's values may be from 1, by size: beyond, a copy nearer to it is made
 
 

@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 
 from fastlr import _core
 from fastlr.model.memory import BLOCK_VALUES
-from fastlr.model.rows_base import ALL_ROWS, SAMPLE_STEP
+from fastlr.model.sample_size import ALL_ROWS, SAMPLE_STEP
 
 GROUPS = 16
 MANY_GROUPS = 64  # from here on a sparse product costs less than a pass

@@ -10,11 +10,11 @@ import numpy as np
 
 from fastlr.model import rows_moments
 from fastlr.model.affine import Affine
-from fastlr.model.memory import KEPT_VALUES
 from fastlr.model.rows import DenseRows
-from fastlr.model.rows_base import ALL_ROWS, CLASS_ROWS, FEATURE_ROWS, SAFE, SAMPLE_STEP, add
+from fastlr.model.rows_base import SAFE, add
 from fastlr.model.rows_engine import Part, weighted_rows
 from fastlr.model.rows_targets import link
+from fastlr.model.sample_size import least_step
 
 
 class PartRows:
@@ -48,7 +48,7 @@ class PartRows:
         self.total_weight, squares, rates, least = parts.reduce(_facts, join=_join_facts)
         self.effective_rows, self.base_rate = self.total_weight**2 / squares, rates / self.total_weight
         self.least_weight = least
-        self.least_step = sample_step(n, self.D, n_logits, self.n_values)
+        self.least_step = least_step(n, self.D, n_logits, self.n_values)
 
     def through(self, affine):
         """The same rows, their features seen through another map of X."""
@@ -132,12 +132,6 @@ class PartRows:
 
     def _reduce(self, function, *args, join=add, size):
         return self.parts.reduce(partial(_seen, function), self.affine, *args, join=join, size=size)
-
-
-def sample_step(n, n_features, n_logits, n_values):
-    """Every how many-th of n rows can be brought here at most, and are enough."""
-    wanted = max(FEATURE_ROWS * n_features, CLASS_ROWS * n_logits, ALL_ROWS, n // SAMPLE_STEP)
-    return max(1, -(-n // max(1, min(wanted, KEPT_VALUES // max(1, n_values // max(1, n))))))
 
 
 # ---- functions of a Part: of one without rows they return None ----------------------------------------------------

@@ -14,8 +14,9 @@ from fastlr.model import rows_moments
 from fastlr.model.rows import DenseRows
 from fastlr.model.rows_base import SMALL, add
 from fastlr.model.rows_columns import joined_columns
-from fastlr.model.rows_parts import join_moments, sample_step
+from fastlr.model.rows_parts import join_moments
 from fastlr.model.rows_sparse import CsrRows
+from fastlr.model.sample_size import least_step
 
 
 class _Streaming:
@@ -26,7 +27,7 @@ class _Streaming:
     def __init__(self, X, y, n_logits, *, random_state=0, **options):
         super().__init__(X, y, n_logits, random_state=random_state, **options)
         self.seed, self._samples = random_state, {}
-        self.least_step = sample_step(self.n, self.D, self.k, self.n_values)
+        self.least_step = least_step(self.n, self.D, self.k, self.n_values)
 
     def through(self, affine):
         """As of `Rows`."""

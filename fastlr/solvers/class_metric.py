@@ -22,7 +22,7 @@ from fastlr.model.hessian import mean_gram, weighted_means
 from fastlr.model.memory import KEPT_VALUES
 from fastlr.model.model_blocks import threads_for
 from fastlr.model.numerics import TINY_SINGLE
-from fastlr.model.rows_base import CLASS_ROWS, FEATURE_ROWS, SAMPLE_STEP
+from fastlr.model.sample_size import CLASS_ROWS, FEATURE_ROWS, SAMPLE_STEP
 from fastlr.solvers.block_metric import SAMPLED, WHOLE
 
 INTERCEPT = 0.01  # variance that stands for the intercept's, which is 0

@@ -11,7 +11,7 @@ from functools import cached_property
 from fastlr.model.hessian import hessian
 from fastlr.model.line import Point
 from fastlr.model.row_space import is_wide
-from fastlr.model.rows_base import FEATURE_ROWS, SAMPLE_STEP
+from fastlr.model.sample_size import FEATURE_ROWS, SAMPLE_STEP
 from fastlr.solvers.auto import minimise
 from fastlr.solvers.block_metric import BlockMetric
 from fastlr.solvers.lbfgs import MEMORY, REFRESH, Pairs, lbfgs

@@ -1,7 +1,8 @@
 """Which way to the optimum is worth its cost: sizes at which a sample, class blocks, the whole Hessian pay."""
 
 from fastlr.model.memory import KEPT_VALUES
-from fastlr.model.rows_base import ALL_ROWS, FEATURE_ROWS, SAMPLE_STEP, SMALL
+from fastlr.model.rows_base import SMALL
+from fastlr.model.sample_size import ALL_ROWS, FEATURE_ROWS, SAMPLE_STEP
 from fastlr.solvers.block_metric import BLOCK_ROWS
 from fastlr.solvers.primal_dual import serves as keeps_probabilities
 
