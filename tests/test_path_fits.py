@@ -129,7 +129,7 @@ def test_each_solver(shape, solver):
 
 @pytest.mark.parametrize("ratio", [1, 3e3, 3e4])
 def test_features_of_unlike_scales(ratio):
-    """Scales 10,000 fold apart: class blocks are a poor metric of such features."""
+    """UNEVEN."""
     X, y = task(4000, 6, 3, np.float64)
     check_fit(X * np.array([ratio, 1, 1, 1, 1, 1]), y)
 

@@ -88,6 +88,10 @@ class Ridge:
         """What `value` leaves out, since no solver could tell."""
         return 0.5 * float(np.sum(self._neglected * W**2))
 
+    def is_uneven(self, ratio):
+        """Whether the largest factor is more than so many times the least."""
+        return self.factors.max() > ratio * self.factors.min()
+
     def is_on_all(self, but):
         """Whether every feature is penalised, but those of the mask (d,)."""
         return bool(((self.strength[: len(but)] > 0) | but).all())

@@ -13,6 +13,7 @@ NEWTON_SIZE = 1000  # parameters whose Hessian is worth factorising
 NEWTON_WORK = 2e8  # operations of one whole Hessian that are still cheaper than the other solvers' fixed costs
 TINY_WORK = 1e6  # the same where a Hessian a pass costs no more than what surrounds it
 BLOCK_COST = 3  # times the passes that class blocks cost, the class metric serves before
+UNEVEN = 1e8  # ratio of penalty factors from which the Hessian is no longer like blocks of it: scales 10,000 fold apart
 
 
 def solvers_of(objective, solver):
@@ -20,7 +21,8 @@ def solvers_of(objective, solver):
     if solver != "auto":
         return [solver]
     if objective.size <= NEWTON_SIZE:
-        return ["newton-cholesky"] if has_cheap_hessian(objective) else ["lbfgs", "newton-cholesky"]
+        exact_at_once = has_cheap_hessian(objective) or is_uneven(objective)
+        return ["newton-cholesky"] if exact_at_once else ["lbfgs", "newton-cholesky"]
     return ["lbfgs"]
 
 
@@ -29,9 +31,15 @@ def has_cheap_hessian(objective, work=NEWTON_WORK):
     return objective.rows.n * objective.size**2 <= work
 
 
+def is_uneven(objective):
+    """Whether penalty factors are so far apart that blocks of the Hessian are no metric."""
+    return objective.penalty.is_uneven(UNEVEN)
+
+
 def pays_for_probabilities(objective):
-    """Whether a Hessian a pass costs little."""
-    return has_cheap_hessian(objective, TINY_WORK) and keeps_probabilities(objective)
+    """Whether a Hessian a pass costs little, or fewer passes are worth it."""
+    pays = has_cheap_hessian(objective, TINY_WORK) or (has_cheap_hessian(objective) and is_uneven(objective))
+    return pays and keeps_probabilities(objective)
 
 
 def blocks_fit(rows):
