@@ -190,8 +190,8 @@ class Objective:
         if rows.offset is not None or not rows.intercept or not rows.knows_classes:
             return self.at(w)
         c = self.matrix(w)[:, -1]
-        lost = np.logaddexp(0, c).sum() if rows.loss == "sigmoid" else np.log(np.exp(c).sum())
-        return Point(w, float(lost - rows.base_rate @ c), np.column_stack([rows.constant_gradient(), np.zeros(rows.k)]).ravel())
+        value = (np.logaddexp(0, c) if rows.loss == "sigmoid" else np.log(np.exp(c).sum())).sum() - rows.base_rate @ c
+        return Point(w, float(value), np.column_stack([rows.constant_gradient(), np.zeros(rows.k)]).ravel())
 
     def constant_value(self):
         """F of the model of the base rates."""
