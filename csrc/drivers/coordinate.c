@@ -48,10 +48,26 @@ static double slope(column x, const double *h, const double *P) { SUM_OVER(x, h[
 static double slope_softmax(column x, const double *h, const double *P, const double *q) {
     SUM_OVER(x, h[at] * (P[at] - q[i]))
 }
-static double curvature(column x, const double *h) { SUM_OVER(x, h[at] * (double)x.x[p]) }
-static double curvature_softmax(column x, const double *h) { SUM_OVER(x, h[at] * (1 - h[at]) * (double)x.x[p]) }
-static double mean_of(column x, const double *h, const double *r) { SUM_OVER(x, h[at] * r[i]) }
-static double mean_softmax(column x, const double *h, const double *r) { SUM_OVER(x, h[at] * (1 - h[at]) * r[i]) }
+/* a column's curvature, sum s x^2 with s = h or h (1 - h), and its product with the intercept's, sum s x r; in the order
+ * of SUM_OVER */
+static void measure_column(double *curvature, double *mean, column x, const double *h, const double *r, int softmax) {
+    double squares[LANES] = {0}, products[LANES] = {0};
+    int64_t p = 0;
+    while (!x.row && p + LANES <= x.count)
+        for (int l = 0; l < LANES; l++, p++) {
+            const double s = softmax ? h[p] * (1 - h[p]) : h[p], v = (double)x.x[p];
+            squares[l] += v * (s * v);
+            products[l] += v * (s * r[p]);
+        }
+    for (; p < x.count; p++) {
+        const int64_t i = x.row ? x.row[p] : p;
+        const double of_row = h[x.row ? 2 * i : i], s = softmax ? of_row * (1 - of_row) : of_row, v = (double)x.x[p];
+        squares[p % LANES] += v * (s * v);
+        products[p % LANES] += v * (s * r[i]);
+    }
+    *curvature = *mean = 0;
+    for (int l = 0; l < LANES; l++) *curvature += squares[l], *mean += products[l];
+}
 
 static void add(column x, double step, const double *h, double *P, double *q) {
     if (x.row)
@@ -80,9 +96,10 @@ static void measure_block(void *context, int64_t task, int worker) {
     const double *h = m->h + c * m->n * apart(m);
     (void)worker;
     for (int64_t j = first; j < first + BLOCK && j < m->m; j++) {
-        const column x = column_of(m, j);
-        m->curvature[c * m->m + j] = m->softmax ? curvature_softmax(x, h) : curvature(x, h);
-        if (m->root) m->mean[c * m->m + j] = m->softmax ? mean_softmax(x, h, m->root) : mean_of(x, h, m->root);
+        const int64_t at = c * m->m + j;
+        double mean;
+        measure_column(&m->curvature[at], &mean, column_of(m, j), h, m->root ? m->root : h, m->softmax);
+        if (m->root) m->mean[at] = mean;
     }
 }
 

@@ -33,7 +33,7 @@ cdef class CoordinateModel:
             self.c.rows = <const int32_t *>_pointer(rows, np.int32, (nnz,), "rows")
             n_columns = len(starts) - 1
             self.c.starts = <const int64_t *>_pointer(starts, np.int64, (n_columns + 1,), "starts")
-            if nnz and not (0 <= rows.min() and rows.max() < n):
+            if nnz and rows.view(np.uint32).max() >= n:  # negative ones are large
                 raise ValueError(f"rows lie in [{rows.min()}, {rows.max()}]; expected places below {n}")
             if starts[0] != 0 or starts[-1] != nnz or (np.diff(starts) < 0).any():
                 raise ValueError(f"starts is {starts}; expected it to rise from 0 to {nnz}")
