@@ -5,7 +5,8 @@ from fastlr.solvers.block_metric import BLOCK_ROWS
 from fastlr.solvers.primal_dual import serves as keeps_probabilities
 
 SAMPLE_ROWS = 14  # rows a feature of the sample that is solved first
-SAMPLE_STEP = 16  # but at least every 16th row
+SAMPLE_STEP = 16  # but at least every 16th row,
+MOST_SAMPLED = 1 << 24  # or so many values: 64 MiB of float32
 LEAST_STEP = 4  # of a sample whose passes are worth it
 SAMPLE_VALUES = 1 << 20  # values of X below which a pass costs too little to save any
 BLOCK_PASSES = 2  # or as many rows as cost the operations of so many passes, when they are first made
@@ -62,7 +63,8 @@ def sample_step(rows):
     """Every how many-th row makes a sample whose solution is a start, None where none pays."""
     n_logits = rows.k if rows.loss == "softmax" else 1  # fitted to the same rows
     least = max(SAMPLE_ROWS, n_logits) * rows.D
-    step = max(rows.n // max(least, rows.n // SAMPLE_STEP), rows.least_step)
+    many = min(rows.n // SAMPLE_STEP, MOST_SAMPLED * rows.n // max(rows.n_values, 1))
+    step = max(rows.n // max(least, many), rows.least_step)
     if step * least > rows.n:
         return None
     return step if step >= LEAST_STEP and rows.n_values >= SAMPLE_VALUES and samples_weigh(rows, step) else None
