@@ -10,9 +10,7 @@ from fastlr.model.memory import BLOCK_VALUES
 from fastlr.model.rows_base import SAFE, Rows, as_computed
 from fastlr.model.rows_columns import dense_columns
 from fastlr.model.rows_kernel import kernel
-from fastlr.model.rows_taken import every, taken
-
-FAR = 16  # rows so far apart are copied when sampled: passes over them would wait for memory
+from fastlr.model.rows_taken import FAR, every, taken
 
 
 class DenseRows(Rows):
