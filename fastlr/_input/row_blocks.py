@@ -51,8 +51,8 @@ class RowBlocks:
         When the blocks are read: if one is of another width or dtype than the first, has labels or weights of another
         length, has NaN or infinities, or if there are none. The message names the block.
     OSError
-        If the folder has no room, of what cannot go on without: generators, sparse blocks, all but
-        `LogisticRegression.fit` and predictions. These warn, and read the blocks again in each pass.
+        If the folder has no room, of what cannot go on without: generators and `X`. All else warns, and reads the
+        blocks again in each pass.
 
     Examples
     --------

@@ -46,8 +46,11 @@ def _blocks(rows):
         part = slice(start, start + size)
         y, weight, offset = (None if array is None else array[part] for array in (rows.y, rows.weight, rows.offset))
         y = y if y.ndim == 1 and y.dtype.kind == "i" else y.astype(np.float64)
+        X = rows._X[part]
+        values = X.astype(np.float64)
+        X.release() if rows.is_sparse else _core.release(X)
         yield rows._problem(
-            rows._X[part].astype(np.float64), y, rows.k, loss=rows.loss, weight=weight,
+            values, y, rows.k, loss=rows.loss, weight=weight,
             offset=None if offset is None else offset.astype(np.float64), scale=rows.affine.scale,
             shift=rows.affine.shift, n_threads=rows.n_threads,
         ), y, weight

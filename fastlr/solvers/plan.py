@@ -61,7 +61,8 @@ def sample_step(rows):
     """Every how many-th row makes a sample whose solution is a start, None where none pays."""
     n_logits = rows.k if rows.loss == "softmax" else 1  # fitted to the same rows
     least = max(FEATURE_ROWS, n_logits) * rows.D
-    step = max(rows.n // max(least, rows.n // SAMPLE_STEP), rows.least_step)
+    many = min(rows.n // SAMPLE_STEP, KEPT_VALUES // 2 * rows.n // max(rows.n_values, 1))
+    step = max(rows.n // max(least, many), rows.least_step)
     if step * least > rows.n:
         return None
     return step if step >= LEAST_STEP and rows.n_values > SMALL and samples_weigh(rows, step) else None
