@@ -17,6 +17,7 @@ PAGES = sorted(
     str(path.relative_to(ROOT)) for pattern in ("*.md", "docs/*.md", "docs/notes/*.md") for path in ROOT.glob(pattern)
 )
 CURRENT = [page for page in PAGES if not page.startswith(("docs/notes/", "CHANGELOG"))]
+needs_sources = pytest.mark.skipif(not (ROOT / "csrc").exists(), reason="an installed package, without its sources")
 
 
 def python_blocks(page):
@@ -38,6 +39,7 @@ def test_blocks_run_one_after_the_other(page, capsys):
         exec(compile(block, str(ROOT / page), "exec"), names)
 
 
+@needs_sources
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page):
     targets = re.findall(r"\]\(([^)#]+)[^)]*\)", (ROOT / page).read_text())
@@ -45,6 +47,7 @@ def test_links_lead_somewhere(page):
     assert not missing
 
 
+@needs_sources
 @pytest.mark.parametrize("page", CURRENT)
 def test_files_that_are_named_exist(page):
     """Of the kind `csrc/drivers/pass.c`; notes tell of files that are gone."""
@@ -52,6 +55,7 @@ def test_files_that_are_named_exist(page):
     assert not [name for name in named if not list(ROOT.glob(name.rstrip("/")))]
 
 
+@needs_sources
 def test_constants_that_switch_paths_are_where_the_notes_say():
     """The names of each row are in one of its files."""
     folders = ("csrc", "fastlr/model", "fastlr/solvers", "fastlr/_search", "fastlr")
@@ -68,6 +72,7 @@ def test_constants_that_switch_paths_are_where_the_notes_say():
     assert not missing
 
 
+@needs_sources
 def test_tuning_constants_are_listed():
     """Names in capitals of fastlr/model/ and fastlr/solvers/ are those of the notes' two lists."""
     names = Counter(
@@ -87,6 +92,7 @@ def test_tuning_constants_are_listed():
     assert f"There are {lists[0].total()} tuning constants" in text
 
 
+@needs_sources
 def test_environment_variables_are_listed():
     """Those of users in their page, all others where the work on the package is described."""
     sources = [ROOT / "setup.py", *(p for name in ("fastlr", "csrc", "bench") for p in (ROOT / name).rglob("*.py"))]

@@ -128,7 +128,12 @@ def test_the_rest_is_scikit_learns_own(patched, said, params, X, why):
     assert not hasattr(ours, "suboptimality_")
 
 
-@pytest.mark.parametrize("params", [{"l1_ratio": 1}, {"l1_ratio": 0.5}], ids=str)
+L1_PENALTIES = [{"l1_ratio": 1}, {"l1_ratio": 0.5}]
+if peers.LogisticRegression().penalty != "deprecated":  # scikit-learn before 1.8
+    L1_PENALTIES = [{"penalty": "l1"}, {"penalty": "elasticnet", "l1_ratio": 0.5}]
+
+
+@pytest.mark.parametrize("params", L1_PENALTIES, ids=str)
 def test_l1_is_fastlrs(patched, said, params):
     ours = patched.LogisticRegression(solver="saga", tol=1e-5, **params).fit(X, Y)
     assert said() == ["LogisticRegression.fit: fastlr"]
