@@ -67,11 +67,8 @@ class Rows:
         Trips over the rows so far; of some rows the part that they are, one of a pass's two products a half.
     """
 
-    is_at_hand = True
-    """Whether single rows can be looked at, and logits of all be kept; else those of a sample."""
-
-    least_step = 1
-    """Of samples: every how many-th row can be brought here at most."""
+    is_at_hand = True  # whether single rows can be looked at, and logits of all be kept; else those of a sample
+    least_step = 1  # of samples: every how many-th row can be brought here at most
 
     def __init__(self, X, y, n_logits, *, loss="softmax", weight=None, offset=None, intercept=True, n_threads=1,
                  random_state=0, size=None):
