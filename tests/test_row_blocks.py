@@ -119,7 +119,8 @@ def test_a_folder_without_room_is_named(monkeypatch):
     if not os.path.exists("/dev/full"):
         pytest.skip("no device that is always full")
     monkeypatch.setattr("tempfile.TemporaryFile", lambda dir=None: open("/dev/full", "wb"))  # noqa: SIM115
-    with pytest.raises(OSError, match=r"no room for .* name another folder with cache="):
+    message = r"no room for .* name another folder with cache="
+    with pytest.warns(RuntimeWarning, match=message), pytest.raises(OSError, match=message):
         RowBlocks([(X, Y)]).X  # noqa: B018
 
 
