@@ -6,7 +6,7 @@ import numpy as np
 
 from fastlr import _core
 from fastlr.model import rows_folds, rows_moments
-from fastlr.model.memory import BLOCK_VALUES
+from fastlr.model.memory import BLOCK_VALUES, KEPT_VALUES
 from fastlr.model.rows_base import SAFE, Rows, as_computed
 from fastlr.model.rows_columns import dense_columns
 from fastlr.model.rows_kernel import kernel
@@ -63,7 +63,9 @@ class DenseRows(Rows):
         )
 
     def in_float32(self):
-        """The rows with X copied to float32; None where they are in float32, or would lose digits or range."""
+        """The rows with X copied to float32; None where they are in float32, or would lose digits or range, or many."""
+        if self.n_values > KEPT_VALUES:
+            return None
         mean, deviation = self.moments()
         size = np.where(deviation > 0, deviation, 1.0)
         if self.real == np.float32 or not (np.abs(np.frexp(size)[1]) < SAFE[4]).all() or (

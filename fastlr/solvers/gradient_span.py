@@ -25,6 +25,7 @@ from fastlr.model.duality import intercept_step
 from fastlr.model.exact_bound import exact_bound, promised_exactly
 from fastlr.model.hessian import mean_slopes
 from fastlr.model.line import Point
+from fastlr.model.memory import KEPT_VALUES
 from fastlr.model.objective import Objective
 from fastlr.solvers.line_search import DECREASE
 from fastlr.solvers.state import Progress
@@ -115,7 +116,7 @@ class _Span:
         squares, axes = np.linalg.eigh((D * self.strength) @ D.T)
         is_new = squares > RESOLVED * before
         axes = axes[:, is_new] / np.sqrt(squares[is_new])
-        if not is_new.any() or len(self.B) + axes.shape[1] > self.rows.n // SHARE:
+        if not is_new.any() or len(self.B) + axes.shape[1] > min(self.rows.n // SHARE, KEPT_VALUES // self.rows.d):
             return False
         D = axes.T @ D
         padded = np.zeros((self.rows.D, len(D)))
