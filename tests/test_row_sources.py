@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 
 import ml_dtypes
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from problems import in_blocks
 
 from fastlr import LogisticRegression, RowBlocks
+from fastlr._runtime.ahead import read_ahead
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(900, 6)).astype(np.float32)
@@ -181,3 +183,49 @@ def test_a_file_that_was_cut(tmp_path):
     os.truncate(tmp_path / "x.npy", 500)
     with pytest.raises(ValueError, match=r"needs .* bytes of its file, which has 500"):
         LogisticRegression().fit(rows)
+
+
+# ---- reading ahead --------------------------------------------------------------------------------------------------
+def in_parquet(folder, n=300_000):
+    path = folder / "rows.parquet"
+    columns = {"x": np.arange(n, dtype=np.float32), "y": np.arange(n) % 2}
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(arrow.table(columns), path, row_group_size=50_000)
+    return RowBlocks.from_parquet(path, "y")
+
+
+def test_a_parquet_file_is_read_ahead_by_one_thread_that_ends(tmp_path):
+    seen, before = [], threading.active_count()
+    iterator = in_parquet(tmp_path)._iterate()
+    for X, _, _ in iterator:
+        seen.append(X[:, 0])
+        assert threading.active_count() <= before + 1
+    assert len(seen) > 1
+    np.testing.assert_array_equal(np.concatenate(seen), np.arange(300_000))
+    iterator = in_parquet(tmp_path)._iterate()
+    next(iterator)
+    iterator.close()
+    assert threading.active_count() == before
+
+
+def test_it_is_read_without_a_thread_where_there_is_none(tmp_path, monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    np.testing.assert_array_equal(in_parquet(tmp_path).X[:, 0], np.arange(300_000))
+
+
+def test_errors_of_what_is_read_ahead_are_raised():
+    def numbers():
+        yield 1
+        yield 2
+        raise OSError("the disk is gone")
+
+    seen = []
+    with pytest.raises(OSError, match="the disk is gone"):
+        seen.extend(read_ahead(numbers()))
+    items = read_ahead(numbers())
+    assert [next(items), next(items)] == [1, 2]
+    with pytest.raises(OSError, match="the disk is gone"):
+        next(items)

@@ -6,6 +6,7 @@ import os
 import numpy as np
 
 from fastlr._input.row_sources import BLOCK_BYTES, files, pyarrow_part
+from fastlr._runtime.ahead import read_ahead
 
 
 class ParquetSource:
@@ -35,7 +36,10 @@ class ParquetSource:
         self.feature_names = None if self.lists else self.features
 
     def blocks(self):
-        """Iterator of (X, y, weight)."""
+        """Iterator of (X, y, weight): the next one is decoded while one is in use."""
+        return read_ahead(self._decoded())
+
+    def _decoded(self):
         self._compare_files()
         n = 0
         batches = self._batches()
