@@ -152,7 +152,7 @@ def test_ctrl_c_stops_a_long_epoch_between_batches():
     rows = np.lib.stride_tricks.as_strided(X, (3_000_000, 4), (0, 8))  # one row, many times: hours of small steps
     labels = np.zeros(len(rows), int)
     labels[0] = 1
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer = threading.Timer(3.0, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
     trainer = Trainer(epochs=1000, batch_size=1, shuffle=False)
     with pytest.raises(KeyboardInterrupt):
