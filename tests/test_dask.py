@@ -146,8 +146,8 @@ def test_the_client_is_no_part_of_the_model(client):
 def test_warm_start_and_options(client):
     X, y, _ = arrays(k=2)
     data = chunked(X, y)
-    model = DaskLogisticRegression(client=client, tol=1e-8, warm_start=True, scale=0.5, shift=1.0).fit(*data)
-    assert_same_model(model, LogisticRegression(tol=1e-8, scale=0.5, shift=1.0).fit(X, y), 1e-3)
+    model = DaskLogisticRegression(client=client, tol=1e-12, warm_start=True, scale=0.5, shift=1.0).fit(*data)
+    assert_same_model(model, LogisticRegression(tol=1e-12, scale=0.5, shift=1.0).fit(X, y), 1e-3)
     assert model.fit(*data).n_iter_[0] == 0
     with pytest.warns(ConvergenceWarning, match="raise max_iter"):
         DaskLogisticRegression(client=client, tol=1e-12, max_iter=1).fit(*data)

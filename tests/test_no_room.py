@@ -78,7 +78,7 @@ def test_a_fit_is_that_of_rows_with_room(name, recwarn, tmp_path):
 def test_a_search_is_that_of_rows_with_room(name, recwarn, tmp_path):
     make, arrays, options = SEARCHES[name]
     rows = streamed(Source(*arrays, bounds=BOUNDS), tmp_path)
-    found, expected = (make(tol=1e-8).fit(*data, **options) for data in ((rows,), arrays))
+    found, expected = (make(tol=1e-10).fit(*data, **options) for data in ((rows,), arrays))
     assert not recwarn.list
     assert not list(tmp_path.iterdir())
     np.testing.assert_allclose(found.scores_, expected.scores_, atol=3e-4)

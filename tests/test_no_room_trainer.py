@@ -29,7 +29,7 @@ def small_windows(monkeypatch):
 
 
 RULES = {
-    "rows": {"batch_size": 1, "learning_rate": 0.01},
+    "rows": {"batch_size": 1, "learning_rate": 0.01, "reduction": "sum"},
     "batches": {"batch_size": 7, "momentum": 0.5, "alpha": 1e-3, "learning_rate": 0.01},
     "sums": {"batch_size": 50, "learning_rate": 1e-3, "reduction": "sum"},
     "all": {"batch_size": None},

@@ -35,7 +35,7 @@ class PartRows:
     As of `DenseRows`; `n` and samples leave out rows of weight 0.
     """
 
-    is_at_hand = is_measured = is_sparse = adds_up_classes = False
+    is_at_hand = is_measured = is_sparse = adds_up_classes = knows_classes = False
     offset = None
 
     def __init__(self, parts, n, d, n_logits, real, *, loss, intercept=True, n_threads=1, random_state=0):

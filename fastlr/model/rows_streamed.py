@@ -46,12 +46,11 @@ class _Streaming:
 
     def _rows_of(self, X, part, weight):
         """The rows X (m, d), part of all, whose weights are taken as they are."""
-        rows = self.kind(
-            X, self.y[part], self.k, loss=self.loss, offset=None if self.offset is None else self.offset[part],
-            intercept=self.intercept, n_threads=self.n_threads, random_state=self.seed, size=SMALL + 1,
-        )
+        y, offset = (None if all_ is None else np.ascontiguousarray(all_[part]) for all_ in (self.y, self.offset))
+        rows = self.kind(X, y, self.k, loss=self.loss, offset=offset, intercept=self.intercept,
+                         n_threads=self.n_threads, random_state=self.seed, size=SMALL + 1)
         if weight is not None and not (weight == 1).all():
-            rows.weight = weight
+            rows.weight = np.ascontiguousarray(weight)
             if weight.any():
                 rows._take_size()
         rows.affine = self.affine

@@ -102,7 +102,9 @@ def _run(objective, w, progress, solver):
 
 def _run_wide(objective, w, progress, solver):
     """Solve over the span of some gradients, or where these are too many, for the rows' multipliers."""
-    if solver == "auto":
+    rows = objective.rows
+    is_finite = rows.weight is None or rows.weight.all() or rows.first_nonfinite() is None  # in rows without a weight
+    if solver == "auto" and is_finite:
         progress.solver = "gradient-span"
         if w is None:
             progress.see(objective.constant_model())
