@@ -80,6 +80,8 @@ class DenseRows(Rows):
             part._X[blocks[i]] = self._X[blocks[i]]
 
         _core.parallel_for(convert, len(blocks), self.n_threads)
+        if self.weight is not None:
+            part._X[self.weight == 0] = 0.0  # what they hold may be beyond float32
         return part
 
     def moments(self):

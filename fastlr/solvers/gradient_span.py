@@ -121,7 +121,9 @@ class _Span:
         D = axes.T @ D
         padded = np.zeros((self.rows.D, len(D)))
         padded[: self.rows.d] = D.T
-        self.M = np.column_stack([self.M, self.seen.project(padded)])
+        M = self.seen.project(padded)
+        M[self.share[:, 0] == 0] = 0.0  # rows without a weight may hold anything
+        self.M = np.column_stack([self.M, M])
         self.B, self.T = np.vstack([self.B, D]), np.column_stack([self.T, T @ axes])
         self.V = np.column_stack([self.V, np.zeros((len(self.V), len(D)))])
         return True
