@@ -16,7 +16,7 @@ def test_hostile_problems(first):
     assert {seed: found for seed, found in verdicts.items() if found[0] not in hostile.FINE} == {}
 
 
-@pytest.mark.parametrize("seed", [3971, 4475, 4690, 4819, 5089, 5778, 6554, 7896, 8291, 211639, 216339])
+@pytest.mark.parametrize("seed", [3971, 4475, 4690, 4819, 5089, 5778, 6554, 7896, 8291, 211639, 216339, 701816])
 def test_problems_that_were_once_at_fault(seed):
     kind, details = hostile.judged(seed)
     assert kind in hostile.FINE, details

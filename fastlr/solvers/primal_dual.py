@@ -57,6 +57,8 @@ def primal_dual(objective, progress, w):
             return
         W = W + objective.matrix(factorised(objective, H)(rhs.ravel()))
     progress.begin(w if progress.point is None else progress.point.w)
+    if progress.point.grad is None:  # in X's type no logit there has digits
+        progress.stall()
 
 
 def _pass(objective, blocks, W, L, *, follow):
