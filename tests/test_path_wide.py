@@ -1,7 +1,10 @@
 """Both sides of the constants of wide data: see docs/notes/path-constants.md."""
 
+import warnings
+
 import numpy as np
 import pytest
+from sklearn.exceptions import ConvergenceWarning
 
 from fastlr import LogisticRegression
 from fastlr.model.objective import Objective
@@ -83,3 +86,16 @@ def test_weights_offsets_and_a_start():
     again = model.n_passes_
     assert model.set_params(tol=1e-6).fit(X, y, sample_weight=weight).suboptimality_ <= 1e-6
     assert model.n_passes_ < again + 30
+
+
+@pytest.mark.parametrize("max_iter", [1, 2, 3])
+def test_objective_is_f_where_the_iterations_end_between_proofs(max_iter):
+    """Directions are taken from a copy in float32, and F of it is not the one that is published."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(300, 2000)), rng.integers(0, 2, 300)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = LogisticRegression(max_iter=max_iter).fit(X, y)
+    z = X @ model.coef_[0] + model.intercept_
+    F = np.mean(np.logaddexp(0, z) - y * z) + model.coef_[0] @ model.coef_[0] / (2 * 300)
+    assert model.objective_ == pytest.approx(F, rel=1e-10)

@@ -3,10 +3,10 @@
  * A job is a gang: fn(context, worker, n_workers) on so many workers at once, the caller being worker 0; those beyond
  * sleep on.  A second caller that finds the pool busy runs its job alone.  Workers spin for some microseconds after a
  * job (the next batch is often near) and then sleep: by the clock, for where the machine has other work a thread that
- * yields may be away for milliseconds.  One that is woken must not start on the caller's CPU, to wait there for a time slice of some
- * milliseconds; but that is where Linux puts it on some virtual machines, though another CPU is idle.  After fork() the
- * child has no workers; pthread_atfork resets the pool and the next job starts them anew.  libgomp, which hangs there, is
- * why this file exists.
+ * yields may be away for milliseconds.  One that is woken must not start on the caller's CPU, to wait there for a time
+ * slice of some milliseconds; but that is where Linux puts it on some virtual machines, though another CPU is idle.
+ * After fork() the child has no workers; pthread_atfork resets the pool and the next job starts them anew.  libgomp,
+ * which hangs there, is why this file exists.
  */
 #define _GNU_SOURCE
 #include "runtime/runtime.h"

@@ -11,11 +11,11 @@ import numpy as np
 from fastlr import _core
 from fastlr._input.csr import first_nonfinite
 from fastlr.model.memory import BLOCK_VALUES
+from fastlr.model.numerics import TINY
 from fastlr.model.rows_base import SAFE, Rows
 from fastlr.model.rows_columns import sparse_columns
 
 DOUBTFUL = 1e-6  # of the mean square: variances less than this may be rounding
-_TINY = np.finfo(float).tiny
 MOST_KEPT = 1 << 20  # features whose moments are kept once their coordinates are made
 PILOT_ROWS = 1000  # that tell how many products of two values a row has
 
@@ -213,7 +213,7 @@ class CsrRows(Rows):
         """
         scale = self.affine.scale
         sums = self._sums_of_columns(weight, "sums", "squares")
-        total = max(weight.sum(), _TINY)
+        total = max(weight.sum(), TINY)
         variance = np.maximum(sums["squares"] / total - (sums["sums"] / total) ** 2, 0.0) * scale**2
         products = self._products_of(columns)
         step = max(1, min(self.n // n_rows, int(products / (cost * max(self.n_values, 1)))))
@@ -223,7 +223,7 @@ class CsrRows(Rows):
             some, step = weight, 1
         G, s = self._gram_of_columns(columns, some)
         self.n_passes += 0.5 + products / step / max(self.n_values, 1)
-        total, scale = max(some.sum(), _TINY), scale[columns]
+        total, scale = max(some.sum(), TINY), scale[columns]
         G, s = G / total, s / total
         return variance, (G - np.outer(s, s)) * np.outer(scale, scale)
 

@@ -46,19 +46,21 @@ def _has_step(rows, W, label):
     N = np.eye(size) if rows.n * (k - 1) * size <= MOST_VALUES else _along_the_border(rows, W, label, size)
     gains, n_values = [], 0
     for U, classes, _ in _blocks(rows, W, label) if N.size else ():
-        Q = np.zeros((len(U), k, N.shape[1]))
-        np.einsum("id,adc->iac", U, N.reshape(k - 1, -1, N.shape[1]), out=Q[:, :-1], optimize=True)
-        grown = (Q[np.arange(len(U)), classes][:, None] - Q).reshape(-1, N.shape[1])
-        gains.append(grown[np.abs(grown).max(axis=1) > TOLERANCE / 10])
-        n_values += gains[-1].size
-        if n_values > MOST_VALUES:
-            return False
+        step = max(1, MOST_VALUES // (k * N.shape[1]))
+        for part in (slice(start, start + step) for start in range(0, len(U), step)):
+            Q = np.zeros((len(U[part]), k, N.shape[1]))
+            np.einsum("id,adc->iac", U[part], N.reshape(k - 1, -1, N.shape[1]), out=Q[:, :-1], optimize=True)
+            grown = (Q[np.arange(len(Q)), classes[part]][:, None] - Q).reshape(-1, N.shape[1])
+            gains.append(grown[np.abs(grown).max(axis=1) > TOLERANCE / 10])
+            n_values += gains[-1].size
+            if n_values > MOST_VALUES:
+                return False
     return bool(n_values) and _is_step(np.vstack(gains))
 
 
 def _along_the_border(rows, W, label, size):
     """A basis N (size, c) of steps without gains of the rows on the border, and of some more; c is 0 if unknown."""
-    if size > MOST_PARAMETERS:
+    if rows.k * rows.D > MOST_PARAMETERS:
         return np.zeros((size, 0))
     gram = sum(A.T @ A for A in _border(rows, W, label, PAIRS * size / rows.n))
     values, vectors = eigh(gram)

@@ -43,7 +43,14 @@ def minimise_over_gradients(objective, progress, solve):
 
     solve(objective, v, progress) minimises the problem of the directions from v.
     """
-    span = _Span(objective, progress, solve)
+    try:
+        _minimise(objective, progress, _Span(objective, progress, solve))
+    finally:
+        if progress.point.grad is None:  # its value is that of a copy
+            progress.see(objective.at(progress.point.w))
+
+
+def _minimise(objective, progress, span):
     grad, others = objective.matrix(progress.point.grad), np.zeros((0, objective.rows.d))
     while not progress.stop() and span.add(grad, others):
         W, grad, others = span.minimum()

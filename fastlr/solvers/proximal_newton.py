@@ -19,6 +19,7 @@ from fastlr import _core
 from fastlr.model.exact_bound import exact_bound, promised_exactly
 from fastlr.model.line import Point
 from fastlr.model.memory import KEPT_VALUES
+from fastlr.model.numerics import TINY
 from fastlr.solvers.plan import NEWTON_SIZE, samples_weigh
 from fastlr.solvers.support_step import step_on_support
 
@@ -40,7 +41,6 @@ HALVINGS = 40
 ENOUGH = 1e-4  # part of the promised fall, but for
 NOISE = 100  # units of rounding, below which only gradients tell what a step is worth
 FIRST_CURVATURE, EASED = 0.25, 0.95  # of proximal gradients: the first that is tried, and how it falls in a step
-_TINY = np.finfo(float).tiny
 _COLUMNS = 2 * KEPT_VALUES  # values of dense columns that are kept
 
 
@@ -213,7 +213,7 @@ class Model:
             columns.all(), A, columns.root if rows.intercept else None, np.ascontiguousarray(g),
             G[:, -1].copy() if rows.intercept else np.zeros(rows.k), self.W,
             penalty.l1[features], penalty.strength[features] + damping, self.order,
-            softmax=rows.loss == "softmax", floor=FLOOR * max(slope, _TINY), n_threads=rows.n_threads,
+            softmax=rows.loss == "softmax", floor=FLOOR * max(slope, TINY), n_threads=rows.n_threads,
         )
 
     def step(self, part, deadline):

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.linalg import blas, lapack
 
 from fastlr.model.memory import KEPT_VALUES
+from fastlr.model.numerics import TINY
 from fastlr.solvers.class_metric import LEAST
 from fastlr.solvers.lbfgs import MEMORY, Pairs, lbfgs
 from fastlr.solvers.newton import newton_cg
@@ -30,7 +31,6 @@ BLOCK_COST = 2  # passes that their covariance may cost
 DAMPING = 1e-3  # of the covariance
 LEAST_VARIANCE = 1e-3  # under the slopes, in units of that of all rows
 SOME_PAIRS, LEAST_PAIRS = 10, 3  # where features have few values, where they are so many that memory is short
-_TINY = np.finfo(float).tiny
 
 
 def run_sparse(objective, w, progress, solver):
@@ -78,8 +78,8 @@ class SparseMetric:
         rows = objective.rows
         self.shape, self.centred, self.block = (rows.k, rows.D), rows.loss == "softmax", block
         slopes, weight = _slopes(objective, point)
-        rho = slopes.mean(axis=0, dtype=np.float64) if weight is None else weight @ slopes / (weight.sum() + _TINY)
-        self.rho = np.maximum(rho, LEAST * rho.max() + _TINY)
+        rho = slopes.mean(axis=0, dtype=np.float64) if weight is None else weight @ slopes / (weight.sum() + TINY)
+        self.rho = np.maximum(rho, LEAST * rho.max() + TINY)
         variance = 1.0 if block is None else block.variance
         self.diagonal = self.rho[:, None] * variance + objective.penalty.strength
 
@@ -128,13 +128,13 @@ class Block:
         slopes, weight = _slopes(objective, point)
         slope = slopes.mean(axis=1, dtype=np.float64)
         slope = slope if weight is None else slope * weight
-        self.rho = float(slope.sum() / (len(slope) if weight is None else weight.sum() + _TINY))
+        self.rho = float(slope.sum() / (len(slope) if weight is None else weight.sum() + TINY))
         every = np.zeros(rows.n)
         every[:: -(-rows.n // len(slope))] = slope
         variance, S = rows.second_moments(every, self.columns, BLOCK_ROWS * m, BLOCK_COST)
         self.variance = np.append(np.maximum(variance, LEAST_VARIANCE), np.ones(int(rows.intercept)))
         diagonal = np.einsum("jj->j", S)
-        damping = DAMPING * diagonal.mean() + _TINY
+        damping = DAMPING * diagonal.mean() + TINY
         while True:
             diagonal += damping
             M = self.rho * S
